@@ -1,1 +1,7 @@
-//! core
+#![doc = include_str!("../README.md")]
+
+mod error;
+pub mod low_rank;
+pub mod matrix;
+
+pub use error::{Error, Result};
