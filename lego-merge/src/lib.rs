@@ -1,6 +1,8 @@
 #![doc = include_str!("../README.md")]
 
 pub mod adapter;
+#[cfg(feature = "cli")]
+pub mod cli;
 mod error;
 pub mod inspect;
 pub mod merge;
