@@ -48,7 +48,7 @@ fn print_adapter(out: &mut impl Write, report: &AdapterReport) -> anyhow::Result
         writeln!(out, "note: {warning}")?;
     }
     let mut table = Table::new();
-    table.load_preset(presets::NOTHING);
+    table.load_style(presets::NOTHING);
     table.set_header(["module", "d_out × d_in", "rank", "scale", "norm", "singular values"]);
     for m in &report.modules {
         let values =
@@ -69,7 +69,7 @@ fn print_adapter(out: &mut impl Write, report: &AdapterReport) -> anyhow::Result
 
 fn print_clusters(out: &mut impl Write, clusters: &[ModuleClusters]) -> anyhow::Result<()> {
     let mut table = Table::new();
-    table.load_preset(presets::NOTHING);
+    table.load_style(presets::NOTHING);
     table.set_header(["units of all adapters", "cluster sizes", "of several adapters", "inertia share"]);
     for module in clusters {
         let c = &module.clusters;

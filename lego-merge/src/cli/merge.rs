@@ -124,7 +124,7 @@ fn print_summary(args: &Args, report: &MergeReport, secs: f64) -> anyhow::Result
         *by_rank.entry((module.rank, &module.source_ranks)).or_default() += 1;
     }
     let mut table = Table::new();
-    table.load_preset(presets::NOTHING).set_header(["modules", "source ranks", "rank"]);
+    table.load_style(presets::NOTHING).set_header(["modules", "source ranks", "rank"]);
     for ((rank, sources), count) in by_rank {
         let sources = sources.iter().map(usize::to_string).collect::<Vec<_>>().join(" + ");
         table.add_row([count.to_string(), sources, rank.to_string()]);
