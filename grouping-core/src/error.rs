@@ -1,0 +1,68 @@
+//! The one error type of this crate.
+
+/// What went wrong in a routine of this crate; every variant says what was expected and what was found.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Two shapes that must agree do not.
+    #[error("{what}: expected shape {expected:?}, found {found:?}")]
+    Shape {
+        /// The argument that is wrong.
+        what: String,
+        /// The shape that fits.
+        expected: Vec<usize>,
+        /// The shape that was given.
+        found: Vec<usize>,
+    },
+    /// A value is NaN or infinite.
+    #[error("{what}: value {value} at index {index} is not finite")]
+    NotFinite {
+        /// The argument that holds the value.
+        what: String,
+        /// Its flat, row-major index.
+        index: usize,
+        /// The value.
+        value: f64,
+    },
+    /// An iterative decomposition did not converge.
+    #[error("{what}: no convergence")]
+    NoConvergence {
+        /// The decomposition.
+        what: String,
+    },
+    /// More clusters than points, or none.
+    #[error("{n_clusters} clusters of {n_points} points: expected at least 1 and at most as many as points")]
+    ClusterCount {
+        /// The number of clusters asked for.
+        n_clusters: usize,
+        /// The number of points.
+        n_points: usize,
+    },
+    /// A setting does not fit.
+    #[error("{name}: expected {expected}, found {found}")]
+    Setting {
+        /// The setting.
+        name: String,
+        /// What fits.
+        expected: String,
+        /// What was given.
+        found: String,
+    },
+    /// A row has no direction, which the cosine metric needs.
+    #[error("{what}: row {row} has length 0, which has no cosine")]
+    ZeroNorm {
+        /// The argument that holds the row.
+        what: String,
+        /// Its index.
+        row: usize,
+    },
+    /// A device failed to deliver a tensor's values.
+    #[error("reading a tensor: {cause}")]
+    TensorRead {
+        /// What the device reports.
+        cause: String,
+    },
+}
+
+/// Result of this crate's fallible routines.
+pub type Result<T> = std::result::Result<T, Error>;

@@ -1,0 +1,133 @@
+//! Factored algebra against the dense matrices that it never forms.
+
+use grouping_core::Error;
+use grouping_core::low_rank::{Gram, LowRankSum, column_gram, row_gram};
+use grouping_core::matrix::{Matrix, MatrixRef};
+use proptest::prelude::*;
+
+/// `Σ wᵢ·Bᵢ·Aᵢ` formed in `f64`, row-major.
+fn dense(shape: [usize; 2], terms: &[(f64, Matrix, Matrix)]) -> Vec<f64> {
+    let mut out = vec![0.0; shape[0] * shape[1]];
+    for (w, b, a) in terms {
+        for i in 0..shape[0] {
+            for (r, &v) in b.view().row(i).iter().enumerate() {
+                for (o, &x) in out[i * shape[1]..][..shape[1]].iter_mut().zip(a.view().row(r)) {
+                    *o += w * f64::from(v) * f64::from(x);
+                }
+            }
+        }
+    }
+    out
+}
+
+fn norm(values: &[f64]) -> f64 {
+    values.iter().map(|v| v * v).sum::<f64>().sqrt()
+}
+
+fn sum_of(shape: [usize; 2], terms: &[(f64, Matrix, Matrix)]) -> LowRankSum<'_> {
+    terms.iter().fold(LowRankSum::new(shape[0], shape[1]), |sum, (w, b, a)| {
+        sum.plus(*w, b.view(), a.view()).expect("factors fit by construction")
+    })
+}
+
+fn matrix(n_rows: usize, n_cols: usize) -> impl Strategy<Value = Matrix> {
+    prop::collection::vec(-2.0f32..2.0, n_rows * n_cols)
+        .prop_map(move |v| Matrix::new(n_rows, n_cols, v).expect("length fits"))
+}
+
+/// One to three terms of rank 0 to 5 in up to 9 × 9: stacks narrower and wider than the matrix.
+fn terms() -> impl Strategy<Value = ([usize; 2], Vec<(f64, Matrix, Matrix)>)> {
+    (1usize..9, 1usize..9).prop_flat_map(|(m, n)| {
+        let term = (0usize..5).prop_flat_map(move |r| (-2.0f64..2.0, matrix(m, r), matrix(r, n)));
+        (Just([m, n]), prop::collection::vec(term, 1..4))
+    })
+}
+
+proptest! {
+    #[test]
+    fn svd_gives_the_matrix_back((shape, terms) in terms()) {
+        let full = dense(shape, &terms);
+        let scale = norm(&full).max(1.0);
+        let svd = sum_of(shape, &terms).svd().expect("finite factors");
+        let k = svd.singular_values().len();
+        prop_assert!(svd.singular_values().windows(2).all(|s| s[0] >= s[1]), "singular values fall");
+        let again = dense(shape, &[(1.0, svd.left_scaled(k), svd.right(k))]);
+        let error = norm(&full.iter().zip(&again).map(|(a, b)| a - b).collect::<Vec<_>>());
+        prop_assert!(error <= 1e-6 * scale, "U·Σ·Vᵀ is off by {error} of {scale}");
+        prop_assert!((svd.residual(0) - norm(&full)).abs() <= 1e-12 * scale, "Σ σ² is not ‖X‖²");
+    }
+
+    #[test]
+    fn truncation_loses_what_it_says((shape, terms) in terms(), k in 0usize..4) {
+        let svd = sum_of(shape, &terms).svd().expect("finite factors");
+        let mut all = terms.clone();
+        all.push((-1.0, svd.left_scaled(k), svd.right(k)));
+        let lost = norm(&dense(shape, &all));
+        prop_assert!((lost - svd.residual(k)).abs() <= 1e-6 * norm(&dense(shape, &terms)).max(1.0),
+            "lost {lost}, said {}", svd.residual(k));
+    }
+
+    #[test]
+    fn norm_is_the_dense_norm((shape, terms) in terms()) {
+        let (found, want) = (sum_of(shape, &terms).frobenius_norm().expect("finite"), norm(&dense(shape, &terms)));
+        let parts: f64 = terms.iter().map(|t| norm(&dense(shape, std::slice::from_ref(t)))).sum();
+        prop_assert!((found - want).abs() <= 1e-7 * parts.max(1e-30), "norm {found}, dense {want}");
+    }
+
+    #[test]
+    fn grams_are_inner_products(a in matrix(3, 700), b in matrix(700, 3), c in matrix(2, 700), d in matrix(700, 2)) {
+        let g = row_gram(&[a.view(), c.view()]).expect("finite").add(
+            &column_gram(&[b.view(), d.view()]).expect("finite")).expect("same number of units");
+        let unit = |i: usize| -> Vec<f64> {
+            let (m, n, i) = if i < 3 { (&a, &b, i) } else { (&c, &d, i - 3) };
+            let column = (0..700).map(|t| n.view().row(t)[i]);
+            m.view().row(i).iter().copied().chain(column).map(f64::from).collect()
+        };
+        for i in 0..5 {
+            for j in 0..5 {
+                let want: f64 = unit(i).iter().zip(unit(j)).map(|(x, y)| x * y).sum();
+                prop_assert!((g.at(i, j) - want).abs() < 1e-9, "G[{i}, {j}] = {}, want {want}", g.at(i, j));
+            }
+        }
+    }
+}
+
+#[test]
+fn singular_vectors_are_orthonormal_even_when_units_repeat() {
+    let b = Matrix::from_fn(6, 2, |i, _| i as f32 + 1.0);
+    let a = Matrix::from_fn(2, 5, |_, j| j as f32 - 1.5);
+    let svd = LowRankSum::new(6, 5).plus(1.0, b.view(), a.view()).and_then(|s| s.svd()).expect("finite");
+    assert!(svd.singular_values()[1] < 1e-12 * svd.singular_values()[0], "two equal units have rank one");
+    let u = column_gram(&[svd.left(2).view()]).expect("finite");
+    for (t, want) in [1.0, 0.0, 0.0, 1.0].into_iter().enumerate() {
+        assert!((u.values()[t] - want).abs() < 1e-6, "UᵀU = {:?}", u.values());
+    }
+}
+
+#[test]
+fn singular_values_keep_a_wide_range() {
+    let scales = [1e3f32, 1.0, 1e-3];
+    let b = Matrix::from_fn(50, 3, |i, j| if i == 7 * j { 1.0 } else { 0.0 });
+    let a = Matrix::from_fn(3, 40, |i, j| if j == 11 * i { scales[i] } else { 0.0 });
+    let svd = LowRankSum::new(50, 40).plus(-1.0, b.view(), a.view()).and_then(|s| s.svd()).expect("finite");
+    for (found, want) in svd.singular_values().iter().zip(scales) {
+        let want = f64::from(want);
+        assert!((found - want).abs() < 1e-12 * want, "σ = {found}, want {want}");
+    }
+}
+
+#[test]
+fn wrong_shapes_and_values_are_named() {
+    let (b, a) = (Matrix::zeros(4, 2), Matrix::zeros(3, 5));
+    let error = LowRankSum::new(4, 5).plus(1.0, b.view(), a.view()).expect_err("ranks differ");
+    let want = Error::Shape { what: "left factor".into(), expected: vec![4, 3], found: vec![4, 2] };
+    assert_eq!(error, want, "the inner dimensions differ");
+    let bad = Matrix::new(1, 2, vec![1.0, f32::NAN]).expect("length fits");
+    assert!(matches!(row_gram(&[bad.view()]), Err(Error::NotFinite { .. })), "NaN in a factor");
+    let one = Matrix::from_fn(3, 1, |_, _| 1.0);
+    let svd = LowRankSum::new(3, 2).plus(1.0, one.view(), bad.view()).and_then(|s| s.svd());
+    assert!(matches!(svd, Err(Error::NotFinite { index: 1, .. })), "NaN reaches the SVD");
+    assert!(matches!(Gram::new(2, vec![0.0; 3]), Err(Error::Shape { .. })), "three values are no 2 × 2");
+    assert!(MatrixRef::new(usize::MAX, 2, &[]).is_err(), "overflowing shapes are refused");
+    assert!(row_gram(&[Matrix::zeros(1, 2).view(), Matrix::zeros(1, 3).view()]).is_err(), "unequal lengths");
+}

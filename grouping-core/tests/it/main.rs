@@ -1,0 +1,3 @@
+//! Integration tests: goldens from the reference code, properties, malformed inputs.
+
+mod low_rank;
