@@ -67,6 +67,7 @@ pub(crate) fn grid(
     let names: IndexSet<&str> =
         admitted.filter_map(|r| r.labels.get(&table.rows)).map(String::as_str).collect();
 
+    anyhow::ensure!(!names.is_empty(), "no row: none of its metrics has a label `{}`", table.rows);
     let mut rows: Vec<Vec<Cell>> = names.iter().map(|name| vec![cell((*name).to_owned())]).collect();
     let mut marked = false;
     for column in &columns {

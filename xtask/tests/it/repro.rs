@@ -280,7 +280,8 @@ fn exit_codes_tell_findings_from_failures() {
         ("n=$(cat \"$1/step\")", "exit 3", "run it by hand"),
         ("mv \"$1.partial\" \"$1\"", "true", "without writing"),
         ("\\\"value\\\":$((n + $3))", "\\\"value\\\":null", "finite number"),
-        ("value = { metric = \"score\" }", "value = { metric = \"loss\" }", "differs in"),
+        ("rows = \"task\"", "rows = \"stage\"", "differs in `task`"),
+        ("value = { metric = \"score\" }", "value = { metric = \"loss\" }", "no row"),
         (
             "metric = \"score\", where = { task = \"x\" }",
             "metric = \"scre\", where = { task = \"x\" }",
