@@ -1,7 +1,16 @@
 #![doc = include_str!("../README.md")]
 
 mod error;
+#[cfg(feature = "nn")]
+pub mod folder;
+#[cfg(feature = "nn")]
+pub mod kernels;
 pub mod low_rank;
 pub mod matrix;
+#[cfg(feature = "nn")]
+pub mod nn;
+pub mod seed;
+#[cfg(feature = "train")]
+pub mod train;
 
 pub use error::{Error, Result};

@@ -1,3 +1,5 @@
 //! Integration tests: goldens from the reference code, properties, malformed inputs.
 
 mod low_rank;
+mod nn;
+mod train;
