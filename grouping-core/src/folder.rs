@@ -4,16 +4,29 @@ use std::path::{Path, PathBuf};
 
 use crate::{Error, Result};
 
+/// What to do with an output that exists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Existing {
+    /// It is an error.
+    Refuse,
+    /// It is replaced once the new one is whole.
+    Replace,
+}
+
 /// Fills a folder beside `destination` by `fill` and renames it into place; on an error nothing is left.
 ///
 /// # Errors
-/// [`Error::File`] when `destination` exists already or something cannot be written, and whatever `fill` returns.
-pub fn write_folder(destination: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
-    let fail = |path: &Path, e: std::io::Error| Error::File { path: path.to_owned(), reason: e.to_string() };
-    if destination.symlink_metadata().is_ok() {
+/// [`Error::File`] when `destination` exists and is not to be replaced, or something cannot be written; and whatever `fill`
+/// returns.
+pub fn write_folder(
+    destination: &Path,
+    existing: Existing,
+    fill: impl FnOnce(&Path) -> Result<()>,
+) -> Result<()> {
+    if existing == Existing::Refuse && destination.symlink_metadata().is_ok() {
         return Err(Error::File { path: destination.to_owned(), reason: "the output exists already".into() });
     }
-    let staging = staging_path(destination)?;
+    let staging = hidden_sibling(destination, "new")?;
     if let Some(parent) = staging.parent().filter(|parent| !parent.as_os_str().is_empty()) {
         std::fs::create_dir_all(parent).map_err(|e| fail(parent, e))?;
     }
@@ -31,15 +44,34 @@ pub fn write_folder(destination: &Path, fill: impl FnOnce(&Path) -> Result<()>) 
     filled
 }
 
-fn staging_path(destination: &Path) -> Result<PathBuf> {
+/// Renames `staging` to `destination`, whose old content, if any, is removed afterwards.
+fn put(staging: &Path, destination: &Path) -> Result<()> {
+    let old = hidden_sibling(destination, "old")?;
+    let replaced = destination.symlink_metadata().is_ok();
+    if replaced {
+        std::fs::rename(destination, &old).map_err(|e| fail(destination, e))?;
+    }
+    std::fs::rename(staging, destination).map_err(|e| fail(destination, e))?;
+    if replaced {
+        let removed = if old.is_dir() { std::fs::remove_dir_all(&old) } else { std::fs::remove_file(&old) };
+        removed.map_err(|e| fail(&old, e))?;
+    }
+    Ok(())
+}
+
+fn hidden_sibling(destination: &Path, purpose: &str) -> Result<PathBuf> {
     let Some(name) = destination.file_name() else {
         return Err(Error::File {
             path: destination.to_owned(),
             reason: "expected the path of a folder".into(),
         });
     };
-    let mut staging = std::ffi::OsString::from(".");
-    staging.push(name);
-    staging.push(format!(".{}", std::process::id()));
-    Ok(destination.with_file_name(staging))
+    let mut sibling = std::ffi::OsString::from(".");
+    sibling.push(name);
+    sibling.push(format!(".{}.{purpose}", std::process::id()));
+    Ok(destination.with_file_name(sibling))
+}
+
+fn fail(path: &Path, e: std::io::Error) -> Error {
+    Error::File { path: path.to_owned(), reason: e.to_string() }
 }

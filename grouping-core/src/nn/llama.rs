@@ -13,7 +13,7 @@ use super::attention::{Attention, SelfAttention};
 use super::decoder::{Decoder, DecoderConfig};
 use super::init::Initializer;
 use super::weights::{self, Layout};
-use crate::folder::write_folder;
+use crate::folder::{Existing, write_folder};
 use crate::{Error, Result};
 
 /// Reads a decoder from the folder `dir` to `device`.
@@ -58,16 +58,16 @@ pub fn read_llama_config(dir: &Path) -> Result<DecoderConfig> {
     Fields { path: &path, fields: &fields }.config()
 }
 
-/// Writes `decoder` as a new folder `dir`, which appears whole or not at all.
+/// Writes `decoder` as the folder `dir`, which appears whole or not at all.
 ///
 /// # Errors
-/// [`Error::File`] when `dir` exists or cannot be written, [`Error::Setting`] when an update of low rank is attached.
-pub fn write_llama<A: Attention>(decoder: &Decoder<A>, dir: &Path) -> Result<()> {
+/// [`Error::File`] when `dir` exists and is not to be replaced, or cannot be written, [`Error::Setting`] when an update of low rank is attached.
+pub fn write_llama<A: Attention>(decoder: &Decoder<A>, dir: &Path, existing: Existing) -> Result<()> {
     if let Some((name, _)) = decoder.projections().into_iter().find(|(_, p)| p.low_rank.is_some()) {
         return Err(setting(dir, &name, "no update of low rank (fold it first)".into(), "one"));
     }
     let text = serde_json::to_string_pretty(&config_json(decoder.config())).expect("plain values serialise");
-    write_folder(dir, |staging| {
+    write_folder(dir, existing, |staging| {
         let path = staging.join(CONFIG_FILE);
         std::fs::write(&path, text + "\n").map_err(|e| Error::File { path, reason: e.to_string() })?;
         weights::save(decoder, &staging.join("model.safetensors"), Layout::Checkpoint, &[("format", "pt")])

@@ -9,7 +9,7 @@ use burn::module::Module;
 use serde::{Deserialize, Serialize};
 
 use super::optimizer::Optimizer;
-use crate::folder::write_folder;
+use crate::folder::{Existing, write_folder};
 use crate::nn::weights::{self, Layout};
 use crate::{Error, Result};
 
@@ -36,7 +36,7 @@ pub(super) fn save<M: Module>(
     }
     let state = serde_json::to_string(&State { version: VERSION, step, run: run.to_owned() });
     let state = state.expect("plain values serialise");
-    write_folder(&path, |staging| {
+    write_folder(&path, Existing::Refuse, |staging| {
         weights::save(module, &staging.join(PARAMETERS), Layout::Training, &[])?;
         weights::write_tensors(&optimizer.moments(), &staging.join(MOMENTS), &[])?;
         let path = staging.join(STATE);

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use grouping_core::Error;
+use grouping_core::folder::Existing;
 use grouping_core::nn::weights::{self, Layout};
 use grouping_core::nn::{
     Attention, Decoder, DecoderConfig, Initializer, LowRank, Projection, SelfAttention, read_llama,
@@ -104,21 +105,27 @@ fn a_written_folder_reads_back_bit_for_bit() {
     for config in [tiny_config(), tiny_config().with_tied_embeddings(false).with_attention_bias(true)] {
         let decoder = config.init(9, &device);
         let path = dir.path().join(format!("tied-{}", config.tied_embeddings));
-        write_llama(&decoder, &path).expect("the folder can be written");
+        write_llama(&decoder, &path, Existing::Refuse).expect("the folder can be written");
         let again = read_llama(&path, &device).expect("what was written can be read");
         assert_eq!(again.config().n_kv_heads(), 2, "key and value heads are kept");
         assert_eq!(again.lm_head.is_none(), config.tied_embeddings, "the head is kept");
         let ids = || tokens(&[1, 2, 3, 4, 5, 6], [2, 3], &device);
         assert_eq!(values(decoder.forward(ids())), values(again.forward(ids())), "the same logits");
         let copy = dir.path().join(format!("copy-{}", config.tied_embeddings));
-        write_llama(&again, &copy).expect("the folder can be written");
+        write_llama(&again, &copy, Existing::Refuse).expect("the folder can be written");
         for file in ["config.json", "model.safetensors"] {
             let bytes = |dir: &Path| std::fs::read(dir.join(file)).expect("the file was written");
             assert_eq!(bytes(&path), bytes(&copy), "{file}: equal weights give equal bytes");
         }
-        let error = write_llama(&again, &copy).expect_err("an existing output is refused");
+        let error = write_llama(&again, &copy, Existing::Refuse).expect_err("an existing output is refused");
         assert!(error.to_string().contains("exists"), "the error says so: {error}");
     }
+    let path = dir.path().join("copy-true");
+    let other = tiny_config().init(10, &device);
+    write_llama(&other, &path, Existing::Replace).expect("the folder can be replaced");
+    let again = read_llama(&path, &device).expect("the new folder can be read");
+    let weight = |decoder: &Decoder| values(decoder.model.embed_tokens.weight.val());
+    assert_eq!(weight(&again), weight(&other), "the new content is in place");
     let left: Vec<_> = std::fs::read_dir(dir.path()).expect("the folder is there").collect();
     assert_eq!(left.len(), 4, "nothing but the outputs is left: {left:?}");
 }
@@ -129,7 +136,8 @@ fn damaged_folders_are_errors_that_name_what_is_wrong() {
     let check = |damage: &dyn Fn(&Path), wanted: &[&str]| {
         let dir = tempfile::tempdir().expect("a temporary folder");
         let path = dir.path().join("model");
-        write_llama(&tiny_config().init(1, &device), &path).expect("the folder can be written");
+        write_llama(&tiny_config().init(1, &device), &path, Existing::Refuse)
+            .expect("the folder can be written");
         damage(&path);
         let error = read_llama(&path, &device).expect_err("a damaged folder is refused").to_string();
         for word in wanted {
@@ -207,7 +215,8 @@ fn low_rank_updates_start_without_effect_and_fold_exactly() {
     }
     let updated = values(decoder.forward(ids()));
     assert!(max_difference(&before, &updated) > 1e-2, "the update has an effect");
-    let refused = write_llama(&decoder, Path::new("never-written")).expect_err("updates would be lost");
+    let refused = write_llama(&decoder, Path::new("never-written"), Existing::Refuse)
+        .expect_err("updates would be lost");
     assert!(refused.to_string().contains("q_proj"), "the projection is named: {refused}");
     for (_, projection) in decoder.projections_mut() {
         projection.fold();
@@ -263,7 +272,7 @@ fn another_attention_takes_its_place_and_loads_what_it_has() {
     let path = dir.path().join("model");
     let config = tiny_config().with_n_kv_heads(None);
     let base = config.init(4, &device);
-    write_llama(&base, &path).expect("the folder can be written");
+    write_llama(&base, &path, Existing::Refuse).expect("the folder can be written");
     let decoder: Decoder<SelfOnly> = read_llama_with(&path, &device, |config, _, init| {
         let SelfAttention { v_proj, o_proj, .. } = SelfAttention::new(config, init);
         SelfOnly { v_proj, o_proj }
