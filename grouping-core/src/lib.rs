@@ -1,6 +1,8 @@
 #![doc = include_str!("../README.md")]
 
 mod error;
+#[cfg(feature = "nn")]
+pub mod kernels;
 pub mod low_rank;
 pub mod matrix;
 
