@@ -62,6 +62,42 @@ pub enum Error {
         /// What the device reports.
         cause: String,
     },
+    /// A file or folder could not be read or written, or is no such file.
+    #[error("{}: {reason}", path.display())]
+    File {
+        /// The file or folder.
+        path: std::path::PathBuf,
+        /// What went wrong, or what was expected and found.
+        reason: String,
+    },
+    /// A field of a configuration has a value that cannot be.
+    #[error("{}: `{field}`: expected {expected}, found {found}", path.display())]
+    FileField {
+        /// The file that holds the configuration.
+        path: std::path::PathBuf,
+        /// The field.
+        field: String,
+        /// What fits.
+        expected: String,
+        /// What was found.
+        found: String,
+    },
+    /// Training left the finite numbers.
+    #[error("training diverged: the loss of step {step} is {loss}")]
+    Diverged {
+        /// The step, counted from zero.
+        step: usize,
+        /// Its loss.
+        loss: f64,
+    },
+    /// The threads of a computation could not be started.
+    #[error("{n_threads} threads could not be started: {reason}")]
+    Threads {
+        /// The number of threads asked for.
+        n_threads: usize,
+        /// What the system said.
+        reason: String,
+    },
 }
 
 /// Result of this crate's fallible routines.

@@ -1,0 +1,39 @@
+//! Plain slices in and out of the CPU backend's tensors, and the choice between CPU and composed form.
+
+use burn::backend::ops::FloatTensorOps;
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{DispatchDevice, Flex, FlexDevice};
+use burn::tensor::{DType, Device, TensorData};
+
+/// A float tensor of the CPU backend.
+pub(super) type CpuTensor = FloatTensor<Flex>;
+
+/// Rows of a matrix that one task works on: fixed, so that the cut never depends on the number of threads.
+pub(super) const ROWS_PER_TASK: usize = 64;
+
+/// Whether the CPU form applies: the CPU backend, with or without autodiff, in f32.
+pub(super) fn is_cpu_f32(device: Device, dtype: DType) -> bool {
+    dtype == DType::F32 && matches!(device.without_autodiff().as_dispatch(), DispatchDevice::Flex(_))
+}
+
+/// `tensor` as one row-major buffer without gaps: itself where it is one already, else a copy.
+///
+/// It takes the tensor whole, so that a buffer nobody else holds stays free to be written in place.
+pub(super) fn contiguous(tensor: CpuTensor) -> CpuTensor {
+    tensor.to_contiguous()
+}
+
+/// The values of a tensor that [`contiguous`] returned.
+pub(super) fn values(tensor: &CpuTensor) -> &[f32] {
+    tensor.as_slice().expect("a contiguous f32 tensor, as the public functions check")
+}
+
+/// A tensor of `shape` over `values`, without a copy.
+pub(super) fn tensor<const D: usize>(values: Vec<f32>, shape: [usize; D]) -> CpuTensor {
+    Flex::float_from_data(TensorData::new(values, shape), &FlexDevice)
+}
+
+/// A tensor of the shape of `like` over `values`, without a copy.
+pub(super) fn tensor_like(values: Vec<f32>, like: &CpuTensor) -> CpuTensor {
+    Flex::float_from_data(TensorData::new(values, like.layout().shape().clone()), &FlexDevice)
+}

@@ -1,0 +1,206 @@
+//! Run-time choice of the instruction set, and the vectorised building blocks of the kernels.
+//!
+//! A kernel is written once, generic over [`Lanes`] and in plain Rust that LLVM turns into vector code; `dispatch!`
+//! compiles it for AVX-512, for AVX2 with FMA, and for the target's baseline, and calls the best that the CPU has.
+
+/// Independent accumulators of a sum: LLVM never reorders float additions by itself.
+pub(super) const LANES: usize = 16;
+
+/// The best instruction set that this CPU has; only detection makes one, so a level is always safe to run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Level(pub(super) Isa);
+
+/// The instruction sets that kernels are compiled for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Isa {
+    /// What the compilation target guarantees.
+    Baseline,
+    /// AVX2 and FMA.
+    #[cfg(target_arch = "x86_64")]
+    Avx2,
+    /// AVX-512 F, DQ, VL and BW.
+    #[cfg(target_arch = "x86_64")]
+    Avx512,
+}
+
+impl Level {
+    /// The best level of this CPU.
+    pub(super) fn detect() -> Self {
+        #[cfg(target_arch = "x86_64")]
+        {
+            if is_x86_feature_detected!("avx512f")
+                && is_x86_feature_detected!("avx512dq")
+                && is_x86_feature_detected!("avx512vl")
+                && is_x86_feature_detected!("avx512bw")
+                && is_x86_feature_detected!("fma")
+            {
+                return Self(Isa::Avx512);
+            }
+            if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+                return Self(Isa::Avx2);
+            }
+        }
+        Self(Isa::Baseline)
+    }
+
+    /// Every level that this CPU can run, the best last.
+    #[cfg(test)]
+    pub(super) fn supported() -> Vec<Self> {
+        let mut levels = vec![Self(Isa::Baseline)];
+        #[cfg(target_arch = "x86_64")]
+        match Self::detect().0 {
+            Isa::Baseline => {}
+            Isa::Avx2 => levels.push(Self(Isa::Avx2)),
+            Isa::Avx512 => levels.extend([Self(Isa::Avx2), Self(Isa::Avx512)]),
+        }
+        levels
+    }
+}
+
+/// How an instruction set multiplies and adds.
+pub(super) trait Lanes {
+    /// `a · b + c`, fused where that is one instruction.
+    fn mul_add(a: f32, b: f32, c: f32) -> f32;
+}
+
+/// One rounding, one instruction: AVX2, AVX-512 and the baseline of 64-bit ARM.
+pub(super) struct Fused;
+
+/// Two roundings; a fused form would be a library call on these targets.
+#[cfg(not(target_arch = "aarch64"))]
+pub(super) struct Separate;
+
+impl Lanes for Fused {
+    #[inline(always)]
+    fn mul_add(a: f32, b: f32, c: f32) -> f32 {
+        a.mul_add(b, c)
+    }
+}
+
+#[cfg(not(target_arch = "aarch64"))]
+impl Lanes for Separate {
+    #[inline(always)]
+    fn mul_add(a: f32, b: f32, c: f32) -> f32 {
+        a * b + c
+    }
+}
+
+/// The arithmetic of the baseline.
+#[cfg(target_arch = "aarch64")]
+pub(super) type BaselineLanes = Fused;
+/// The arithmetic of the baseline.
+#[cfg(not(target_arch = "aarch64"))]
+pub(super) type BaselineLanes = Separate;
+
+/// Defines `$name(level, args…)`, which runs the generic kernel `$kernel::<Lanes>` compiled for that level.
+macro_rules! dispatch {
+    ($(#[$doc:meta])* $name:ident = $kernel:ident($($arg:ident: $ty:ty),* $(,)?) $(-> $out:ty)?) => {
+        $(#[$doc])*
+        fn $name(level: $crate::kernels::simd::Level, $($arg: $ty),*) $(-> $out)? {
+            use $crate::kernels::simd::{BaselineLanes, Isa};
+            match level.0 {
+                #[cfg(target_arch = "x86_64")]
+                Isa::Avx512 => {
+                    #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512bw,avx2,fma")]
+                    fn avx512($($arg: $ty),*) $(-> $out)? {
+                        $kernel::<$crate::kernels::simd::Fused>($($arg),*)
+                    }
+                    // SAFETY: a level of AVX-512 is made only where the CPU has these features.
+                    unsafe { avx512($($arg),*) }
+                }
+                #[cfg(target_arch = "x86_64")]
+                Isa::Avx2 => {
+                    #[target_feature(enable = "avx2,fma")]
+                    fn avx2($($arg: $ty),*) $(-> $out)? {
+                        $kernel::<$crate::kernels::simd::Fused>($($arg),*)
+                    }
+                    // SAFETY: a level of AVX2 is made only where the CPU has these features.
+                    unsafe { avx2($($arg),*) }
+                }
+                Isa::Baseline => $kernel::<BaselineLanes>($($arg),*),
+            }
+        }
+    };
+}
+pub(super) use dispatch;
+
+/// Adding it to an f32 of magnitude below 2²² rounds that to an integer, held in the low bits of the sum.
+const ROUND_TO_INT: f32 = 12_582_912.0;
+/// Below it `exp` is not a normal f32; the result is 0.
+const EXP_MIN: f32 = -87.33;
+/// Above it `exp` overflows.
+const EXP_MAX: f32 = 88.722_83;
+
+/// `eˣ` within 2 units in the last place; 0 where the result would be subnormal (x < −87.33), ∞ above 88.72, NaN of NaN.
+///
+/// Branch-free, so that LLVM vectorises it: x = k·ln 2 + r, a polynomial in r, and k added to the exponent's bits.
+#[inline(always)]
+pub(super) fn exp<L: Lanes>(x: f32) -> f32 {
+    let clamped = x.clamp(EXP_MIN, EXP_MAX);
+    let shifted = L::mul_add(clamped, std::f32::consts::LOG2_E, ROUND_TO_INT);
+    let k = shifted - ROUND_TO_INT;
+    // ln 2 in two parts: the first times k is exact.
+    let r = L::mul_add(k, 2.121_944_4e-4, L::mul_add(k, -0.693_359_4, clamped));
+    let mut p = L::mul_add(1.987_569_1e-4, r, 1.398_199_9e-3);
+    p = L::mul_add(p, r, 8.333_452e-3);
+    p = L::mul_add(p, r, 4.166_579_6e-2);
+    p = L::mul_add(p, r, 0.166_666_66);
+    p = L::mul_add(p, r, 0.5);
+    let y = L::mul_add(p * r, r, r) + 1.0;
+    let exponent = shifted.to_bits().wrapping_sub(ROUND_TO_INT.to_bits()) << 23;
+    let y = f32::from_bits(y.to_bits().wrapping_add(exponent));
+    if x < EXP_MIN {
+        0.0
+    } else if x <= EXP_MAX {
+        y
+    } else {
+        x + f32::INFINITY
+    }
+}
+
+/// `1 / (1 + e⁻ˣ)`.
+#[inline(always)]
+pub(super) fn sigmoid<L: Lanes>(x: f32) -> f32 {
+    1.0 / (1.0 + exp::<L>(-x))
+}
+
+/// `Σᵢ term(i)` over `0..n`, in [`LANES`] interleaved partial sums; `term` receives the sum so far.
+#[inline(always)]
+pub(super) fn accumulate(n: usize, term: impl Fn(usize, f32) -> f32) -> f32 {
+    let mut lanes = [0.0f32; LANES];
+    let whole = n / LANES * LANES;
+    for first in (0..whole).step_by(LANES) {
+        for (lane, sum) in lanes.iter_mut().enumerate() {
+            *sum = term(first + lane, *sum);
+        }
+    }
+    let tail = (whole..n).fold(0.0, |sum, i| term(i, sum));
+    sum_of(lanes) + tail
+}
+
+/// The sum of the lanes, pairwise.
+#[inline(always)]
+pub(super) fn sum_of(mut lanes: [f32; LANES]) -> f32 {
+    let mut half = LANES / 2;
+    while half > 0 {
+        for lane in 0..half {
+            lanes[lane] += lanes[lane + half];
+        }
+        half /= 2;
+    }
+    lanes[0]
+}
+
+/// The greatest of `values` (NaN is passed over); −∞ of none.
+#[inline(always)]
+pub(super) fn max(values: &[f32]) -> f32 {
+    let mut lanes = [f32::NEG_INFINITY; LANES];
+    let chunks = values.chunks_exact(LANES);
+    let tail = chunks.remainder();
+    for chunk in chunks {
+        for (lane, &value) in lanes.iter_mut().zip(chunk) {
+            *lane = if value > *lane { value } else { *lane };
+        }
+    }
+    lanes.iter().chain(tail).fold(f32::NEG_INFINITY, |best, &value| if value > best { value } else { best })
+}
