@@ -81,8 +81,9 @@ fn points(selection: &Selection, x: &str, records: &[Record]) -> Result<IndexMap
     Ok(points)
 }
 
+/// `size` in pixels as drawn; the SVG backend takes a font's full height and writes its em, 1.24 times less.
 fn text(size: f64, color: RGBColor) -> TextStyle<'static> {
-    (FONT, size).into_font().color(&color)
+    (FONT, size * 1.24).into_font().color(&color)
 }
 
 fn anchored(size: f64, color: RGBColor, h: HPos, v: VPos) -> TextStyle<'static> {
@@ -187,7 +188,9 @@ fn lines(plot: &Plot, curves: &[Curve], references: &[Reference]) -> Result<Stri
     let values = all.iter().flatten().map(|(_, n)| n.mean + n.sd);
     let (step, most) = ticks(values.chain(references.iter().map(|r| r.value)).fold(0.0, f64::max));
     let (least_x, most_x) = (xs[0], xs[xs.len() - 1].max(xs[0] + 1e-9));
-    let (left, top, width, height, right) = (64, 62, 480, 300, 190);
+    let longest =
+        references.iter().map(|reference| reference.title.chars().count()).max().unwrap_or(0) as i32;
+    let (left, top, width, height, right) = (64, 62, 560, 300, 24 + longest * 7);
     let foot = top + height;
     let at_x =
         |x: f64| left + 16 + ((x - least_x) / (most_x - least_x) * f64::from(width - 32)).round() as i32;
@@ -225,8 +228,10 @@ fn lines(plot: &Plot, curves: &[Curve], references: &[Reference]) -> Result<Stri
             let style = anchored(11.0, INK, HPos::Left, VPos::Center);
             area.draw(&Text::new(reference.title.clone(), (left + width + 6, y), style))?;
         }
-        for (curve, line) in curves.iter().zip(&all) {
-            let path: Vec<(i32, i32)> = line.iter().map(|(x, n)| (at_x(*x), at_y(n.mean))).collect();
+        for (i, (curve, line)) in curves.iter().zip(&all).enumerate() {
+            // A little apart, so that the spreads of two curves do not cover each other.
+            let aside = 4 * i as i32 - 2 * (curves.len() as i32 - 1);
+            let path: Vec<(i32, i32)> = line.iter().map(|(x, n)| (at_x(*x) + aside, at_y(n.mean))).collect();
             area.draw(&PathElement::new(path.clone(), curve.color.stroke_width(2)))?;
             for (center, (_, n)) in path.into_iter().zip(line) {
                 let spread = vec![(center.0, at_y(n.mean - n.sd)), (center.0, at_y(n.mean + n.sd))];
