@@ -35,8 +35,7 @@ pub fn write_folder(
         std::fs::remove_dir_all(&staging).map_err(|e| fail(&staging, e))?;
     }
     std::fs::create_dir(&staging).map_err(|e| fail(&staging, e))?;
-    let filled = fill(&staging)
-        .and_then(|()| std::fs::rename(&staging, destination).map_err(|e| fail(destination, e)));
+    let filled = fill(&staging).and_then(|()| put(&staging, destination));
     if filled.is_err() {
         // The first error is the one to report.
         let _ = std::fs::remove_dir_all(&staging);
@@ -51,7 +50,13 @@ fn put(staging: &Path, destination: &Path) -> Result<()> {
     if replaced {
         std::fs::rename(destination, &old).map_err(|e| fail(destination, e))?;
     }
-    std::fs::rename(staging, destination).map_err(|e| fail(destination, e))?;
+    if let Err(e) = std::fs::rename(staging, destination) {
+        if replaced {
+            // The first error is the one to report.
+            let _ = std::fs::rename(&old, destination);
+        }
+        return Err(fail(destination, e));
+    }
     if replaced {
         let removed = if old.is_dir() { std::fs::remove_dir_all(&old) } else { std::fs::remove_file(&old) };
         removed.map_err(|e| fail(&old, e))?;

@@ -1,1 +1,4 @@
 //! lego
+
+#[cfg(feature = "lab")]
+pub mod lab;
