@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+pub mod cluster;
 mod error;
 #[cfg(feature = "nn")]
 pub mod folder;
@@ -9,6 +10,7 @@ pub mod low_rank;
 pub mod matrix;
 #[cfg(feature = "nn")]
 pub mod nn;
+pub mod norms;
 pub mod seed;
 #[cfg(feature = "train")]
 pub mod train;

@@ -1,4 +1,13 @@
-//! lego
+#![doc = include_str!("../README.md")]
 
+pub mod adapter;
+#[cfg(feature = "cli")]
+pub mod cli;
+mod error;
+pub mod inspect;
 #[cfg(feature = "lab")]
 pub mod lab;
+pub mod merge;
+pub mod msu;
+
+pub use error::{Error, Result};

@@ -19,7 +19,7 @@ use crate::{Error, Result};
 /// Reads a decoder from the folder `dir` to `device`.
 ///
 /// # Errors
-/// [`Error::File`], [`Error::Setting`], [`Error::Shape`] or [`Error::NotFinite`] when a file is absent, damaged, or holds what this
+/// [`Error::File`], [`Error::FileField`], [`Error::Shape`] or [`Error::NotFinite`] when a file is absent, damaged, or holds what this
 /// decoder cannot be.
 pub fn read_llama(dir: &Path, device: &Device) -> Result<Decoder> {
     read_llama_with(dir, device, |config, _layer_idx, init| SelfAttention::new(config, init))
@@ -49,7 +49,7 @@ pub fn read_llama_with<A: Attention>(
 /// Reads the configuration of the folder `dir`.
 ///
 /// # Errors
-/// [`Error::File`] or [`Error::Setting`].
+/// [`Error::File`] or [`Error::FileField`].
 pub fn read_llama_config(dir: &Path) -> Result<DecoderConfig> {
     let path = dir.join(CONFIG_FILE);
     let fail = |reason: String| Error::File { path: path.clone(), reason };
@@ -61,7 +61,7 @@ pub fn read_llama_config(dir: &Path) -> Result<DecoderConfig> {
 /// Writes `decoder` as the folder `dir`, which appears whole or not at all.
 ///
 /// # Errors
-/// [`Error::File`] when `dir` exists and is not to be replaced, or cannot be written, [`Error::Setting`] when an update of low rank is attached.
+/// [`Error::File`] when `dir` exists and is not to be replaced, or cannot be written, [`Error::FileField`] when an update of low rank is attached.
 pub fn write_llama<A: Attention>(decoder: &Decoder<A>, dir: &Path, existing: Existing) -> Result<()> {
     if let Some((name, _)) = decoder.projections().into_iter().find(|(_, p)| p.low_rank.is_some()) {
         return Err(setting(dir, &name, "no update of low rank (fold it first)".into(), "one"));
@@ -203,5 +203,5 @@ fn or_nothing(value: Option<&Value>) -> String {
 }
 
 fn setting(path: &Path, field: &str, expected: String, found: impl ToString) -> Error {
-    Error::Setting { path: path.to_owned(), field: field.to_owned(), expected, found: found.to_string() }
+    Error::FileField { path: path.to_owned(), field: field.to_owned(), expected, found: found.to_string() }
 }

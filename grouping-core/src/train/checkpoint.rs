@@ -63,7 +63,7 @@ pub(super) fn load<M: Module>(
     let fail = |reason: String| Error::File { path: state_path.clone(), reason };
     let text = std::fs::read_to_string(&state_path).map_err(|e| fail(e.to_string()))?;
     let state: State = serde_json::from_str(&text).map_err(|e| fail(e.to_string()))?;
-    let setting = |field: &str, expected: String, found: String| Error::Setting {
+    let setting = |field: &str, expected: String, found: String| Error::FileField {
         path: state_path.clone(),
         field: field.to_owned(),
         expected,

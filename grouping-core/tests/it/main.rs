@@ -1,6 +1,8 @@
 //! Integration tests: goldens from the reference code, properties, malformed inputs.
 
+mod cluster;
 mod kernels;
 mod low_rank;
 mod nn;
+mod norms;
 mod train;

@@ -184,7 +184,8 @@ pub fn train_adapter(settings: &AdaptSettings, observer: &mut impl Observer) -> 
     );
     let (decoder, outcome) = run.train(decoder, train, &corpus, description, observer)?;
     if outcome == Outcome::Finished {
-        peft::write(&decoder, settings, &run.out, run.existing)?;
+        let adapter = peft::adapter_of(&decoder, settings)?;
+        adapter.write(&run.out, run.existing == Existing::Replace)?;
         run.remove_partial()?;
     }
     Ok(outcome)

@@ -6,7 +6,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use burn::tensor::{Device, Tensor};
 use grouping_core::nn::Decoder;
 use grouping_core::train::{Event, Observer, Outcome};
@@ -56,7 +56,7 @@ pub fn score(settings: &ScoreSettings, observer: &mut impl Observer) -> Result<O
     let pool = rayon::ThreadPoolBuilder::new().num_threads(settings.n_threads).build()?;
     let base = read_base(&settings.base, &Device::flex())?;
     let updates = match &settings.adapter {
-        Some(dir) => peft::read_deltas(dir, &base).with_context(|| format!("{}", dir.display()))?,
+        Some(dir) => peft::read_deltas(dir, &base)?,
         None => Vec::new(),
     };
     let at_scale = |scale: f64| -> Decoder {
