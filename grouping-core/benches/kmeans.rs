@@ -80,10 +80,8 @@ fn direct(c: &mut Criterion) {
     let (n, d, k) = (100_000, 64, 64);
     let points = uniform(n, d, &mut ChaCha8Rng::seed_from_u64(2));
     let points: MatrixRef<'_> = points.view();
-    let config = KMeansConfig::new(k)
-        .with_init(Init::Points((0..k).collect()))
-        .with_max_iters(30)
-        .with_tolerance(0.0);
+    let config =
+        KMeansConfig::new(k).with_init(Init::Points((0..k).collect())).with_max_iters(30).with_tolerance(0.0);
     let mut group = c.benchmark_group("direct");
     group.sample_size(10).sampling_mode(SamplingMode::Flat);
     for n_threads in [1, 2] {

@@ -1,5 +1,7 @@
 //! Output folders that appear whole or not at all.
 
+use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use crate::{Error, Result};
@@ -9,7 +11,7 @@ use crate::{Error, Result};
 pub enum Existing {
     /// It is an error.
     Refuse,
-    /// It is replaced once the new one is whole.
+    /// It is replaced once the new one is whole, if all it holds has the names of what the new one holds.
     Replace,
 }
 
@@ -35,8 +37,7 @@ pub fn write_folder(
         std::fs::remove_dir_all(&staging).map_err(|e| fail(&staging, e))?;
     }
     std::fs::create_dir(&staging).map_err(|e| fail(&staging, e))?;
-    let filled = fill(&staging)
-        .and_then(|()| std::fs::rename(&staging, destination).map_err(|e| fail(destination, e)));
+    let filled = fill(&staging).and_then(|()| put(&staging, destination));
     if filled.is_err() {
         // The first error is the one to report.
         let _ = std::fs::remove_dir_all(&staging);
@@ -49,14 +50,29 @@ fn put(staging: &Path, destination: &Path) -> Result<()> {
     let old = hidden_sibling(destination, "old")?;
     let replaced = destination.symlink_metadata().is_ok();
     if replaced {
+        let found = entries(destination)?;
+        if let Some(other) = found.difference(&entries(staging)?).next() {
+            let reason = format!("expected an output to replace, found a folder that holds {other:?}");
+            return Err(Error::File { path: destination.to_owned(), reason });
+        }
         std::fs::rename(destination, &old).map_err(|e| fail(destination, e))?;
     }
-    std::fs::rename(staging, destination).map_err(|e| fail(destination, e))?;
+    if let Err(e) = std::fs::rename(staging, destination) {
+        if replaced {
+            // The first error is the one to report.
+            let _ = std::fs::rename(&old, destination);
+        }
+        return Err(fail(destination, e));
+    }
     if replaced {
-        let removed = if old.is_dir() { std::fs::remove_dir_all(&old) } else { std::fs::remove_file(&old) };
-        removed.map_err(|e| fail(&old, e))?;
+        std::fs::remove_dir_all(&old).map_err(|e| fail(&old, e))?;
     }
     Ok(())
+}
+
+fn entries(dir: &Path) -> Result<BTreeSet<OsString>> {
+    let names = std::fs::read_dir(dir).map_err(|e| fail(dir, e))?;
+    names.map(|entry| entry.map(|entry| entry.file_name()).map_err(|e| fail(dir, e))).collect()
 }
 
 fn hidden_sibling(destination: &Path, purpose: &str) -> Result<PathBuf> {
@@ -66,7 +82,7 @@ fn hidden_sibling(destination: &Path, purpose: &str) -> Result<PathBuf> {
             reason: "expected the path of a folder".into(),
         });
     };
-    let mut sibling = std::ffi::OsString::from(".");
+    let mut sibling = OsString::from(".");
     sibling.push(name);
     sibling.push(format!(".{}.{purpose}", std::process::id()));
     Ok(destination.with_file_name(sibling))

@@ -5,6 +5,8 @@ pub mod adapter;
 pub mod cli;
 mod error;
 pub mod inspect;
+#[cfg(feature = "lab")]
+pub mod lab;
 pub mod merge;
 pub mod msu;
 

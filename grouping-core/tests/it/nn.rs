@@ -126,6 +126,11 @@ fn a_written_folder_reads_back_bit_for_bit() {
     let again = read_llama(&path, &device).expect("the new folder can be read");
     let weight = |decoder: &Decoder| values(decoder.model.embed_tokens.weight.val());
     assert_eq!(weight(&again), weight(&other), "the new content is in place");
+    let stranger = path.join("thesis.tex");
+    std::fs::write(&stranger, "years of work").expect("the file can be written");
+    let error = write_llama(&other, &path, Existing::Replace).expect_err("it is no output");
+    assert!(error.to_string().contains("thesis.tex"), "what it holds is named: {error}");
+    assert!(stranger.exists(), "and is still there");
     let left: Vec<_> = std::fs::read_dir(dir.path()).expect("the folder is there").collect();
     assert_eq!(left.len(), 4, "nothing but the outputs is left: {left:?}");
 }

@@ -153,11 +153,9 @@ mod tests {
         let digits = |task, split, seed| Examples::held_out(task, split, 4, seed).tokens[1..9].to_vec();
         let first = digits(rev, Split::Test, 0);
         assert_eq!(first, digits(rev, Split::Test, 0), "the same again");
-        for other in [
-            digits(rev, Split::Validation, 0),
-            digits(inc, Split::Test, 0),
-            digits(rev, Split::Test, 1),
-        ] {
+        for other in
+            [digits(rev, Split::Validation, 0), digits(inc, Split::Test, 0), digits(rev, Split::Test, 1)]
+        {
             assert_ne!(first, other, "split, task and seed each change the strings");
         }
     }
