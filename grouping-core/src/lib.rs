@@ -1,5 +1,7 @@
 #![doc = include_str!("../README.md")]
 
+#[cfg(feature = "burn")]
+pub mod device;
 mod error;
 #[cfg(feature = "nn")]
 pub mod kernels;
