@@ -52,6 +52,74 @@ pub enum Error {
         /// What was found instead.
         reason: String,
     },
+    /// More clusters than points, or none.
+    #[error("{n_clusters} clusters of {n_points} points: expected at least 1 and at most as many as points")]
+    ClusterCount {
+        /// The number of clusters asked for.
+        n_clusters: usize,
+        /// The number of points.
+        n_points: usize,
+    },
+    /// A setting does not fit.
+    #[error("{name}: expected {expected}, found {found}")]
+    Setting {
+        /// The setting.
+        name: String,
+        /// What fits.
+        expected: String,
+        /// What was given.
+        found: String,
+    },
+    /// A row has no direction, which the cosine metric needs.
+    #[error("{what}: row {row} has length 0, which has no cosine")]
+    ZeroNorm {
+        /// The argument that holds the row.
+        what: String,
+        /// Its index.
+        row: usize,
+    },
+    /// A device failed to deliver a tensor's values.
+    #[error("reading a tensor: {cause}")]
+    TensorRead {
+        /// What the device reports.
+        cause: String,
+    },
+    /// A file or folder could not be read or written, or is no such file.
+    #[error("{}: {reason}", path.display())]
+    File {
+        /// The file or folder.
+        path: std::path::PathBuf,
+        /// What went wrong, or what was expected and found.
+        reason: String,
+    },
+    /// A field of a configuration has a value that cannot be.
+    #[error("{}: `{field}`: expected {expected}, found {found}", path.display())]
+    FileField {
+        /// The file that holds the configuration.
+        path: std::path::PathBuf,
+        /// The field.
+        field: String,
+        /// What fits.
+        expected: String,
+        /// What was found.
+        found: String,
+    },
+    /// Training left the finite numbers.
+    #[error("training diverged: the loss of step {step} is {loss}")]
+    Diverged {
+        /// The step, counted from zero.
+        step: usize,
+        /// Its loss.
+        loss: f64,
+    },
+    /// The threads of a computation could not be started.
+    #[error("{n_threads} threads could not be started: {reason}")]
+    Threads {
+        /// The number of threads asked for.
+        n_threads: usize,
+        /// What the system said.
+        reason: String,
+    },
 }
 
 /// Result of this crate's fallible routines.

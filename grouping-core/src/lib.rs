@@ -1,11 +1,20 @@
 #![doc = include_str!("../README.md")]
 
+pub mod cluster;
 #[cfg(feature = "burn")]
 pub mod device;
 mod error;
 #[cfg(feature = "nn")]
+pub mod folder;
+#[cfg(feature = "nn")]
 pub mod kernels;
 pub mod low_rank;
 pub mod matrix;
+#[cfg(feature = "nn")]
+pub mod nn;
+pub mod norms;
+pub mod seed;
+#[cfg(feature = "train")]
+pub mod train;
 
 pub use error::{Error, Result};

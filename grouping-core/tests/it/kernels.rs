@@ -533,7 +533,7 @@ fn no_sequence_gives_no_output() {
 #[test]
 fn wgpu_gives_the_values_and_gradients_of_the_cpu() {
     use grouping_core::device::DeviceSpec;
-    let gpu = match DeviceSpec::Wgpu { index: None }.open() {
+    let gpu = match (DeviceSpec::Wgpu { index: None }).open() {
         Ok(device) => device,
         Err(error) => {
             let found = Device::enumerate(burn::tensor::DeviceType::Wgpu).into_vec();

@@ -1,5 +1,9 @@
 //! Integration tests: goldens from the reference code, properties, malformed inputs.
 
+mod cluster;
 mod device;
 mod kernels;
 mod low_rank;
+mod nn;
+mod norms;
+mod train;

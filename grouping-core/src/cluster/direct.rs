@@ -1,0 +1,252 @@
+//! k-means on coordinates: `‖x − c‖² = ‖x‖² − 2 x·c + ‖c‖²`, the products by blocks.
+//!
+//! A block of [`BLOCK_ROWS`] points is multiplied with all centroids (`f32`), its nearest centroids are read off while
+//! the scores are in the cache, and blocks run side by side. Means are summed cluster by cluster in the order of the
+//! points, in `f64`. Neither depends on the number of threads.
+//!
+//! Where the three terms cancel (seeding among near points), and for the final inertia, differences are squared one by
+//! one in `f64`.
+
+use faer::linalg::matmul::matmul;
+use faer::{Accum, MatMut, MatRef, Par};
+use rayon::prelude::*;
+
+use super::clusters::{Clusters, GramClusters};
+use super::config::{Engine, Init, KMeansConfig, Metric};
+use super::lloyd::{Assignment, Space, best_run, run};
+use super::points::{Points, squared_norm};
+use crate::Result;
+use crate::matrix::MatrixRef;
+
+/// Points that are multiplied with the centroids at once.
+const BLOCK_ROWS: usize = 256;
+/// Centroids in a block of scores, so that it stays in the second-level cache.
+const BLOCK_CENTROIDS: usize = 256;
+/// Columns of a mean that one task sums.
+const BLOCK_COLUMNS: usize = 512;
+/// Below this share of its terms, a squared distance is taken again by differences.
+const CANCELLATION: f64 = 1e-3;
+
+impl KMeansConfig {
+    /// Clusters `n` points in `d` dimensions, `points [n, d]`.
+    ///
+    /// Holds one prepared copy of the points (centred, or of unit length).
+    ///
+    /// # Errors
+    /// [`Error::ClusterCount`](crate::Error::ClusterCount) unless `1 ≤ n_clusters ≤ n`;
+    /// [`Error::Setting`](crate::Error::Setting) or [`Error::Shape`](crate::Error::Shape) for settings that do not fit;
+    /// [`Error::NotFinite`](crate::Error::NotFinite) for NaN and infinity;
+    /// [`Error::ZeroNorm`](crate::Error::ZeroNorm) for a zero row under [`Metric::Cosine`].
+    pub fn fit(&self, points: MatrixRef<'_>) -> Result<Clusters> {
+        self.check(points.n_rows())?;
+        let points = Points::prepare(points, self.metric)?;
+        let space = DirectSpace { points: &points };
+        let given = match &self.init {
+            Init::Centroids(c) => Some(Centroids::new(points.adopt(c, self.n_clusters)?, &points)),
+            _ => None,
+        };
+        let run = match self.engine {
+            Engine::Native => best_run(&space, self, given, |first| run(&space, self, first))?,
+            #[cfg(feature = "kmeans")]
+            Engine::KMeansCrate => {
+                let engine = super::kmeans_crate::CrateEngine::new(&space, self)?;
+                best_run(&space, self, given, |first| engine.run(&first))?
+            }
+        };
+        let (partition, centroids) = GramClusters::from_run(run, self);
+        let centroids = points.restore(&centroids.values, self.n_clusters);
+        Ok(Clusters { partition: partition.rescaled(points.squared_unit()), centroids })
+    }
+}
+
+pub(super) struct DirectSpace<'a> {
+    pub(super) points: &'a Points,
+}
+
+/// Centroids of prepared points.
+pub(super) struct Centroids {
+    /// `[k, d]`.
+    pub(super) values: Vec<f64>,
+    /// The same, rounded.
+    rounded: Vec<f32>,
+    /// `‖c_j‖²` of the rounded values; 1 under the cosine metric.
+    squared_norms: Vec<f32>,
+}
+
+impl Centroids {
+    pub(super) fn new(values: Vec<f64>, points: &Points) -> Self {
+        let rounded: Vec<f32> = values.iter().map(|&v| v as f32).collect();
+        let k = values.len() / points.n_dims;
+        let squared_norms = (0..k).map(|j| match points.metric {
+            Metric::Euclidean => squared_norm(&rounded[j * points.n_dims..(j + 1) * points.n_dims]) as f32,
+            Metric::Cosine => 1.0,
+        });
+        Self { squared_norms: squared_norms.collect(), values, rounded }
+    }
+}
+
+impl Space for DirectSpace<'_> {
+    type Centroids = Centroids;
+
+    fn n_points(&self) -> usize {
+        self.points.n_points
+    }
+
+    fn spread(&self) -> f64 {
+        self.points.spread()
+    }
+
+    fn squared_distances(&self, from: &[usize]) -> Result<Vec<f64>> {
+        let (p, m) = (self.points, from.len());
+        let mut out = vec![0.0; m * p.n_points];
+        let gathered: Vec<f32> = from.iter().flat_map(|&i| p.row(i)).copied().collect();
+        let n_blocks = p.n_points.div_ceil(BLOCK_ROWS);
+        let mut columns: Vec<Vec<&mut [f64]>> = (0..n_blocks).map(|_| Vec::with_capacity(m)).collect();
+        for row in out.chunks_exact_mut(p.n_points) {
+            for (column, part) in columns.iter_mut().zip(row.chunks_mut(BLOCK_ROWS)) {
+                column.push(part);
+            }
+        }
+        columns.into_par_iter().enumerate().for_each_init(Vec::new, |scores, (b, mut parts)| {
+            let first = b * BLOCK_ROWS;
+            let n_rows = parts[0].len();
+            products(p, first, n_rows, &gathered, scores);
+            for ((part, scores), &j) in parts.iter_mut().zip(scores.chunks_exact(n_rows)).zip(from) {
+                for (r, (d, &score)) in part.iter_mut().zip(scores).enumerate() {
+                    let terms = p.squared_norms[first + r] + p.squared_norms[j];
+                    *d = terms + f64::from(score);
+                    if *d < CANCELLATION * terms {
+                        *d = squared_difference(p.row(first + r), p.row(j));
+                    }
+                }
+            }
+        });
+        Ok(out)
+    }
+
+    fn centroids_at(&self, at: &[usize]) -> Result<Centroids> {
+        let values = at.iter().flat_map(|&i| self.points.row(i)).map(|&v| f64::from(v)).collect();
+        Ok(Centroids::new(values, self.points))
+    }
+
+    fn means(&self, labels: &[usize], k: usize) -> Result<Centroids> {
+        let p = self.points;
+        let (starts, members) = group(labels, k);
+        let mut values = vec![0.0; k * p.n_dims];
+        let tasks = values.par_chunks_exact_mut(p.n_dims).enumerate();
+        tasks.for_each(|(j, mean)| {
+            let members = &members[starts[j]..starts[j + 1]];
+            mean.par_chunks_mut(BLOCK_COLUMNS).enumerate().for_each(|(b, part)| {
+                let first = b * BLOCK_COLUMNS;
+                for &i in members {
+                    let row = &p.row(i)[first..first + part.len()];
+                    part.iter_mut().zip(row).for_each(|(m, &v)| *m += f64::from(v));
+                }
+            });
+            let scale = match p.metric {
+                Metric::Euclidean => members.len() as f64,
+                Metric::Cosine => mean.iter().map(|m| m * m).sum::<f64>().sqrt(),
+            };
+            // Members that cancel have no direction: the zero centroid has cosine 0 with every point.
+            if scale > 0.0 {
+                mean.iter_mut().for_each(|m| *m /= scale);
+            }
+        });
+        Ok(Centroids::new(values, p))
+    }
+
+    fn squared_shift(&self, from: &Centroids, to: &Centroids) -> Result<f64> {
+        Ok(from.values.iter().zip(&to.values).map(|(a, b)| (a - b) * (a - b)).sum())
+    }
+
+    fn assign(&self, centroids: &Centroids, to: &mut Assignment) -> Result<()> {
+        let p = self.points;
+        let blocks =
+            to.labels.par_chunks_mut(BLOCK_ROWS).zip(to.squared_distances.par_chunks_mut(BLOCK_ROWS));
+        blocks.enumerate().for_each_init(Nearest::default, |nearest, (b, (labels, distances))| {
+            let first = b * BLOCK_ROWS;
+            nearest.find(p, first, labels.len(), centroids);
+            for (r, (label, distance)) in labels.iter_mut().zip(distances).enumerate() {
+                *label = nearest.index[r] as usize;
+                *distance = (p.squared_norms[first + r] + f64::from(nearest.score[r])).max(0.0);
+            }
+        });
+        Ok(())
+    }
+
+    fn own_distances(&self, centroids: &Centroids, assignment: &Assignment) -> Result<Vec<f64>> {
+        let (p, d) = (self.points, self.points.n_dims);
+        let own = assignment.labels.par_iter().enumerate().map(|(i, &j)| {
+            let centroid = &centroids.values[j * d..(j + 1) * d];
+            let pairs = p.row(i).iter().zip(centroid);
+            match p.metric {
+                // ‖x‖² + 1: a zero centroid counts as one of unit length at a right angle.
+                Metric::Cosine if centroid.iter().all(|&c| c == 0.0) => 2.0,
+                _ => pairs.map(|(&x, c)| (f64::from(x) - c) * (f64::from(x) - c)).sum::<f64>(),
+            }
+        });
+        Ok(own.collect())
+    }
+}
+
+/// Nearest centroids of a block of points; its memory is used again by the next block.
+#[derive(Default)]
+struct Nearest {
+    scores: Vec<f32>,
+    /// `‖c‖² − 2 x·c` of the nearest centroid.
+    score: Vec<f32>,
+    index: Vec<u32>,
+}
+
+impl Nearest {
+    fn find(&mut self, p: &Points, first: usize, n_rows: usize, centroids: &Centroids) {
+        self.score.clear();
+        self.score.resize(n_rows, f32::INFINITY);
+        self.index.clear();
+        self.index.resize(n_rows, 0);
+        let blocks = centroids.rounded.chunks(BLOCK_CENTROIDS * p.n_dims);
+        for (b, block) in blocks.enumerate() {
+            products(p, first, n_rows, block, &mut self.scores);
+            let own = &centroids.squared_norms[b * BLOCK_CENTROIDS..];
+            for (j, (scores, own)) in self.scores.chunks_exact(n_rows).zip(own).enumerate() {
+                let j = (b * BLOCK_CENTROIDS + j) as u32;
+                for ((best, index), &score) in self.score.iter_mut().zip(&mut self.index).zip(scores) {
+                    let score = score + own;
+                    let nearer = score < *best;
+                    *best = if nearer { score } else { *best };
+                    *index = if nearer { j } else { *index };
+                }
+            }
+        }
+    }
+}
+
+/// `−2 x_i·y_j` of the points `first..first + n_rows` and the rows of `others [m, d]`, written to `out [m, n_rows]`.
+fn products(p: &Points, first: usize, n_rows: usize, others: &[f32], out: &mut Vec<f32>) {
+    let d = p.n_dims;
+    let m = others.len() / d;
+    out.clear();
+    out.resize(m * n_rows, 0.0);
+    let x = MatRef::from_row_major_slice(&p.values[first * d..(first + n_rows) * d], n_rows, d);
+    let y = MatRef::from_row_major_slice(others, m, d);
+    let out = MatMut::from_column_major_slice_mut(out, n_rows, m);
+    matmul(out, Accum::Replace, x, y.transpose(), -2.0, Par::Seq);
+}
+
+fn squared_difference(a: &[f32], b: &[f32]) -> f64 {
+    a.iter().zip(b).map(|(&x, &y)| (f64::from(x) - f64::from(y)).powi(2)).sum()
+}
+
+/// Points by cluster, each in rising order: those of cluster `j` are `members[starts[j]..starts[j + 1]]`.
+fn group(labels: &[usize], k: usize) -> (Vec<usize>, Vec<usize>) {
+    let mut starts = vec![0usize; k + 1];
+    labels.iter().for_each(|&l| starts[l + 1] += 1);
+    (0..k).for_each(|j| starts[j + 1] += starts[j]);
+    let mut next = starts.clone();
+    let mut members = vec![0; labels.len()];
+    for (i, &l) in labels.iter().enumerate() {
+        members[next[l]] = i;
+        next[l] += 1;
+    }
+    (starts, members)
+}

@@ -1,0 +1,179 @@
+//! k-means on a Gram matrix: few points in many dimensions, whatever the dimension.
+//!
+//! A centroid is a weighted sum of points, `c_j = w_j Σ_{m∈S_j} x_m`, with `w_j = 1/|S_j|` (cosine: `1/‖Σ x_m‖`), so
+//! with `g_j = w_j Σ_{m∈S_j} G_m` (rows of `G [n, n]`, `f64`)
+//! `c_j·x_i = g_ji`, `‖c_j‖² = w_j Σ_{m∈S_j} g_jm`, `‖x_i − c_j‖² = G_ii − 2 g_ji + ‖c_j‖²`.
+//! An iteration costs `O(n² + n·k)`; coordinates and centroids are never needed.
+
+use super::clusters::GramClusters;
+use super::config::{Init, KMeansConfig, Metric};
+use super::lloyd::{Assignment, Space, best_run, run};
+use crate::low_rank::Gram;
+use crate::{Error, Result};
+
+impl KMeansConfig {
+    /// Clusters `n` points given by their inner products, `[n, n]`.
+    ///
+    /// The labels are those of [`Self::fit`] on the points themselves, up to rounding.
+    ///
+    /// # Errors
+    /// [`Error::ClusterCount`] unless `1 ≤ n_clusters ≤ n`; [`Error::Setting`] for settings that do not fit, among them
+    /// [`Init::Centroids`]; [`Error::ZeroNorm`] for a zero point under [`Metric::Cosine`].
+    ///
+    /// ```
+    /// use grouping_core::{cluster::KMeansConfig, low_rank::row_gram, matrix::MatrixRef};
+    /// let points = MatrixRef::new(3, 2, &[0., 1., 0., 2., 50., 0.])?;
+    /// let clusters = KMeansConfig::new(2).fit_gram(&row_gram(&[points])?)?;
+    /// assert_eq!(clusters.labels()[0], clusters.labels()[1]);
+    /// assert_eq!(clusters.inertia(), 0.5);
+    /// # Ok::<(), grouping_core::Error>(())
+    /// ```
+    pub fn fit_gram(&self, gram: &Gram) -> Result<GramClusters> {
+        self.check(gram.len())?;
+        self.check_native()?;
+        if matches!(self.init, Init::Centroids(_)) {
+            return Err(Error::Setting {
+                name: "init".into(),
+                expected: "k-means++, random, points or labels in the Gram form".into(),
+                found: "centroids by coordinates".into(),
+            });
+        }
+        let space = GramSpace::new(gram, self.metric)?;
+        Ok(GramClusters::from_run(best_run(&space, self, None, |first| run(&space, self, first))?, self).0)
+    }
+}
+
+struct GramSpace {
+    n: usize,
+    values: Vec<f64>,
+    metric: Metric,
+    spread: f64,
+}
+
+struct GramCentroids {
+    /// `c_j·x_i`, `[k, n]`.
+    products: Vec<f64>,
+    /// `‖c_j‖²`.
+    squared_norms: Vec<f64>,
+    /// `S_j`.
+    members: Vec<Vec<usize>>,
+    /// `w_j`.
+    weights: Vec<f64>,
+}
+
+impl GramSpace {
+    fn new(gram: &Gram, metric: Metric) -> Result<Self> {
+        let n = gram.len();
+        let mut values = gram.values().to_vec();
+        if metric == Metric::Cosine {
+            let lengths: Vec<f64> = (0..n).map(|i| values[i * n + i].sqrt()).collect();
+            // A square that rounds below 0 has the root NaN, which is no length either.
+            if let Some(row) = lengths.iter().position(|&l| l.is_nan() || l == 0.0) {
+                return Err(Error::ZeroNorm { what: "Gram matrix".into(), row });
+            }
+            for (i, row) in values.chunks_exact_mut(n).enumerate() {
+                row.iter_mut().zip(&lengths).for_each(|(v, l)| *v /= lengths[i] * l);
+                row[i] = 1.0;
+            }
+        }
+        let trace: f64 = (0..n).map(|i| values[i * n + i]).sum();
+        let total: f64 = values.iter().sum();
+        let spread = ((trace - total / n as f64) / n as f64).max(0.0);
+        Ok(Self { n, values, metric, spread })
+    }
+
+    fn row(&self, i: usize) -> &[f64] {
+        &self.values[i * self.n..(i + 1) * self.n]
+    }
+
+    fn combine(&self, members: Vec<Vec<usize>>) -> GramCentroids {
+        let n = self.n;
+        let mut products = vec![0.0; members.len() * n];
+        let (mut squared_norms, mut weights) = (vec![], vec![]);
+        for (group, sum) in members.iter().zip(products.chunks_exact_mut(n)) {
+            for &m in group {
+                sum.iter_mut().zip(self.row(m)).for_each(|(s, g)| *s += g);
+            }
+            let own: f64 = group.iter().map(|&m| sum[m]).sum();
+            let (weight, squared_norm) = match self.metric {
+                Metric::Euclidean => {
+                    let w = 1.0 / group.len() as f64;
+                    (w, w * w * own)
+                }
+                // Members that cancel have no direction: the zero centroid has cosine 0 with every point.
+                Metric::Cosine if own > 0.0 => (1.0 / own.sqrt(), 1.0),
+                Metric::Cosine => (0.0, 1.0),
+            };
+            sum.iter_mut().for_each(|s| *s *= weight);
+            squared_norms.push(squared_norm);
+            weights.push(weight);
+        }
+        GramCentroids { products, squared_norms, members, weights }
+    }
+}
+
+impl Space for GramSpace {
+    type Centroids = GramCentroids;
+
+    fn n_points(&self) -> usize {
+        self.n
+    }
+
+    fn spread(&self) -> f64 {
+        self.spread
+    }
+
+    fn squared_distances(&self, from: &[usize]) -> Result<Vec<f64>> {
+        let mut out = Vec::with_capacity(from.len() * self.n);
+        for &p in from {
+            let row = self.row(p);
+            out.extend((0..self.n).map(|i| (self.row(i)[i] - 2.0 * row[i] + row[p]).max(0.0)));
+        }
+        Ok(out)
+    }
+
+    fn centroids_at(&self, at: &[usize]) -> Result<GramCentroids> {
+        Ok(self.combine(at.iter().map(|&p| vec![p]).collect()))
+    }
+
+    fn means(&self, labels: &[usize], k: usize) -> Result<GramCentroids> {
+        let mut members = vec![vec![]; k];
+        labels.iter().enumerate().for_each(|(i, &l)| members[l].push(i));
+        Ok(self.combine(members))
+    }
+
+    fn squared_shift(&self, from: &GramCentroids, to: &GramCentroids) -> Result<f64> {
+        let moves = to.members.iter().enumerate().map(|(j, group)| {
+            let old = &from.products[j * self.n..(j + 1) * self.n];
+            let cross = to.weights[j] * group.iter().map(|&m| old[m]).sum::<f64>();
+            (to.squared_norms[j] - 2.0 * cross + from.squared_norms[j]).max(0.0)
+        });
+        Ok(moves.sum())
+    }
+
+    fn assign(&self, centroids: &GramCentroids, to: &mut Assignment) -> Result<()> {
+        to.squared_distances.fill(f64::INFINITY);
+        for (j, products) in centroids.products.chunks_exact(self.n).enumerate() {
+            let own = centroids.squared_norms[j];
+            let nearest = to.labels.iter_mut().zip(&mut to.squared_distances);
+            for ((label, best), product) in nearest.zip(products) {
+                let d = own - 2.0 * product;
+                if d < *best {
+                    (*label, *best) = (j, d);
+                }
+            }
+        }
+        for (i, d) in to.squared_distances.iter_mut().enumerate() {
+            *d = (*d + self.row(i)[i]).max(0.0);
+        }
+        Ok(())
+    }
+
+    fn own_distances(&self, centroids: &GramCentroids, assignment: &Assignment) -> Result<Vec<f64>> {
+        let own = assignment.labels.iter().enumerate().map(|(i, &j)| {
+            let product = centroids.products[j * self.n + i];
+            (self.row(i)[i] - 2.0 * product + centroids.squared_norms[j]).max(0.0)
+        });
+        Ok(own.collect())
+    }
+}

@@ -1,0 +1,255 @@
+//! Reading and writing the parameters of any module as safetensors, under the paths of their fields.
+//!
+//! [`Layout::Checkpoint`] is the layout of other programs' checkpoints: the weight of a [`Projection`](super::Projection),
+//! `[in, out]` in memory, is written and read as `[out, in]`, and updates of low rank are left out. [`Layout::Training`] holds
+//! exactly the parameters under training, as they lie in memory. Both write f32 in the order of names, so that equal weights
+//! give equal bytes; f32, f16 and bf16 are read.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs::File;
+use std::path::Path;
+
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
+use burn::tensor::{DType, Tensor, TensorData};
+use memmap2::Mmap;
+use safetensors::tensor::TensorView;
+use safetensors::{Dtype, SafeTensors};
+
+use crate::{Error, Result};
+
+/// Which parameters a file holds, and how they lie there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Layout {
+    /// All parameters but updates of low rank, projections transposed.
+    Checkpoint,
+    /// The parameters that require gradients, as in memory.
+    Training,
+}
+
+/// Writes the parameters of `module` to a new file at `path`.
+///
+/// # Errors
+/// [`Error::File`] when the file cannot be written.
+pub fn save<M: Module>(module: &M, path: &Path, layout: Layout, metadata: &[(&str, &str)]) -> Result<()> {
+    let mut collector = Collector { place: Place::new(layout), found: Vec::new() };
+    module.visit(&mut collector);
+    let tensors = collector.found.into_iter().collect();
+    write_tensors(&tensors, path, metadata)
+}
+
+/// Replaces the parameters of `module` by those of the file at `path`.
+///
+/// # Errors
+/// [`Error::File`] when the file cannot be read, is no safetensors file, lacks a parameter or holds another data type,
+/// [`Error::Shape`] when a tensor has another shape, [`Error::NotFinite`] when it holds NaN or infinity.
+pub fn load<M: Module>(module: M, path: &Path, layout: Layout) -> Result<M> {
+    let map = map_file(path)?;
+    let tensors = parse(&map, path)?;
+    let mut loader = Loader { place: Place::new(layout), path, tensors: &tensors, error: None };
+    let module = module.map(&mut loader);
+    loader.error.map_or(Ok(module), Err)
+}
+
+/// Tensors by name: shape and row-major values.
+pub(crate) type NamedTensors = BTreeMap<String, (Vec<usize>, Vec<f32>)>;
+
+/// Writes tensors as one f32 safetensors file.
+pub(crate) fn write_tensors(tensors: &NamedTensors, path: &Path, metadata: &[(&str, &str)]) -> Result<()> {
+    let fail = |reason: String| Error::File { path: path.to_owned(), reason };
+    let metadata: HashMap<String, String> =
+        metadata.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+    let bytes: Vec<Vec<u8>> = tensors
+        .values()
+        .map(|(_, values)| values.iter().flat_map(|value| value.to_le_bytes()).collect())
+        .collect();
+    let views = tensors.iter().zip(&bytes).map(|((name, (shape, _)), bytes)| {
+        TensorView::new(Dtype::F32, shape.clone(), bytes).map(|view| (name.as_str(), view))
+    });
+    let views = views.collect::<std::result::Result<Vec<_>, _>>().map_err(|e| fail(e.to_string()))?;
+    // Several keys of metadata would be written in the order of a hash map.
+    assert!(metadata.len() < 2, "metadata of several keys has no fixed order");
+    let metadata = (!metadata.is_empty()).then_some(metadata);
+    let file = safetensors::serialize(views, metadata).map_err(|e| fail(e.to_string()))?;
+    std::fs::write(path, file).map_err(|e| fail(e.to_string()))
+}
+
+/// Reads every tensor of a file as f32.
+pub(crate) fn read_tensors(path: &Path) -> Result<NamedTensors> {
+    let map = map_file(path)?;
+    let tensors = parse(&map, path)?;
+    let read = |name: &str| Ok((name.to_owned(), read_f32(&tensors, path, name)?));
+    tensors.names().into_iter().map(read).collect()
+}
+
+/// The shapes of a file's tensors, without their values.
+pub(crate) fn read_shapes(path: &Path) -> Result<BTreeMap<String, Vec<usize>>> {
+    let map = map_file(path)?;
+    let tensors = parse(&map, path)?;
+    Ok(tensors.iter().map(|(name, view)| (name.to_owned(), view.shape().to_vec())).collect())
+}
+
+fn map_file(path: &Path) -> Result<Mmap> {
+    let fail = |e: std::io::Error| Error::File { path: path.to_owned(), reason: e.to_string() };
+    let file = File::open(path).map_err(fail)?;
+    // SAFETY: the map is read only while this process holds it; as with every memory-mapped checkpoint, another
+    // process that shortens the file meanwhile ends this one, and one that rewrites it changes the values read.
+    unsafe { Mmap::map(&file) }.map_err(fail)
+}
+
+fn parse<'a>(bytes: &'a [u8], path: &Path) -> Result<SafeTensors<'a>> {
+    let fail = |e: safetensors::SafeTensorError| Error::File {
+        path: path.to_owned(),
+        reason: format!("not a valid safetensors file: {e}"),
+    };
+    SafeTensors::deserialize(bytes).map_err(fail)
+}
+
+fn read_f32(tensors: &SafeTensors<'_>, path: &Path, name: &str) -> Result<(Vec<usize>, Vec<f32>)> {
+    let file_error = |reason: String| Error::File { path: path.to_owned(), reason };
+    let view =
+        tensors.tensor(name).map_err(|_| file_error(format!("expected a tensor `{name}`, found none")))?;
+    let dtype = match view.dtype() {
+        Dtype::F32 => DType::F32,
+        Dtype::F16 => DType::F16,
+        Dtype::BF16 => DType::BF16,
+        other => {
+            let reason = format!("tensor `{name}`: expected data type F32, F16 or BF16, found {other:?}");
+            return Err(file_error(reason));
+        }
+    };
+    let shape = view.shape().to_vec();
+    let data = TensorData::from_bytes_vec(view.data().to_vec(), shape.clone(), dtype);
+    let values: Vec<f32> =
+        data.convert::<f32>().try_into_vec().map_err(|e| file_error(format!("tensor `{name}`: {e:?}")))?;
+    match values.iter().position(|value| !value.is_finite()) {
+        None => Ok((shape, values)),
+        Some(index) => Err(Error::NotFinite {
+            what: format!("{}: tensor `{name}`", path.display()),
+            index,
+            value: f64::from(values[index]),
+        }),
+    }
+}
+
+/// Where a traversal is in its module.
+struct Place {
+    layout: Layout,
+    names: Vec<String>,
+    containers: Vec<String>,
+}
+
+impl Place {
+    fn new(layout: Layout) -> Self {
+        Self { layout, names: Vec::new(), containers: Vec::new() }
+    }
+
+    fn enter(&mut self, name: &str, container: &str) {
+        self.names.push(name.to_owned());
+        self.containers.push(container.to_owned());
+    }
+
+    fn exit(&mut self) {
+        self.names.pop();
+        self.containers.pop();
+    }
+
+    fn holds<const D: usize>(&self, param: &Param<Tensor<D>>) -> bool {
+        match self.layout {
+            Layout::Checkpoint => !self.containers.iter().any(|name| name == "Struct:LowRank"),
+            Layout::Training => param.is_require_grad(),
+        }
+    }
+
+    fn is_transposed<const D: usize>(&self) -> bool {
+        let in_projection = self.containers.last().is_some_and(|name| name == "Struct:Projection");
+        self.layout == Layout::Checkpoint && D == 2 && in_projection
+    }
+}
+
+struct Collector {
+    place: Place,
+    found: Vec<(String, (Vec<usize>, Vec<f32>))>,
+}
+
+impl ModuleVisitor for Collector {
+    fn enter_module(&mut self, name: &str, container: &str) {
+        self.place.enter(name, container);
+    }
+
+    fn exit_module(&mut self, _name: &str, _container: &str) {
+        self.place.exit();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        if !self.place.holds(param) {
+            return;
+        }
+        let mut tensor = param.val();
+        if tensor.is_autodiff() {
+            tensor = tensor.inner();
+        }
+        if self.place.is_transposed::<D>() {
+            tensor = tensor.transpose();
+        }
+        let shape = tensor.dims().to_vec();
+        let values =
+            tensor.into_data().convert::<f32>().try_into_vec().expect("a float tensor converts to f32");
+        self.found.push((self.place.names.join("."), (shape, values)));
+    }
+}
+
+struct Loader<'a> {
+    place: Place,
+    path: &'a Path,
+    tensors: &'a SafeTensors<'a>,
+    error: Option<Error>,
+}
+
+impl Loader<'_> {
+    fn read<const D: usize>(&self, param: &Param<Tensor<D>>) -> Result<Tensor<D>> {
+        let name = self.place.names.join(".");
+        let (found, values) = read_f32(self.tensors, self.path, &name)?;
+        let mut expected: Vec<usize> = param.lazy_shape().iter().copied().collect();
+        if self.place.is_transposed::<D>() {
+            expected.reverse();
+        }
+        if found != expected {
+            let what = format!("{}: tensor `{name}`", self.path.display());
+            return Err(Error::Shape { what, expected, found });
+        }
+        let device = param.lazy_device().without_autodiff();
+        let mut tensor = Tensor::<D>::from_data(TensorData::new(values, found), &device);
+        if self.place.is_transposed::<D>() {
+            // Copied, so that products read the weight row by row.
+            tensor = Tensor::from_data(tensor.transpose().into_data(), &device);
+        }
+        Ok(if param.lazy_device().is_autodiff() { Tensor::from_inner(tensor) } else { tensor })
+    }
+}
+
+impl ModuleMapper for Loader<'_> {
+    fn enter_module(&mut self, name: &str, container: &str) {
+        self.place.enter(name, container);
+    }
+
+    fn exit_module(&mut self, _name: &str, _container: &str) {
+        self.place.exit();
+    }
+
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        if self.error.is_some() || !self.place.holds(&param) {
+            return param;
+        }
+        match self.read(&param) {
+            Ok(tensor) => {
+                let id = param.id;
+                param.transform_for_load(tensor, id)
+            }
+            Err(error) => {
+                self.error = Some(error);
+                param
+            }
+        }
+    }
+}

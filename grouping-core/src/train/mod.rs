@@ -1,0 +1,16 @@
+//! Training with exact resume, on several threads, deterministic for a given number of threads.
+//!
+//! A [`Trainer`] owns a module, its AdamW moments and a step counter. What a step reads (learning rate, batches) is a function of
+//! the configuration and of the step alone, so that a checkpoint of these three continues bit for bit.
+
+mod checkpoint;
+mod event;
+mod optimizer;
+mod schedule;
+mod shards;
+mod trainer;
+
+pub use event::{Event, JsonLines, Observer};
+pub use optimizer::AdamWSettings;
+pub use schedule::WarmupCosine;
+pub use trainer::{CheckpointPolicy, Objective, Outcome, TrainConfig, Trainer};

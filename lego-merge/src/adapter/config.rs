@@ -1,0 +1,223 @@
+//! `adapter_config.json` of PEFT's LoRA: the fields that merging honours, and all others kept as they are.
+//!
+//! The scale of a module of rank `r` is `α / r`, or `α / √r` with `use_rslora`; `rank_pattern` and `alpha_pattern`
+//! override `r` and `α` for the modules whose name matches `(.*\.)?(KEY)$`, the first key in the file's order first.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use indexmap::IndexMap;
+use regex::Regex;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::{Error, Result};
+
+/// Name of the configuration's file in an adapter's folder.
+pub const CONFIG_FILE: &str = "adapter_config.json";
+
+/// Modules that an adapter targets.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum TargetModules {
+    /// A regular expression on full names, or `all-linear`.
+    Pattern(String),
+    /// Full names or suffixes of names.
+    Names(Vec<String>),
+}
+
+/// A LoRA configuration as PEFT writes it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AdapterConfig {
+    /// Always `LORA`.
+    #[serde(default = "lora")]
+    pub peft_type: String,
+    /// Rank of modules without a `rank_pattern`.
+    pub r: usize,
+    /// `α` of modules without an `alpha_pattern`.
+    #[serde(serialize_with = "number")]
+    pub lora_alpha: f64,
+    /// Scale by `α / √r` instead of `α / r`.
+    #[serde(default, deserialize_with = "nullable")]
+    pub use_rslora: bool,
+    /// Ranks by pattern, in order.
+    #[serde(default, deserialize_with = "nullable")]
+    pub rank_pattern: IndexMap<String, usize>,
+    /// `α` by pattern, in order.
+    #[serde(default, deserialize_with = "nullable")]
+    pub alpha_pattern: IndexMap<String, f64>,
+    /// Which modules carry factors.
+    #[serde(default)]
+    pub target_modules: Option<TargetModules>,
+    /// Which modules are saved whole.
+    #[serde(default)]
+    pub modules_to_save: Option<Vec<String>>,
+    /// Whether the base stores its weights as `[in, out]` (GPT-2's `Conv1D`); the factors are stored alike.
+    #[serde(default, deserialize_with = "nullable")]
+    pub fan_in_fan_out: bool,
+    /// What the adapted model is for.
+    #[serde(default)]
+    pub task_type: Option<String>,
+    /// Name or path of the base model.
+    #[serde(default)]
+    pub base_model_name_or_path: Option<String>,
+    /// Every other field, as it was.
+    #[serde(flatten)]
+    pub other: BTreeMap<String, Value>,
+}
+
+fn lora() -> String {
+    "LORA".into()
+}
+
+/// PEFT writes `null` for some fields at their default.
+fn nullable<'de, D, T>(d: D) -> std::result::Result<T, D::Error>
+where
+    D: serde::Deserializer<'de>,
+    T: Deserialize<'de> + Default,
+{
+    Ok(Option::deserialize(d)?.unwrap_or_default())
+}
+
+/// Whole numbers without a fraction, as PEFT writes them.
+fn number<S: serde::Serializer>(value: &f64, s: S) -> std::result::Result<S::Ok, S::Error> {
+    let whole = *value as i64;
+    if whole as f64 == *value { s.serialize_i64(whole) } else { s.serialize_f64(*value) }
+}
+
+/// Fields that change what an adapter computes and that this crate does not honour, with the reason.
+const REFUSED: [(&str, &str); 6] = [
+    ("use_dora", "DoRA's magnitudes need the base model"),
+    ("lora_bias", "the bias of the factors would be lost"),
+    ("use_qalora", "its pooled inputs are no plain low-rank update"),
+    ("layer_replication", "replicated layers need the base model"),
+    ("target_parameters", "factors of bare parameters are not read"),
+    ("trainable_token_indices", "token updates are not read"),
+];
+
+impl AdapterConfig {
+    /// A configuration of rank `r` with `α = r`, hence scale 1, as an output or for adapters made in memory.
+    pub fn new(r: usize) -> Self {
+        let other =
+            [("bias", Value::from("none")), ("inference_mode", true.into()), ("lora_dropout", 0.0.into())];
+        Self {
+            peft_type: lora(),
+            r,
+            lora_alpha: r as f64,
+            use_rslora: false,
+            rank_pattern: IndexMap::new(),
+            alpha_pattern: IndexMap::new(),
+            target_modules: None,
+            modules_to_save: None,
+            fan_in_fan_out: false,
+            task_type: None,
+            base_model_name_or_path: None,
+            other: other.into_iter().map(|(name, value)| (name.to_string(), value)).collect(),
+        }
+    }
+
+    /// Parses the text of the configuration at `path` (which only names the file in errors).
+    ///
+    /// # Errors
+    /// [`Error::Format`] for text that is no LoRA configuration, [`Error::Unsupported`] for fields that are refused.
+    pub fn parse(path: &Path, text: &str) -> Result<Self> {
+        let config: Self = serde_json::from_str(text)
+            .map_err(|e| Error::format(path, "configuration", "a LoRA configuration of PEFT", e))?;
+        if config.peft_type != "LORA" {
+            return Err(Error::format(path, "peft_type", "LORA", &config.peft_type));
+        }
+        if config.r == 0 {
+            return Err(Error::format(path, "r", "a rank of at least 1", 0));
+        }
+        if !config.lora_alpha.is_finite() {
+            return Err(Error::format(path, "lora_alpha", "a finite number", config.lora_alpha));
+        }
+        for (field, reason) in REFUSED {
+            let found = config.other.get(field).unwrap_or(&Value::Null);
+            let off = matches!(found, Value::Null | Value::Bool(false))
+                || found.as_array().is_some_and(Vec::is_empty);
+            if !off {
+                let (field, found) = (field.to_string(), found.to_string());
+                return Err(Error::Unsupported { path: path.to_path_buf(), field, found, reason });
+            }
+        }
+        config.patterns(path)?;
+        Ok(config)
+    }
+
+    /// The configuration's patterns, compiled.
+    pub(crate) fn patterns(&self, path: &Path) -> Result<Patterns> {
+        let compile = |field: &str, key: &str| {
+            Regex::new(&format!(r"^(?:.*\.)?(?:{key})$"))
+                .map_err(|_| Error::format(path, field, "regular expressions as keys", key))
+        };
+        let ranks = self.rank_pattern.iter().map(|(k, &v)| Ok((compile("rank_pattern", k)?, v)));
+        let alphas = self.alpha_pattern.iter().map(|(k, &v)| Ok((compile("alpha_pattern", k)?, v)));
+        Ok(Patterns {
+            rank: (ranks.collect::<Result<_>>()?, self.r),
+            alpha: (alphas.collect::<Result<_>>()?, self.lora_alpha),
+            use_rslora: self.use_rslora,
+        })
+    }
+}
+
+/// Compiled patterns: rank and scale of a module by its name.
+pub(crate) struct Patterns {
+    rank: (Vec<(Regex, usize)>, usize),
+    alpha: (Vec<(Regex, f64)>, f64),
+    use_rslora: bool,
+}
+
+impl Patterns {
+    pub(crate) fn rank(&self, module: &str) -> usize {
+        self.rank.0.iter().find(|(key, _)| key.is_match(module)).map_or(self.rank.1, |hit| hit.1)
+    }
+
+    pub(crate) fn scale(&self, module: &str) -> f64 {
+        let alpha =
+            self.alpha.0.iter().find(|(key, _)| key.is_match(module)).map_or(self.alpha.1, |hit| hit.1);
+        let rank = self.rank(module) as f64;
+        alpha / if self.use_rslora { rank.sqrt() } else { rank }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<AdapterConfig> {
+        AdapterConfig::parse(Path::new("x/adapter_config.json"), text)
+    }
+
+    #[test]
+    fn the_first_matching_pattern_wins_in_file_order() {
+        let text =
+            r#"{"r": 4, "lora_alpha": 8, "rank_pattern": {"z.q": 2, "q": 16}, "alpha_pattern": {"k": 1}}"#;
+        let patterns = parse(text).and_then(|c| c.patterns(Path::new("x"))).expect("valid");
+        assert_eq!(patterns.rank("model.z.q"), 2, "the longer key stands first");
+        assert_eq!(patterns.rank("model.y.q"), 16, "the suffix matches after a dot");
+        assert_eq!(patterns.rank("model.y.xq"), 4, "a suffix inside a word does not match");
+        assert_eq!(patterns.scale("model.k"), 0.25, "α by pattern over r");
+        assert_eq!(patterns.scale("q"), 0.5, "α over the module's own rank");
+    }
+
+    #[test]
+    fn rslora_scales_by_the_root() {
+        let config = parse(r#"{"r": 16, "lora_alpha": 8, "use_rslora": true, "rank_pattern": null}"#);
+        let patterns = config.and_then(|c| c.patterns(Path::new("x"))).expect("valid");
+        assert_eq!(patterns.scale("any"), 2.0, "8 / √16");
+    }
+
+    #[test]
+    fn what_merging_would_get_wrong_is_refused_by_name() {
+        for field in ["use_dora", "lora_bias", "use_qalora"] {
+            let error =
+                parse(&format!(r#"{{"r": 4, "lora_alpha": 8, "{field}": true}}"#)).expect_err("refused");
+            assert!(error.to_string().contains(field), "{error}");
+        }
+        assert!(parse(r#"{"r": 0, "lora_alpha": 8}"#).is_err(), "rank zero");
+        assert!(parse(r#"{"r": 4, "lora_alpha": 8, "peft_type": "IA3"}"#).is_err(), "another method");
+        assert!(parse(r#"{"r": 4, "lora_alpha": 8, "rank_pattern": {"(": 2}}"#).is_err(), "a bad key");
+        assert!(parse(r#"{"lora_alpha": 8}"#).is_err(), "no rank");
+    }
+}

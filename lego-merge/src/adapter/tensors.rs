@@ -1,0 +1,101 @@
+//! Tensors of one safetensors file, memory-mapped and decoded one by one to `f32`, or held in memory.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use half::{bf16, f16};
+use memmap2::Mmap;
+use safetensors::tensor::{Dtype, Metadata, SafeTensors};
+
+use crate::{Error, Result};
+
+/// Where an adapter's tensors come from.
+#[derive(Debug)]
+pub(crate) enum Tensors {
+    Mapped { path: PathBuf, map: Mmap, start: usize, header: Metadata },
+    Memory(BTreeMap<String, Tensor>),
+}
+
+/// A tensor in `f32`, row-major.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Tensor {
+    /// Length of each axis.
+    pub shape: Vec<usize>,
+    /// All values.
+    pub values: Vec<f32>,
+}
+
+impl Tensors {
+    /// Maps the file and checks its header against its length.
+    pub(crate) fn open(path: &Path) -> Result<Self> {
+        let file = File::open(path).map_err(Error::io(path, "open"))?;
+        // SAFETY: the map is read only; a file that another process changes meanwhile can change values, which are
+        // checked when they are decoded, and its offsets are checked here.
+        let map = unsafe { Mmap::map(&file) }.map_err(Error::io(path, "map"))?;
+        let (header_len, header) = SafeTensors::read_metadata(&map)
+            .map_err(|e| Error::format(path, "header", "a safetensors header that fits the file", e))?;
+        Ok(Self::Mapped { path: path.to_path_buf(), map, start: header_len + 8, header })
+    }
+
+    /// Name and shape of every tensor, by name.
+    pub(crate) fn shapes(&self) -> BTreeMap<String, Vec<usize>> {
+        match self {
+            Self::Mapped { header, .. } => {
+                header.tensors().into_iter().map(|(name, info)| (name, info.shape.clone())).collect()
+            }
+            Self::Memory(tensors) => tensors.iter().map(|(n, t)| (n.clone(), t.shape.clone())).collect(),
+        }
+    }
+
+    /// Shape of one tensor.
+    pub(crate) fn shape(&self, name: &str) -> Option<Vec<usize>> {
+        match self {
+            Self::Mapped { header, .. } => header.info(name).map(|info| info.shape.clone()),
+            Self::Memory(tensors) => tensors.get(name).map(|t| t.shape.clone()),
+        }
+    }
+
+    /// Decodes one tensor.
+    ///
+    /// # Errors
+    /// [`Error::Format`] for a missing tensor, a type other than f32, f16 or bf16, and for NaN or infinity.
+    pub(crate) fn decode(&self, label: &Path, name: &str) -> Result<Tensor> {
+        let tensor = match self {
+            Self::Memory(tensors) => tensors.get(name).cloned(),
+            Self::Mapped { path, map, start, header } => match header.info(name) {
+                None => None,
+                Some(info) => {
+                    let (from, to) = info.data_offsets;
+                    let values = decode(&map[start + from..start + to], info.dtype).ok_or_else(|| {
+                        Error::format(path, name, "type F32, F16 or BF16", format!("{:?}", info.dtype))
+                    })?;
+                    Some(Tensor { shape: info.shape.clone(), values })
+                }
+            },
+        };
+        let tensor = tensor.ok_or_else(|| Error::format(label, name, "a tensor of this name", "none"))?;
+        if let Some(i) = tensor.values.iter().position(|v| !v.is_finite()) {
+            let found = format!("{} at index {i}", tensor.values[i]);
+            return Err(Error::format(self.path().unwrap_or(label), name, "finite values", found));
+        }
+        Ok(tensor)
+    }
+
+    pub(crate) fn path(&self) -> Option<&Path> {
+        match self {
+            Self::Mapped { path, .. } => Some(path),
+            Self::Memory(_) => None,
+        }
+    }
+}
+
+fn decode(bytes: &[u8], dtype: Dtype) -> Option<Vec<f32>> {
+    let halves = || bytes.as_chunks::<2>().0.iter().map(|&b| u16::from_le_bytes(b));
+    Some(match dtype {
+        Dtype::F32 => bytes.as_chunks::<4>().0.iter().map(|&b| f32::from_le_bytes(b)).collect(),
+        Dtype::F16 => halves().map(|b| f16::from_bits(b).to_f32()).collect(),
+        Dtype::BF16 => halves().map(|b| bf16::from_bits(b).to_f32()).collect(),
+        _ => return None,
+    })
+}

@@ -1,0 +1,83 @@
+//! `lego-merge inspect`.
+
+use std::io::{Write, stdout};
+use std::path::PathBuf;
+
+use comfy_table::{Table, presets};
+use serde_json::json;
+
+use crate::adapter::Adapter;
+use crate::inspect::{AdapterReport, ModuleClusters, spectra, unit_clusters};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Adapters: PEFT folders
+    #[arg(required = true, value_name = "ADAPTER")]
+    adapters: Vec<PathBuf>,
+    /// Seed of the clustering
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Print everything as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(args: &Args) -> anyhow::Result<()> {
+    let adapters = args.adapters.iter().map(Adapter::read).collect::<Result<Vec<_>, _>>()?;
+    let reports = adapters.iter().map(spectra).collect::<Result<Vec<_>, _>>()?;
+    let clusters = unit_clusters(&adapters, args.seed)?;
+    let mut out = stdout();
+    if args.json {
+        let value = json!({"event": "inspected", "adapters": reports, "clusters": clusters});
+        return Ok(writeln!(out, "{value}")?);
+    }
+    for report in &reports {
+        print_adapter(&mut out, report)?;
+    }
+    print_clusters(&mut out, &clusters)
+}
+
+fn print_adapter(out: &mut impl Write, report: &AdapterReport) -> anyhow::Result<()> {
+    let root = if report.use_rslora { " (rsLoRA)" } else { "" };
+    let task = report.task_type.as_deref().unwrap_or("no task type");
+    writeln!(out, "{}: r {}, α {}{root}, {task}", report.adapter, report.r, report.lora_alpha)?;
+    if !report.heads.is_empty() {
+        writeln!(out, "heads: {}", report.heads.join(", "))?;
+    }
+    for warning in &report.warnings {
+        writeln!(out, "note: {warning}")?;
+    }
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    table.set_header(["module", "d_out × d_in", "rank", "scale", "norm", "singular values"]);
+    for m in &report.modules {
+        let values =
+            m.singular_values.iter().take(8).map(|s| format!("{s:.3}")).collect::<Vec<_>>().join(" ");
+        let more = if m.singular_values.len() > 8 { " …" } else { "" };
+        table.add_row([
+            m.module.clone(),
+            format!("{} × {}", m.shape[0], m.shape[1]),
+            m.rank.to_string(),
+            format!("{:.4}", m.scale),
+            format!("{:.4}", m.norm),
+            values + more,
+        ]);
+    }
+    writeln!(out, "{table}\n")?;
+    Ok(())
+}
+
+fn print_clusters(out: &mut impl Write, clusters: &[ModuleClusters]) -> anyhow::Result<()> {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    table.set_header(["units of all adapters", "cluster sizes", "of several adapters", "inertia share"]);
+    for module in clusters {
+        let c = &module.clusters;
+        let sizes = c.sizes.iter().map(usize::to_string).collect::<Vec<_>>().join(" ");
+        let shared = c.sources.iter().filter(|s| s.len() > 1).count();
+        let share = format!("{shared} of {}", c.sizes.len());
+        table.add_row([module.module.clone(), sizes, share, format!("{:.3}", c.inertia_share)]);
+    }
+    writeln!(out, "{table}")?;
+    Ok(())
+}

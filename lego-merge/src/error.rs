@@ -1,0 +1,105 @@
+//! The one error type of this crate: each variant names the file, the field or tensor, the expected and the found.
+
+use std::path::{Path, PathBuf};
+
+/// What went wrong while reading, merging or writing adapters.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The operating system refused.
+    #[error("{}: cannot {action}: {source}", path.display())]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// What was tried.
+        action: &'static str,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// A file's content is not what its format says.
+    #[error("{}: {field}: expected {expected}, found {found}", path.display())]
+    Format {
+        /// The file.
+        path: PathBuf,
+        /// The field or tensor.
+        field: String,
+        /// What fits.
+        expected: String,
+        /// What is there.
+        found: String,
+    },
+    /// The adapter uses something that merging would silently get wrong.
+    #[error("{}: {field} = {found} is not supported: {reason}", path.display())]
+    Unsupported {
+        /// The file.
+        path: PathBuf,
+        /// The field or tensor.
+        field: String,
+        /// Its value.
+        found: String,
+        /// Why it is refused.
+        reason: &'static str,
+    },
+    /// Adapters that cannot be merged with each other.
+    #[error("{}: {field}: expected {expected} as in {}, found {found}", path.display(), first.display())]
+    Conflict {
+        /// The adapter that differs.
+        path: PathBuf,
+        /// The adapter that it differs from.
+        first: PathBuf,
+        /// The field or tensor.
+        field: String,
+        /// The first adapter's value.
+        expected: String,
+        /// The other's.
+        found: String,
+    },
+    /// An option does not fit the adapters.
+    #[error("{option}: expected {expected}, found {found}")]
+    Option {
+        /// The option's name.
+        option: &'static str,
+        /// What fits.
+        expected: String,
+        /// What was given.
+        found: String,
+    },
+    /// The output is there already.
+    #[error("{}: exists already; --force replaces it", path.display())]
+    Exists {
+        /// The output.
+        path: PathBuf,
+    },
+    /// A numeric routine failed on one module.
+    #[error("module `{module}`: {source}")]
+    Numeric {
+        /// The module.
+        module: String,
+        /// What failed.
+        source: grouping_core::Error,
+    },
+}
+
+/// Result of this crate's fallible routines.
+pub type Result<T> = std::result::Result<T, Error>;
+
+impl Error {
+    pub(crate) fn io(path: &Path, action: &'static str) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.to_path_buf();
+        move |source| Self::Io { path, action, source }
+    }
+
+    pub(crate) fn format(
+        path: &Path,
+        field: impl Into<String>,
+        expected: impl Into<String>,
+        found: impl ToString,
+    ) -> Self {
+        let (field, expected, found) = (field.into(), expected.into(), found.to_string());
+        Self::Format { path: path.to_path_buf(), field, expected, found }
+    }
+
+    pub(crate) fn numeric(module: &str) -> impl Fn(grouping_core::Error) -> Self + '_ {
+        move |source| Self::Numeric { module: module.into(), source }
+    }
+}

@@ -1,0 +1,45 @@
+//! Concatenation: every unit of every adapter, side by side; the exact weighted sum (PEFT's `cat`).
+//!
+//! `A' = [wᵢ·sᵢ·Aᵢ]` stacked, `B' = [Bᵢ]` side by side; rank `Σ rᵢ`. Cost: one copy.
+//! It loses where a server bounds the rank, and wherever the plain sum interferes.
+//!
+//! Deviation: a module that an adapter lacks gets no zero rows as in PEFT, but the smaller rank.
+
+use grouping_core::matrix::Matrix;
+
+use super::{MergeMethod, MergedModule, ModuleSources};
+
+/// The method `cat`.
+#[derive(Debug, Clone, Copy)]
+pub struct Cat;
+
+impl MergeMethod for Cat {
+    fn name(&self) -> &'static str {
+        "cat"
+    }
+
+    fn rank(&self, source_ranks: &[usize], _: usize) -> usize {
+        source_ranks.iter().sum()
+    }
+
+    fn takes_rank(&self) -> bool {
+        false
+    }
+
+    fn merge(&self, module: &ModuleSources<'_>) -> grouping_core::Result<MergedModule> {
+        let [n_outputs, n_inputs] = module.weighted_sum()?.shape();
+        let mut a = Vec::with_capacity(module.rank * n_inputs);
+        for (factors, weight) in &module.sources {
+            let scale = weight * factors.scale;
+            a.extend(factors.a.values().iter().map(|&v| (scale * f64::from(v)) as f32));
+        }
+        let rows =
+            (0..n_outputs).flat_map(|i| module.sources.iter().flat_map(move |(f, _)| f.b.view().row(i)));
+        let b = rows.copied().collect();
+        Ok(MergedModule {
+            a: Matrix::new(module.rank, n_inputs, a)?,
+            b: Matrix::new(n_outputs, module.rank, b)?,
+            clusters: None,
+        })
+    }
+}

@@ -1,0 +1,247 @@
+//! What a merge will write: modules with their ranks, heads with their owners, and the output's configuration.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{MergeConfig, MergeReport, ModuleReport};
+use crate::adapter::{Adapter, AdapterConfig, PREFIX, TargetModules, in_module, targets};
+use crate::{Error, Result};
+
+/// One module of the output.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct PlannedModule {
+    /// Full name.
+    pub name: String,
+    /// Rank of the result, `k_m`.
+    pub rank: usize,
+    /// `d_in`.
+    pub n_inputs: usize,
+    /// `d_out`.
+    pub n_outputs: usize,
+    /// Adapters that have the module, in the order given.
+    pub members: Vec<usize>,
+}
+
+/// Everything about the output but its values.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    modules: Vec<PlannedModule>,
+    heads: Vec<(String, usize)>,
+    weights: Vec<f64>,
+    config: AdapterConfig,
+}
+
+impl Plan {
+    /// Checks that the adapters and options fit, and decides ranks, heads and configuration.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] for adapters that do not fit each other, [`Error::Option`] for weights or a rank that do
+    /// not fit.
+    pub fn new(adapters: &[Adapter], config: &MergeConfig) -> Result<Self> {
+        let weights = weights(adapters, config)?;
+        let modules = modules(adapters, config)?;
+        let heads = heads(adapters)?;
+        let config = output_config(adapters, &modules, &heads)?;
+        Ok(Self { modules, heads, weights, config })
+    }
+
+    /// All modules, by name.
+    pub fn modules(&self) -> &[PlannedModule] {
+        &self.modules
+    }
+
+    /// Names of the heads that are carried, each with the adapter that it is taken from.
+    pub fn heads(&self) -> &[(String, usize)] {
+        &self.heads
+    }
+
+    /// One weight an adapter.
+    pub fn weights(&self) -> &[f64] {
+        &self.weights
+    }
+
+    /// The output's configuration.
+    pub fn config(&self) -> &AdapterConfig {
+        &self.config
+    }
+
+    pub(super) fn shapes(&self, adapters: &[Adapter]) -> Vec<(String, Vec<usize>)> {
+        let factors = self.modules.iter().flat_map(|m| {
+            let name = |side| format!("{PREFIX}{}.lora_{side}.weight", m.name);
+            [(name("A"), vec![m.rank, m.n_inputs]), (name("B"), vec![m.n_outputs, m.rank])]
+        });
+        let heads = self.heads.iter().map(|(name, owner)| {
+            (format!("{PREFIX}{name}"), adapters[*owner].head_shape(name).unwrap_or_default())
+        });
+        factors.chain(heads).collect()
+    }
+
+    pub(super) fn report(&self, config: &MergeConfig, modules: Vec<ModuleReport>) -> MergeReport {
+        MergeReport {
+            method: config.method.name().into(),
+            weights: self.weights.clone(),
+            modules,
+            heads: self.heads.iter().map(|(name, _)| name.clone()).collect(),
+        }
+    }
+}
+
+fn weights(adapters: &[Adapter], config: &MergeConfig) -> Result<Vec<f64>> {
+    let weights = config.weights.clone().unwrap_or_else(|| vec![1.0; adapters.len()]);
+    if weights.len() != adapters.len() || adapters.is_empty() {
+        let expected = format!("one weight for each of {} adapters", adapters.len());
+        return Err(Error::Option { option: "weights", expected, found: weights.len().to_string() });
+    }
+    match weights.iter().find(|w| !w.is_finite()) {
+        None => Ok(weights),
+        Some(bad) => {
+            let (expected, found) = ("finite numbers".into(), bad.to_string());
+            Err(Error::Option { option: "weights", expected, found })
+        }
+    }
+}
+
+fn modules(adapters: &[Adapter], config: &MergeConfig) -> Result<Vec<PlannedModule>> {
+    let mut members: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+    for (i, adapter) in adapters.iter().enumerate() {
+        for module in adapter.modules() {
+            members.entry(&module.name).or_default().push(i);
+        }
+    }
+    let all = adapters.iter().flat_map(|a| a.modules());
+    let largest = all.map(|m| m.rank).max().unwrap_or(0);
+    let wanted = config.rank.unwrap_or(largest);
+    let method = &config.method;
+    if config.rank.is_some() && !method.takes_rank() {
+        let (expected, found) = (format!("no rank with the method {}", method.name()), wanted.to_string());
+        return Err(Error::Option { option: "rank", expected, found });
+    }
+    let mut most = 0;
+    let mut out = Vec::with_capacity(members.len());
+    for (name, members) in members {
+        let found: Vec<_> = members.iter().filter_map(|&i| Some((i, adapters[i].module(name)?))).collect();
+        let (first, module) = found[0];
+        for &(i, other) in &found[1..] {
+            if (other.n_inputs, other.n_outputs) != (module.n_inputs, module.n_outputs) {
+                return Err(Error::Conflict {
+                    path: adapters[i].path().into(),
+                    first: adapters[first].path().into(),
+                    field: format!("shape [d_out, d_in] of module {name}"),
+                    expected: format!("[{}, {}]", module.n_outputs, module.n_inputs),
+                    found: format!("[{}, {}]", other.n_outputs, other.n_inputs),
+                });
+            }
+        }
+        let ranks: Vec<usize> = found.iter().map(|(_, m)| m.rank).collect();
+        most = most.max(ranks.iter().sum());
+        let rank = method.rank(&ranks, wanted);
+        let (n_inputs, n_outputs) = (module.n_inputs, module.n_outputs);
+        out.push(PlannedModule { name: name.into(), rank, n_inputs, n_outputs, members });
+    }
+    if method.takes_rank() && (wanted == 0 || wanted > most) {
+        let expected = format!("1 to {most}, the units of the largest module");
+        return Err(Error::Option { option: "rank", expected, found: wanted.to_string() });
+    }
+    Ok(out)
+}
+
+/// Heads by name; one that several adapters have must be equal to the bit.
+fn heads(adapters: &[Adapter]) -> Result<Vec<(String, usize)>> {
+    let mut owners: BTreeMap<&str, usize> = BTreeMap::new();
+    for (i, adapter) in adapters.iter().enumerate() {
+        for name in adapter.heads() {
+            let &mut first = owners.entry(name).or_insert(i);
+            if first == i {
+                continue;
+            }
+            let (ours, theirs) = (adapters[first].head(name)?, adapter.head(name)?);
+            let bits = |values: &[f32]| values.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
+            if ours.shape != theirs.shape || bits(&ours.values) != bits(&theirs.values) {
+                return Err(Error::Conflict {
+                    path: adapter.path().into(),
+                    first: adapters[first].path().into(),
+                    field: format!("head {name}"),
+                    expected: format!("the same values, shape {:?}", ours.shape),
+                    found: format!("others, shape {:?}", theirs.shape),
+                });
+            }
+        }
+    }
+    Ok(owners.into_iter().map(|(name, owner)| (name.to_string(), owner)).collect())
+}
+
+fn output_config(
+    adapters: &[Adapter],
+    modules: &[PlannedModule],
+    heads: &[(String, usize)],
+) -> Result<AdapterConfig> {
+    let first = &adapters[0];
+    for adapter in &adapters[1..] {
+        if adapter.config().fan_in_fan_out != first.config().fan_in_fan_out {
+            return Err(Error::Conflict {
+                path: adapter.path().into(),
+                first: first.path().into(),
+                field: "fan_in_fan_out".into(),
+                expected: first.config().fan_in_fan_out.to_string(),
+                found: adapter.config().fan_in_fan_out.to_string(),
+            });
+        }
+    }
+    let mut config = first.config().clone();
+    config.r = modules.iter().map(|m| m.rank).max().unwrap_or(0);
+    config.lora_alpha = config.r as f64;
+    config.use_rslora = false;
+    let smaller = || modules.iter().filter(|m| m.rank != config.r);
+    config.rank_pattern = smaller().map(|m| (m.name.clone(), m.rank)).collect();
+    config.alpha_pattern = smaller().map(|m| (m.name.clone(), m.rank as f64)).collect();
+    config.target_modules = Some(TargetModules::Names(target_modules(adapters, modules)));
+    config.modules_to_save = saved_modules(adapters, heads);
+    if let Some(&(_, owner)) = heads.first() {
+        config.task_type.clone_from(&adapters[owner].config().task_type);
+    }
+    for restricting in ["layers_to_transform", "layers_pattern", "exclude_modules"] {
+        if let Some(value) = config.other.get_mut(restricting) {
+            *value = serde_json::Value::Null;
+        }
+    }
+    config.other.insert("inference_mode".into(), true.into());
+    config.other.insert("lora_dropout".into(), 0.0.into());
+    Ok(config)
+}
+
+/// Suffixes where they say exactly what the file holds, else full names.
+///
+/// A suffix that an unrestricted adapter targets stands for all of the base's modules of that suffix, so the union of
+/// such suffixes covers the union of the modules.
+fn target_modules(adapters: &[Adapter], modules: &[PlannedModule]) -> Vec<String> {
+    let mut suffixes = BTreeSet::new();
+    for adapter in adapters {
+        let config = adapter.config();
+        let restricted = ["layers_to_transform", "layers_pattern", "exclude_modules"]
+            .iter()
+            .any(|field| config.other.get(*field).is_some_and(|v| !v.is_null()));
+        match &config.target_modules {
+            Some(TargetModules::Names(names)) if !restricted => {
+                let held = |n: &&String| adapter.modules().iter().any(|m| targets(n, &m.name));
+                suffixes.extend(names.iter().filter(held).cloned());
+            }
+            _ => return modules.iter().map(|m| m.name.clone()).collect(),
+        }
+    }
+    if modules.iter().all(|m| suffixes.iter().any(|s| targets(s, &m.name))) {
+        suffixes.into_iter().collect()
+    } else {
+        modules.iter().map(|m| m.name.clone()).collect()
+    }
+}
+
+/// Modules of the heads: as their owners list them, else the module that holds the tensor.
+fn saved_modules(adapters: &[Adapter], heads: &[(String, usize)]) -> Option<Vec<String>> {
+    let mut out = BTreeSet::new();
+    for (name, owner) in heads {
+        let listed = adapters[*owner].config().modules_to_save.as_deref().unwrap_or_default();
+        let module = || name.rsplit_once('.').map_or(name.as_str(), |(module, _)| module);
+        out.insert(listed.iter().find(|m| in_module(m, name)).map_or_else(|| module().into(), String::clone));
+    }
+    (!out.is_empty()).then(|| out.into_iter().collect())
+}

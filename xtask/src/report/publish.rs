@@ -1,0 +1,153 @@
+//! `cargo xtask report --publish`: brings what the READMEs show from `results/` into the repository.
+//!
+//! A link to `docs/results/<crate>/<name>/<scale>/<file>` is answered by a copy of that file. Text between
+//! `<!-- results <crate>/<name>/<scale> <table> -->` and `<!-- end results -->` becomes that table, where `claims` is
+//! the table of verdicts.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail, ensure};
+
+use super::{Report, markdown};
+use crate::experiment::cache::write_atomic;
+
+const BEGIN: &str = "<!-- results ";
+const END: &str = "<!-- end results -->";
+
+/// Refreshes all READMEs and `docs/results`; returns the paths written, relative to the root.
+pub(crate) fn publish(root: &Path) -> Result<Vec<PathBuf>> {
+    let mut copies: Vec<(PathBuf, Vec<u8>)> = Vec::new();
+    for readme in readmes(root)? {
+        let path = root.join(&readme);
+        let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        let context = || readme.display().to_string();
+        let fresh =
+            with_tables(&text, |id| Report::read(&root.join("results").join(id))).with_context(context)?;
+        for file in linked(&fresh) {
+            let from = root.join("results").join(&file);
+            let bytes = fs::read(&from).with_context(|| {
+                format!("{} shows {}, which has not been made", readme.display(), from.display())
+            })?;
+            copies.push((Path::new("docs/results").join(&file), bytes));
+        }
+        if fresh != text {
+            copies.push((readme, fresh.into_bytes()));
+        }
+    }
+    copies.sort();
+    copies.dedup();
+    for (path, bytes) in &copies {
+        write_atomic(&root.join(path), bytes)?;
+    }
+    Ok(copies.into_iter().map(|(path, _)| path).collect())
+}
+
+/// The README of the workspace and of each crate.
+fn readmes(root: &Path) -> Result<Vec<PathBuf>> {
+    let mut found = vec![PathBuf::from("README.md")];
+    for entry in fs::read_dir(root).with_context(|| format!("cannot read {}", root.display()))? {
+        let readme = Path::new(&entry?.file_name()).join("README.md");
+        found.push(readme);
+    }
+    found.retain(|path| root.join(path).is_file());
+    found.sort();
+    Ok(found)
+}
+
+/// The files below `docs/results/` that a text links to.
+fn linked(text: &str) -> Vec<PathBuf> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./".contains(c);
+    let after = text.split("docs/results/").skip(1);
+    let mut files: Vec<PathBuf> = after
+        .map(|rest| rest.split(|c| !plain(c)).next().unwrap_or_default().trim_end_matches('.'))
+        .filter(|file| {
+            file.split('/').count() == 4 && file.split('/').all(|part| !part.is_empty() && part != "..")
+        })
+        .map(PathBuf::from)
+        .collect();
+    files.sort();
+    files.dedup();
+    files
+}
+
+/// The text with each marked table replaced by the one of its report.
+fn with_tables(text: &str, report: impl Fn(&str) -> Result<Report>) -> Result<String> {
+    let mut fresh = String::new();
+    let mut rest = text;
+    while let Some(begin) = rest.find(BEGIN) {
+        let after = &rest[begin + BEGIN.len()..];
+        let close = after.find("-->").with_context(|| format!("`{BEGIN}` is not closed"))?;
+        let [id, table] = after[..close].split_whitespace().collect::<Vec<_>>()[..] else {
+            bail!("`{BEGIN}{}-->` is not of the form <crate>/<name>/<scale> <table>", &after[..close]);
+        };
+        let report = report(id)?;
+        let lines = if table == "claims" {
+            markdown::aligned(&markdown::claims(&report.verdicts))
+        } else {
+            let grid = report.tables.iter().find(|grid| grid.name == table);
+            markdown::grid(grid.with_context(|| format!("{id} has no table `{table}`"))?)
+        };
+        let end = after.find(END).with_context(|| format!("`{BEGIN}{id}` has no `{END}`"))?;
+        ensure!(!after[close..end].contains(BEGIN), "`{BEGIN}{id}` has no `{END}` of its own");
+        fresh += &rest[..begin + BEGIN.len() + close + 3];
+        fresh += &format!("\n{lines}");
+        rest = &after[end..];
+    }
+    Ok(fresh + rest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::table::{Cell, Grid};
+    use super::*;
+    use crate::experiment::spec::Scale;
+
+    fn report() -> Report {
+        let cell = |text: &str| Cell { text: text.to_owned(), strong: false };
+        Report {
+            experiment: "c/e".into(),
+            title: "t".into(),
+            claim: "c".into(),
+            source: "s".into(),
+            note: None,
+            scale: Scale::Mini,
+            seeds: vec![0],
+            verdicts: vec![],
+            tables: vec![Grid {
+                name: "methods".into(),
+                title: "T".into(),
+                header: vec!["a".into(), "b".into()],
+                rows: vec![vec![cell("x"), cell("1")]],
+                notes: vec![],
+            }],
+            plots: vec![],
+        }
+    }
+
+    #[test]
+    fn marked_tables_are_replaced_again_and_again() {
+        let text = "before\n<!-- results c/e/mini methods -->\nold\n<!-- end results -->\nafter\n";
+        let fresh = with_tables(text, |_| Ok(report())).expect("it is replaced");
+        assert!(fresh.contains("| x   |   1 |") && !fresh.contains("old"), "the table is there: {fresh}");
+        assert!(fresh.starts_with("before\n") && fresh.ends_with("-->\nafter\n"), "the rest stays: {fresh}");
+        assert_eq!(with_tables(&fresh, |_| Ok(report())).expect("again"), fresh, "twice is once");
+        for wrong in [
+            "<!-- results c/e/mini -->",
+            "<!-- results c/e/mini methods -->",
+            "<!-- results c/e/mini gone --> <!-- end results -->",
+        ] {
+            assert!(with_tables(wrong, |_| Ok(report())).is_err(), "`{wrong}` is refused");
+        }
+    }
+
+    #[test]
+    fn links_are_found() {
+        let text = "![p](docs/results/c/e/mini/p.svg) and [t](../docs/results/c/e/mini/table.md). `docs/results/` docs/results/../../x/y";
+        assert_eq!(
+            linked(text),
+            [PathBuf::from("c/e/mini/p.svg"), PathBuf::from("c/e/mini/table.md")],
+            "files only"
+        );
+    }
+}
