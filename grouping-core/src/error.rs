@@ -30,6 +30,28 @@ pub enum Error {
         /// The decomposition.
         what: String,
     },
+    /// A name that is no device.
+    #[error("unknown device `{input}`: expected flex, wgpu[:index], vulkan[:index] or cuda[:index]")]
+    UnknownDevice {
+        /// The name that was given.
+        input: String,
+    },
+    /// The backend of a device is not part of this build.
+    #[error("device `{device}`: this build lacks the feature `{feature}`")]
+    DeviceNotCompiled {
+        /// The device that was asked for.
+        device: String,
+        /// The feature that compiles its backend in.
+        feature: &'static str,
+    },
+    /// A device was not found or could not be opened.
+    #[error("device `{device}` is not available: {reason}")]
+    NoDevice {
+        /// The device that was asked for.
+        device: String,
+        /// What was found instead.
+        reason: String,
+    },
     /// More clusters than points, or none.
     #[error("{n_clusters} clusters of {n_points} points: expected at least 1 and at most as many as points")]
     ClusterCount {

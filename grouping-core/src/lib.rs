@@ -1,6 +1,8 @@
 #![doc = include_str!("../README.md")]
 
 pub mod cluster;
+#[cfg(feature = "burn")]
+pub mod device;
 mod error;
 #[cfg(feature = "nn")]
 pub mod folder;

@@ -204,3 +204,78 @@ pub(super) fn max(values: &[f32]) -> f32 {
     }
     lanes.iter().chain(tail).fold(f32::NEG_INFINITY, |best, &value| if value > best { value } else { best })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Lanes, Level, accumulate, exp, max};
+
+    dispatch!(exp_all = exp_kernel(x: &[f32], y: &mut [f32]));
+    dispatch!(sum_of_squares = sum_kernel(x: &[f32]) -> f32);
+
+    #[inline(always)]
+    fn exp_kernel<L: Lanes>(x: &[f32], y: &mut [f32]) {
+        for (y, x) in y.iter_mut().zip(x) {
+            *y = exp::<L>(*x);
+        }
+    }
+
+    #[inline(always)]
+    fn sum_kernel<L: Lanes>(x: &[f32]) -> f32 {
+        accumulate(x.len(), |i, sum| L::mul_add(x[i], x[i], sum))
+    }
+
+    /// Every 1009th f32 from 0 to 200, with both signs.
+    fn probes() -> Vec<f32> {
+        let magnitudes = (0..200f32.to_bits()).step_by(1009).map(f32::from_bits);
+        magnitudes.flat_map(|x| [x, -x]).collect()
+    }
+
+    #[test]
+    fn exp_is_within_two_units_in_the_last_place_at_every_level() {
+        let x = probes();
+        for level in Level::supported() {
+            let mut y = vec![0.0; x.len()];
+            exp_all(level, &x, &mut y);
+            let mut worst = (0.0, 0.0);
+            for (&x, &y) in x.iter().zip(&y) {
+                let want = f64::from(x).exp();
+                if x < super::EXP_MIN {
+                    assert_eq!(y, 0.0, "exp({x}) at {level:?}");
+                } else if want > f64::from(f32::MAX) {
+                    assert_eq!(y, f32::INFINITY, "exp({x}) at {level:?}");
+                } else {
+                    let unit = f64::from(f32::from_bits((want as f32).to_bits() + 1) - want as f32);
+                    let error = (f64::from(y) - want).abs() / unit;
+                    worst = if error > worst.0 { (error, x) } else { worst };
+                }
+            }
+            assert!(worst.0 <= 2.0, "exp({}) is {} units off at {level:?}", worst.1, worst.0);
+        }
+    }
+
+    #[test]
+    fn exp_of_zero_nan_and_the_infinities() {
+        let x = [0.0, -0.0, f32::NEG_INFINITY, f32::INFINITY, f32::NAN, -f32::NAN, f32::MAX, f32::MIN];
+        for level in Level::supported() {
+            let mut y = [7.0; 8];
+            exp_all(level, &x, &mut y);
+            assert_eq!(y[..4], [1.0, 1.0, 0.0, f32::INFINITY], "{level:?}");
+            assert!(y[4].is_nan() && y[5].is_nan(), "exp(NaN) is {:?} at {level:?}", &y[4..6]);
+            assert_eq!(y[6..], [f32::INFINITY, 0.0], "{level:?}");
+        }
+    }
+
+    #[test]
+    fn sums_and_maxima_of_every_length_take_in_each_entry() {
+        for n in 0..70 {
+            let x: Vec<f32> = (0..n).map(|i| ((i * 37 + 11) % 71) as f32 - 35.0).collect();
+            let squares: f32 = x.iter().map(|x| x * x).sum();
+            for level in Level::supported() {
+                // Integers below 2²⁴: every order of addition is exact.
+                assert_eq!(sum_of_squares(level, &x), squares, "{n} entries at {level:?}");
+            }
+            let top = x.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+            assert_eq!(max(&x), top, "maximum of {n} entries");
+        }
+    }
+}

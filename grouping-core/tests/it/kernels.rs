@@ -527,3 +527,40 @@ fn no_sequence_gives_no_output() {
     assert_eq!(rms_norm(empty(8), Tensor::ones([8], &device), 1e-6).dims(), [0, 4, 8], "rms_norm of no row");
     assert_eq!(swiglu(empty(8), empty(8)).dims(), [0, 4, 8], "swiglu of nothing");
 }
+
+/// On another device than the CPU: value and gradients of every operation equal the CPU's.
+#[cfg(feature = "wgpu")]
+#[test]
+fn wgpu_gives_the_values_and_gradients_of_the_cpu() {
+    use grouping_core::device::DeviceSpec;
+    let gpu = match (DeviceSpec::Wgpu { index: None }).open() {
+        Ok(device) => device,
+        Err(error) => {
+            let found = Device::enumerate(burn::tensor::DeviceType::Wgpu).into_vec();
+            assert!(found.is_empty(), "an adapter is there, but {error}");
+            eprintln!("skipped: wgpu_gives_the_values_and_gradients_of_the_cpu needs an adapter: {error}");
+            return;
+        }
+    };
+    let run = |device: Device| -> Vec<Vec<f64>> {
+        let (mut rng, device) = (ChaCha8Rng::seed_from_u64(13), device.autodiff());
+        let mut input = |shape: [usize; 3]| {
+            tensor(&normal(&mut rng, shape.iter().product(), 1.0), shape, &device).require_grad()
+        };
+        let (x, kv, weight) = (input([2, 9, 12]), input([2, 9, 6]), input([1, 1, 12]));
+        let normed = rms_norm(x.clone(), weight.clone().reshape([12]), 1e-5);
+        let config = RopeAttention::new(2, 1, 6).with_first_position(3);
+        let attended = rope_attention(normed.clone(), kv.clone(), kv.clone() * 0.5, &config);
+        let gated = swiglu(attended, normed);
+        let targets: Vec<usize> = (0..18).map(|i| i * 7 % 12).collect();
+        let loss = cross_entropy(gated.clone().reshape([18, 12]), int_tensor(&targets, &device));
+        let grads = loss.backward();
+        let grad = |leaf: &Tensor<3>| floats(leaf.grad(&grads).expect("tracked"));
+        vec![floats(loss), floats(gated), grad(&x), grad(&kv), grad(&weight)]
+    };
+    let names = ["loss", "gated", "gradient of x", "gradient of kv", "gradient of weight"];
+    let (found, want) = (run(gpu), run(Device::flex()));
+    for ((name, found), want) in names.into_iter().zip(found).zip(want) {
+        assert_close(name, &found, &want, 1e-5);
+    }
+}

@@ -1,6 +1,7 @@
 //! Integration tests: goldens from the reference code, properties, malformed inputs.
 
 mod cluster;
+mod device;
 mod kernels;
 mod low_rank;
 mod nn;

@@ -449,3 +449,38 @@ fn softmax_backward<L: Lanes>(weights: &mut [f32], grads: &mut [f32], visible: u
         *grad = weight * (*grad - mean);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Geometry, Inputs, Level, Rotary, backward, forward};
+
+    #[test]
+    fn every_level_gives_the_same_up_to_rounding() {
+        let geometry = Geometry { seq: 70, n_heads: 4, n_kv_heads: 2, head_dim: 22 };
+        let rotary = Rotary::new(22, 10_000.0, 0, 70);
+        let wave =
+            |n: usize, step: f32| -> Vec<f32> { (0..n).map(|i| (i as f32 * step).sin() * 2.0).collect() };
+        let (q, k, v) = (wave(70 * 88, 0.37), wave(70 * 44, 0.73), wave(70 * 44, 0.11));
+        let inputs = Inputs { q: &q, k: &k, v: &v };
+        let run = |level| {
+            let (out, norms) = forward(level, &geometry, &rotary, inputs);
+            let mut q_grad = wave(70 * 88, 0.59);
+            let (k_grad, v_grad) = backward(level, &geometry, &rotary, inputs, &norms, &mut q_grad);
+            [out, norms, q_grad, k_grad, v_grad]
+        };
+        let levels = Level::supported();
+        let base = run(levels[0]);
+        for &level in &levels[1..] {
+            for (found, want) in run(level).iter().zip(&base) {
+                let size = want.iter().fold(1.0f32, |size, w| size.max(w.abs()));
+                for (i, (f, w)) in found.iter().zip(want).enumerate() {
+                    assert!(
+                        (f - w).abs() <= 1e-5 * size,
+                        "entry {i}: {f} at {level:?}, {w} at {:?}",
+                        levels[0]
+                    );
+                }
+            }
+        }
+    }
+}
