@@ -14,7 +14,7 @@ use crate::adapter::{Adapter, AdapterConfig, TargetModules};
 pub(super) fn adapter_of(decoder: &Decoder, settings: &AdaptSettings) -> Result<Adapter> {
     let mut config = AdapterConfig::new(settings.rank);
     config.lora_alpha = settings.alpha;
-    config.target_modules = Some(TargetModules::List(settings.targets.clone()));
+    config.target_modules = Some(TargetModules::Names(settings.targets.clone()));
     config.task_type = Some("CAUSAL_LM".into());
     let mut factors = Vec::new();
     for (name, projection) in decoder.projections() {
