@@ -1,0 +1,10 @@
+//! Integration tests of lego-merge.
+
+mod adapters;
+mod bad_input;
+mod command;
+mod golden;
+mod properties;
+mod readme;
+mod real_adapters;
+mod roundtrip;
