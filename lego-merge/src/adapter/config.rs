@@ -86,14 +86,38 @@ fn number<S: serde::Serializer>(value: &f64, s: S) -> std::result::Result<S::Ok,
 }
 
 /// Fields that change what an adapter computes and that this crate does not honour, with the reason.
-const REFUSED: [(&str, &str); 6] = [
+const REFUSED: [(&str, &str); 14] = [
     ("use_dora", "DoRA's magnitudes need the base model"),
     ("lora_bias", "the bias of the factors would be lost"),
+    ("bias", "trained biases of the base model would be lost"),
     ("use_qalora", "its pooled inputs are no plain low-rank update"),
     ("layer_replication", "replicated layers need the base model"),
     ("target_parameters", "factors of bare parameters are not read"),
     ("trainable_token_indices", "token updates are not read"),
+    ("alora_invocation_tokens", "an adapter for a part of the input cannot be merged with others"),
+    ("use_bdlora", "block-diagonal factors are not read"),
+    ("arrow_config", "a router is no low-rank update"),
+    ("kasa_config", "its singular values would be lost"),
+    ("velora_config", "its factors are not read"),
+    ("monteclora_config", "its distribution would be lost"),
+    ("init_lora_weights", "this initialisation changes the base model too"),
 ];
+
+/// Initialisations that leave the base model's weights alone.
+const PLAIN_INITIALISATIONS: [&str; 3] = ["gaussian", "eva", "orthogonal"];
+
+/// Whether a refused field is at a value that asks for nothing.
+fn is_off(field: &str, value: &Value) -> bool {
+    match value {
+        Value::Null | Value::Bool(false) => true,
+        Value::Bool(true) => field == "init_lora_weights",
+        Value::Array(items) => items.is_empty(),
+        Value::Object(fields) => fields.is_empty(),
+        Value::String(name) if field == "bias" => name == "none",
+        Value::String(name) if field == "init_lora_weights" => PLAIN_INITIALISATIONS.contains(&name.as_str()),
+        _ => false,
+    }
+}
 
 impl AdapterConfig {
     /// A configuration of rank `r` with `α = r`, hence scale 1, as an output or for adapters made in memory.
@@ -121,8 +145,7 @@ impl AdapterConfig {
     /// # Errors
     /// [`Error::Format`] for text that is no LoRA configuration, [`Error::Unsupported`] for fields that are refused.
     pub fn parse(path: &Path, text: &str) -> Result<Self> {
-        let config: Self = serde_json::from_str(text)
-            .map_err(|e| Error::format(path, "configuration", "a LoRA configuration of PEFT", e))?;
+        let config: Self = serde_json::from_str(text).map_err(|e| misfit(path, text, &e))?;
         if config.peft_type != "LORA" {
             return Err(Error::format(path, "peft_type", "LORA", &config.peft_type));
         }
@@ -134,9 +157,7 @@ impl AdapterConfig {
         }
         for (field, reason) in REFUSED {
             let found = config.other.get(field).unwrap_or(&Value::Null);
-            let off = matches!(found, Value::Null | Value::Bool(false))
-                || found.as_array().is_some_and(Vec::is_empty);
-            if !off {
+            if !is_off(field, found) {
                 let (field, found) = (field.to_string(), found.to_string());
                 return Err(Error::Unsupported { path: path.to_path_buf(), field, found, reason });
             }
@@ -159,6 +180,40 @@ impl AdapterConfig {
             use_rslora: self.use_rslora,
         })
     }
+}
+
+/// The error of a text that is no configuration: the field at fault where there is one.
+fn misfit(path: &Path, text: &str, error: &serde_json::Error) -> Error {
+    fn fits<T: serde::de::DeserializeOwned>(value: &Value) -> bool {
+        Option::<T>::deserialize(value).is_ok()
+    }
+    type Check = (&'static str, &'static str, fn(&Value) -> bool);
+    const CHECKS: [Check; 11] = [
+        ("r", "a rank of at least 1", |v| usize::deserialize(v).is_ok()),
+        ("lora_alpha", "a number", |v| f64::deserialize(v).is_ok()),
+        ("peft_type", "LORA", |v| String::deserialize(v).is_ok()),
+        ("use_rslora", "true or false", fits::<bool>),
+        ("fan_in_fan_out", "true or false", fits::<bool>),
+        ("rank_pattern", "ranks by pattern", fits::<IndexMap<String, usize>>),
+        ("alpha_pattern", "numbers by pattern", fits::<IndexMap<String, f64>>),
+        ("target_modules", "names or a pattern", fits::<TargetModules>),
+        ("modules_to_save", "names", fits::<Vec<String>>),
+        ("task_type", "a name", fits::<String>),
+        ("base_model_name_or_path", "a name", fits::<String>),
+    ];
+    let Ok(Value::Object(fields)) = serde_json::from_str(text) else {
+        return Error::format(path, "configuration", "a JSON object", error);
+    };
+    for (field, expected, fits) in CHECKS {
+        match fields.get(field) {
+            Some(value) if !fits(value) => return Error::format(path, format!("`{field}`"), expected, value),
+            None if matches!(field, "r" | "lora_alpha") => {
+                return Error::format(path, format!("`{field}`"), expected, "no such field");
+            }
+            _ => {}
+        }
+    }
+    Error::format(path, "configuration", "a LoRA configuration of PEFT", error)
 }
 
 /// Compiled patterns: rank and scale of a module by its name.

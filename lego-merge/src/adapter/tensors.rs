@@ -5,8 +5,11 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use half::{bf16, f16};
+use indexmap::IndexMap;
 use memmap2::Mmap;
-use safetensors::tensor::{Dtype, Metadata, SafeTensors};
+use safetensors::tensor::{Dtype, Metadata, SafeTensorError, SafeTensors, TensorInfo};
+use serde::Deserialize;
+use serde_json::Value;
 
 use crate::{Error, Result};
 
@@ -33,8 +36,7 @@ impl Tensors {
         // SAFETY: the map is read only; a file that another process changes meanwhile can change values, which are
         // checked when they are decoded, and its offsets are checked here.
         let map = unsafe { Mmap::map(&file) }.map_err(Error::io(path, "map"))?;
-        let (header_len, header) = SafeTensors::read_metadata(&map)
-            .map_err(|e| Error::format(path, "header", "a safetensors header that fits the file", e))?;
+        let (header_len, header) = SafeTensors::read_metadata(&map).map_err(|e| misfit(path, &map, &e))?;
         Ok(Self::Mapped { path: path.to_path_buf(), map, start: header_len + 8, header })
     }
 
@@ -88,6 +90,49 @@ impl Tensors {
             Self::Memory(_) => None,
         }
     }
+}
+
+/// The error of a header that does not fit its file: the tensor at fault where there is one.
+fn misfit(path: &Path, file: &[u8], error: &SafeTensorError) -> Error {
+    blame(path, file)
+        .unwrap_or_else(|| Error::format(path, "header", "a safetensors header that fits the file", error))
+}
+
+fn blame(path: &Path, file: &[u8]) -> Option<Error> {
+    let (length, rest) = file.split_first_chunk::<8>()?;
+    let length = u64::from_le_bytes(*length);
+    let Some(header) = usize::try_from(length).ok().and_then(|n| rest.get(..n)) else {
+        let expected = format!("at most the {} bytes that follow", rest.len());
+        return Some(Error::format(path, "header's length", expected, length));
+    };
+    let n_data_bytes = (rest.len() - header.len()) as u64;
+    let entries: IndexMap<String, Value> = serde_json::from_slice(header).ok()?;
+    for (name, entry) in entries.iter().filter(|(name, _)| *name != "__metadata__") {
+        let Ok(info) = TensorInfo::deserialize(entry) else {
+            let expected = "a known dtype, a shape and data_offsets";
+            return Some(Error::format(path, name, expected, entry));
+        };
+        let (from, to) = info.data_offsets;
+        let n_values = info.shape.iter().try_fold(1u64, |n, &len| n.checked_mul(len as u64));
+        let n_bytes = n_values.and_then(|n| n.checked_mul(info.dtype.bitsize() as u64)).map(|bits| bits / 8);
+        let found = format!("data_offsets [{from}, {to}]");
+        let expected = match n_bytes {
+            Some(n)
+                if to.checked_sub(from).is_some_and(|found| found as u64 == n)
+                    && to as u64 <= n_data_bytes =>
+            {
+                continue;
+            }
+            Some(n) => format!(
+                "{n} bytes of {:?} values of shape {:?} within {n_data_bytes} bytes of data",
+                info.dtype, info.shape
+            ),
+            None => format!("a shape that a file can hold instead of {:?}", info.shape),
+        };
+        let size = to.checked_sub(from).map_or_else(String::new, |n| format!(", {n} bytes"));
+        return Some(Error::format(path, name, expected, found + &size));
+    }
+    None
 }
 
 fn decode(bytes: &[u8], dtype: Dtype) -> Option<Vec<f32>> {

@@ -41,6 +41,7 @@ impl Plan {
         let weights = weights(adapters, config)?;
         let modules = modules(adapters, config)?;
         let heads = heads(adapters)?;
+        check_apart(adapters, &modules, &heads)?;
         let config = output_config(adapters, &modules, &heads)?;
         Ok(Self { modules, heads, weights, config })
     }
@@ -170,6 +171,29 @@ fn heads(adapters: &[Adapter]) -> Result<Vec<(String, usize)>> {
     Ok(owners.into_iter().map(|(name, owner)| (name.to_string(), owner)).collect())
 }
 
+/// A module with factors in one adapter and saved whole in another: PEFT would load one of the two only.
+fn check_apart(adapters: &[Adapter], modules: &[PlannedModule], heads: &[(String, usize)]) -> Result<()> {
+    for (head, owner) in heads {
+        let inside =
+            |m: &&PlannedModule| {
+                head.strip_prefix(&m.name).is_some_and(|rest| rest.starts_with('.'))
+                    || adapters[*owner].config().modules_to_save.iter().flatten().any(|saved| {
+                        in_module(saved, head) && in_module(saved, &format!("{}.weight", m.name))
+                    })
+            };
+        if let Some(module) = modules.iter().find(inside) {
+            return Err(Error::Conflict {
+                path: adapters[module.members[0]].path().into(),
+                first: adapters[*owner].path().into(),
+                field: format!("module {}", module.name),
+                expected: format!("no factors beside the saved `{head}`"),
+                found: "lora_A and lora_B".into(),
+            });
+        }
+    }
+    Ok(())
+}
+
 fn output_config(
     adapters: &[Adapter],
     modules: &[PlannedModule],
@@ -197,12 +221,22 @@ fn output_config(
     config.target_modules = Some(TargetModules::Names(target_modules(adapters, modules)));
     config.modules_to_save = saved_modules(adapters, heads);
     if let Some(&(_, owner)) = heads.first() {
-        config.task_type.clone_from(&adapters[owner].config().task_type);
+        let of_owner = adapters[owner].config();
+        config.task_type.clone_from(&of_owner.task_type);
+        match of_owner.other.get("auto_mapping") {
+            Some(class) => config.other.insert("auto_mapping".into(), class.clone()),
+            None => config.other.remove("auto_mapping"),
+        };
     }
     for restricting in ["layers_to_transform", "layers_pattern", "exclude_modules"] {
         if let Some(value) = config.other.get_mut(restricting) {
             *value = serde_json::Value::Null;
         }
+    }
+    // How the sources began has no meaning for their merge, and some names would make PEFT change the base.
+    config.other.insert("init_lora_weights".into(), true.into());
+    for beginning in ["eva_config", "corda_config", "lora_ga_config"] {
+        config.other.remove(beginning);
     }
     config.other.insert("inference_mode".into(), true.into());
     config.other.insert("lora_dropout".into(), 0.0.into());

@@ -1,0 +1,322 @@
+//! Bad input: exit status 2, a message that names file, field, found and expected, and nothing left behind.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+
+use crate::adapters::committed;
+use crate::command::{run, text};
+
+const CONFIG: &str = "adapter_config.json";
+const TENSORS: &str = "adapter_model.safetensors";
+
+/// A folder with a good adapter `good`, a copy `bad` to be spoilt, and an output `out` that must not appear.
+struct Bench {
+    folder: tempfile::TempDir,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let bench = Self { folder: tempfile::tempdir().expect("a folder") };
+        for name in ["good", "bad"] {
+            fs::create_dir(bench.path(name)).expect("a folder");
+            for file in [CONFIG, TENSORS] {
+                fs::copy(committed("plain", 0).join(file), bench.path(name).join(file)).expect("a copy");
+            }
+        }
+        bench
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn config(&self, change: impl FnOnce(&mut Value)) -> &Self {
+        let path = self.path("bad").join(CONFIG);
+        let mut value: Value = serde_json::from_slice(&fs::read(&path).expect("a file")).expect("JSON");
+        change(&mut value);
+        fs::write(&path, value.to_string()).expect("writes");
+        self
+    }
+
+    /// Replaces the tensors' file by this header and as many bytes of data as given.
+    fn tensors(&self, header: &Value, data: &[u8]) -> &Self {
+        let text = header.to_string();
+        let bytes = [&(text.len() as u64).to_le_bytes(), text.as_bytes(), data].concat();
+        fs::write(self.path("bad").join(TENSORS), bytes).expect("writes");
+        self
+    }
+
+    /// Merging `good` and `bad` fails and names all of `words`.
+    fn refuses(&self, words: &[&str]) {
+        self.refuses_with(&[], words);
+    }
+
+    fn refuses_with(&self, options: &[&str], words: &[&str]) {
+        let before = listing(self.folder.path());
+        let [good, bad, out] = ["good", "bad", "out"].map(|n| self.path(n).display().to_string());
+        let output = run([&["merge", &good, &bad, "-o", &out], options].concat());
+        let message = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "exit status; stderr: {message}");
+        assert!(output.stdout.is_empty(), "no result is printed: {}", text(&output.stdout));
+        for word in words {
+            assert!(message.contains(word), "the message does not name `{word}`: {message}");
+        }
+        assert!(!message.contains("panicked"), "an error, not a panic: {message}");
+        assert_eq!(listing(self.folder.path()), before, "nothing is left behind");
+    }
+}
+
+fn listing(folder: &Path) -> Vec<PathBuf> {
+    let mut found: Vec<_> =
+        fs::read_dir(folder).expect("a folder").map(|e| e.expect("an entry").path()).collect();
+    found.sort();
+    found
+}
+
+/// One module, A [2, 3] and B [4, 2], 56 bytes.
+fn header() -> Value {
+    json!({
+        "__metadata__": {"format": "pt"},
+        "base_model.model.q.lora_A.weight": {"dtype": "F32", "shape": [2, 3], "data_offsets": [0, 24]},
+        "base_model.model.q.lora_B.weight": {"dtype": "F32", "shape": [4, 2], "data_offsets": [24, 56]},
+    })
+}
+
+const A: &str = "base_model.model.q.lora_A.weight";
+const B: &str = "base_model.model.q.lora_B.weight";
+
+#[test]
+fn missing_files() {
+    let bench = Bench::new();
+    fs::remove_file(bench.path("bad").join(CONFIG)).expect("removes");
+    bench.refuses(&["bad", CONFIG]);
+    let bench = Bench::new();
+    fs::remove_file(bench.path("bad").join(TENSORS)).expect("removes");
+    bench.refuses(&["bad", TENSORS]);
+    fs::write(bench.path("bad").join("adapter_model.bin"), b"pickle").expect("writes");
+    bench.refuses(&["bad", "adapter_model.bin", "safetensors"]);
+}
+
+#[test]
+fn wrong_configurations_are_named_by_field() {
+    let cases: [(&str, Value, &[&str]); 9] = [
+        ("r", json!("eight"), &["`r`", "eight"]),
+        ("r", json!(0), &["r:", "0"]),
+        ("lora_alpha", json!([16]), &["`lora_alpha`", "[16]"]),
+        ("use_rslora", json!("yes"), &["`use_rslora`", "yes"]),
+        ("rank_pattern", json!({"q": "two"}), &["`rank_pattern`", "two"]),
+        ("rank_pattern", json!({"(": 2}), &["rank_pattern", "("]),
+        ("alpha_pattern", json!(3), &["`alpha_pattern`", "3"]),
+        ("target_modules", json!(7), &["`target_modules`", "7"]),
+        ("peft_type", json!("IA3"), &["peft_type", "LORA", "IA3"]),
+    ];
+    for (field, value, words) in cases {
+        let bench = Bench::new();
+        bench.config(|c| c[field] = value).refuses(&[&[CONFIG], words].concat());
+    }
+    let bench = Bench::new();
+    fs::write(bench.path("bad").join(CONFIG), b"{\"r\": 4,").expect("writes");
+    bench.refuses(&[CONFIG, "bad"]);
+}
+
+#[test]
+fn what_would_be_merged_wrongly_is_refused_by_name() {
+    let cases = [
+        ("use_dora", json!(true)),
+        ("lora_bias", json!(true)),
+        ("use_qalora", json!(true)),
+        ("bias", json!("all")),
+        ("layer_replication", json!([[0, 2]])),
+        ("target_parameters", json!(["experts.weight"])),
+        ("trainable_token_indices", json!([1])),
+        ("init_lora_weights", json!("pissa_niter_4")),
+        ("alora_invocation_tokens", json!([3])),
+        ("use_bdlora", json!({"nblocks": 2})),
+        ("arrow_config", json!({"top_k": 3})),
+    ];
+    for (field, value) in cases {
+        let bench = Bench::new();
+        let found = value.to_string();
+        bench.config(|c| c[field] = value).refuses(&[CONFIG, field, &found, "not supported"]);
+    }
+}
+
+#[test]
+fn ranks_that_disagree_inside_an_adapter() {
+    Bench::new().config(|c| c["r"] = json!(5)).refuses(&["layers.0.q", "5", "4"]);
+    let pattern = json!({"layers.1.v": 2});
+    Bench::new().config(|c| c["rank_pattern"] = pattern).refuses(&["layers.1.v", "2", "4"]);
+    let mut disagreeing = header();
+    disagreeing[B] = json!({"dtype": "F32", "shape": [2, 4], "data_offsets": [24, 56]});
+    Bench::new().config(|c| c["r"] = json!(2)).tensors(&disagreeing, &[0; 56]).refuses(&["q", "2", "4"]);
+}
+
+#[test]
+fn hostile_headers() {
+    let good = header();
+    let with = |name: &str, entry: Value| {
+        let mut header = good.clone();
+        header[name] = entry;
+        header
+    };
+    let cases: [(Value, &[&str]); 7] = [
+        (with(B, json!({"dtype": "F32", "shape": [4, 2], "data_offsets": [16, 48]})), &["lora_"]),
+        (with(B, json!({"dtype": "F32", "shape": [4, 2], "data_offsets": [24, 1 << 40]})), &["lora_B", "1099511627776"]),
+        (with(B, json!({"dtype": "F32", "shape": [1u64 << 62, 1 << 62], "data_offsets": [24, 56]})), &["lora_B"]),
+        (with(B, json!({"dtype": "F32", "shape": [4, 3], "data_offsets": [24, 56]})), &["lora_B", "48", "32"]),
+        (with(B, json!({"dtype": "F8", "shape": [4, 2], "data_offsets": [24, 56]})), &["F8"]),
+        (with(B, json!({"dtype": "F32", "shape": [4, 2], "data_offsets": [56, 24]})), &["lora_B"]),
+        (with(B, json!("none")), &["lora_B"]),
+    ];
+    for (header, words) in cases {
+        let bench = Bench::new();
+        bench.config(|c| c["r"] = json!(2)).tensors(&header, &[0; 56]).refuses(&[&[TENSORS], words].concat());
+    }
+    // The file ends before, in and after the header, and before the data's end.
+    let bench = Bench::new();
+    let file = bench.path("bad").join(TENSORS);
+    let whole = fs::read(&file).expect("a file");
+    for length in [0, 7, 8, 100, whole.len() - 1] {
+        fs::write(&file, &whole[..length]).expect("writes");
+        bench.refuses(&[TENSORS]);
+    }
+    // A header that claims to be longer than the file, and one beyond any sense.
+    for claim in [whole.len() as u64, 1 << 40, u64::MAX] {
+        fs::write(&file, [&claim.to_le_bytes(), &whole[8..]].concat()).expect("writes");
+        bench.refuses(&[TENSORS]);
+    }
+    fs::write(&file, [whole.as_slice(), &[0; 8]].concat()).expect("writes");
+    bench.refuses(&[TENSORS]);
+}
+
+#[test]
+fn tensors_that_are_no_factors_of_linear_layers() {
+    let cases: [(&str, Value, &[&str]); 6] = [
+        ("q.lora_A.weight", json!([2, 3]), &["q.lora_A.weight", "base_model.model."]),
+        ("lora_unet_q.lora_down.weight", json!([2, 3]), &["lora_unet_q.lora_down.weight"]),
+        ("base_model.model.e.lora_embedding_A", json!([2, 3]), &["lora_embedding_A", "not supported"]),
+        ("base_model.model.q.lora_magnitude_vector", json!([6]), &["lora_magnitude_vector", "not supported"]),
+        ("base_model.model.c.lora_A.weight", json!([2, 3, 1, 1]), &["c.lora_A.weight", "[2, 3, 1, 1]"]),
+        ("base_model.model.c.lora_A.weight", json!([2, 3]), &["c.lora_B.weight"]),
+    ];
+    for (name, shape, words) in cases {
+        let mut header = header();
+        header[name] = json!({"dtype": "F32", "shape": shape, "data_offsets": [56, 80]});
+        let bench = Bench::new();
+        bench.config(|c| c["r"] = json!(2)).tensors(&header, &[0; 80]).refuses(&[&[TENSORS], words].concat());
+    }
+    let mut integers = header();
+    integers[A] = json!({"dtype": "I32", "shape": [2, 3], "data_offsets": [0, 24]});
+    let bench = Bench::new();
+    bench.config(|c| c["r"] = json!(2)).tensors(&integers, &[0; 56]).refuses(&["lora_A", "I32", "F32"]);
+}
+
+#[test]
+fn values_that_are_not_finite() {
+    for (value, word) in [(f32::NAN, "NaN"), (f32::INFINITY, "inf")] {
+        let bench = Bench::new();
+        let file = bench.path("bad").join(TENSORS);
+        let mut bytes = fs::read(&file).expect("a file");
+        let end = bytes.len();
+        bytes[end - 4..].copy_from_slice(&value.to_le_bytes());
+        fs::write(&file, bytes).expect("writes");
+        bench.refuses(&[TENSORS, "layers.1.v.lora_B.weight", word, "index 23"]);
+    }
+}
+
+#[test]
+fn adapters_that_do_not_fit_each_other() {
+    let other_shape = Bench::new();
+    let mut header = header();
+    let (a, b) = (header[A].take(), header[B].take());
+    let object = header.as_object_mut().expect("an object");
+    object.clear();
+    object.insert("base_model.model.layers.0.q.lora_A.weight".into(), a);
+    object.insert("base_model.model.layers.0.q.lora_B.weight".into(), b);
+    let other_shape = other_shape.config(|c| c["r"] = json!(2)).tensors(&header, &[0; 56]);
+    other_shape.refuses(&["layers.0.q", "[12, 12]", "[4, 3]"]);
+    Bench::new().config(|c| c["fan_in_fan_out"] = json!(true)).refuses(&["fan_in_fan_out", "false", "true"]);
+
+    let heads = Bench::new();
+    let conv = committed("conv1d", 0);
+    for name in ["good", "bad"] {
+        for file in [CONFIG, TENSORS] {
+            fs::copy(conv.join(file), heads.path(name).join(file)).expect("a copy");
+        }
+    }
+    let equal = run(["merge".into(), heads.path("good"), heads.path("bad"), "-o".into(), heads.path("equal")]);
+    assert!(equal.status.success(), "equal heads are carried: {}", text(&equal.stderr));
+    let file = heads.path("bad").join(TENSORS);
+    let mut bytes = fs::read(&file).expect("a file");
+    let end = bytes.len();
+    bytes[end - 4] ^= 1;
+    fs::write(&file, bytes).expect("writes");
+    heads.refuses(&["score.weight", "bad", "good"]);
+}
+
+#[test]
+fn a_module_that_is_a_head_elsewhere() {
+    let bench = Bench::new();
+    for file in [CONFIG, TENSORS] {
+        fs::copy(committed("conv1d", 0).join(file), bench.path("good").join(file)).expect("a copy");
+    }
+    let mut header = header();
+    let (a, b) = (header[A].take(), header[B].take());
+    let object = header.as_object_mut().expect("an object");
+    object.clear();
+    object.insert("base_model.model.score.lora_A.weight".into(), a);
+    object.insert("base_model.model.score.lora_B.weight".into(), b);
+    let change = |c: &mut Value| (c["r"], c["fan_in_fan_out"]) = (json!(2), json!(true));
+    bench.config(change).tensors(&header, &[0; 56]).refuses(&["score", "good", "bad"]);
+}
+
+#[test]
+fn options_that_do_not_fit() {
+    let cases: [(&[&str], &[&str]); 10] = [
+        (&["--method", "ties"], &["ties", "lego", "svd"]),
+        (&["--rank", "9"], &["rank", "8", "9"]),
+        (&["--rank", "0"], &["rank", "0"]),
+        (&["--rank", "many"], &["--rank", "many"]),
+        (&["--method", "cat", "--rank", "4"], &["rank", "cat"]),
+        (&["--weights", "1"], &["weights", "2", "1"]),
+        (&["--weights", "1,nan"], &["weights", "NaN"]),
+        (&["--weights", "1,x"], &["--weights", "x"]),
+        (&["--method", "svd", "--no-output-reweighting"], &["--no-output-reweighting", "lego"]),
+        (&["--speed", "9"], &["--speed"]),
+    ];
+    for (options, words) in cases {
+        Bench::new().refuses_with(options, words);
+    }
+}
+
+#[test]
+fn outputs_that_cannot_be_written() {
+    let bench = Bench::new();
+    let merge_to = |out: &Path, force: bool| {
+        let mut args =
+            vec!["merge".into(), bench.path("good").into_os_string(), "-o".into(), out.as_os_str().to_owned()];
+        args.extend(force.then(|| "--force".into()));
+        let output = run(args);
+        assert_eq!(output.status.code(), Some(2), "{}: {}", out.display(), text(&output.stderr));
+        text(&output.stderr)
+    };
+    let taken = bench.path("bad");
+    let before = listing(&taken);
+    assert!(merge_to(&taken, false).contains("--force"), "an existing output is refused, with the way out");
+    assert_eq!(listing(&taken), before, "it is untouched");
+
+    let full = bench.path("full");
+    fs::create_dir(&full).expect("a folder");
+    fs::write(full.join("thesis.tex"), "years of work").expect("writes");
+    let message = merge_to(&full, true);
+    assert!(message.contains("full") && message.contains("adapter"), "not an adapter's folder: {message}");
+    assert!(full.join("thesis.tex").exists(), "--force replaces adapters only");
+
+    let file = bench.path("file");
+    fs::write(&file, "a file").expect("writes");
+    assert!(merge_to(&file.join("out"), false).contains("file"), "a file is no place for a folder");
+    assert!(merge_to(&file, true).contains("file"), "a file is not replaced");
+    assert_eq!(listing(bench.folder.path()).len(), 4, "nothing is left behind");
+}

@@ -1,0 +1,46 @@
+//! The README's commands run as they stand there.
+
+use std::process::Command;
+
+use crate::adapters::committed;
+
+#[test]
+fn every_command_of_the_readme_runs() {
+    let readme = include_str!("../../README.md");
+    let blocks = readme.split("```sh\n").skip(1).filter_map(|rest| rest.split("```").next());
+    let lines = blocks.flat_map(str::lines).filter_map(|line| line.strip_prefix("lego-merge "));
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut names: Vec<&str> = vec![];
+    let mut n_commands = 0;
+    for line in lines {
+        let line = line.split(" #").next().unwrap_or(line);
+        let words: Vec<&str> = line.split_whitespace().collect();
+        // Adapters are the words before the first option; those that no command before wrote stand for two real ones.
+        let adapters = words[1..].iter().take_while(|w| !w.starts_with('-'));
+        for &name in adapters {
+            let place = folder.path().join(name);
+            if !place.exists() && !names.contains(&name) {
+                copy(&committed("plain", names.len() % 2), &place);
+                names.push(name);
+            }
+        }
+        let output = Command::new(env!("CARGO_BIN_EXE_lego-merge"))
+            .args(&words)
+            .current_dir(folder.path())
+            .output()
+            .expect("the binary runs");
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "`lego-merge {line}` failed: {errors}");
+        assert!(!output.stdout.is_empty(), "`lego-merge {line}` printed nothing");
+        n_commands += 1;
+    }
+    assert!(n_commands >= 3, "the README shows only {n_commands} commands");
+}
+
+fn copy(from: &std::path::Path, to: &std::path::Path) {
+    std::fs::create_dir(to).expect("a folder");
+    for entry in std::fs::read_dir(from).expect("a committed adapter") {
+        let entry = entry.expect("an entry");
+        std::fs::copy(entry.path(), to.join(entry.file_name())).expect("a copy");
+    }
+}

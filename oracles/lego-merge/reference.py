@@ -1,0 +1,83 @@
+"""Merged updates in float64 from the files alone, and the third-party semantics of LEGO."""
+
+import json
+import math
+import re
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+from sklearn.cluster import KMeans
+
+PREFIX = "base_model.model."
+
+
+def read(folder):
+    """{module: (A, B, scale)} in float64."""
+    config = json.load(open(f"{folder}/adapter_config.json"))
+    tensors = load_file(f"{folder}/adapter_model.safetensors")
+
+    def by_pattern(patterns, module, default):
+        hits = (v for k, v in (patterns or {}).items() if re.match(rf"(.*\.)?({k})$", module))
+        return next(hits, default)
+
+    out = {}
+    for key in tensors:
+        if not key.endswith(".lora_A.weight"):
+            continue
+        module = key.removeprefix(PREFIX).removesuffix(".lora_A.weight")
+        a = tensors[key].to(torch.float64).numpy()
+        b = tensors[f"{PREFIX}{module}.lora_B.weight"].to(torch.float64).numpy()
+        r = by_pattern(config["rank_pattern"], module, config["r"])
+        alpha = by_pattern(config["alpha_pattern"], module, config["lora_alpha"])
+        assert r == a.shape[0] == b.shape[1], (folder, module)
+        out[module] = (a, b, alpha / (math.sqrt(r) if config["use_rslora"] else r))
+    return out
+
+
+def merged(method, sources, weights, rank, parameter=True, output=True):
+    """{module: ΔW [out, in]} for the adapters `sources` (as `read` gives them)."""
+    out = {}
+    for module in sorted(set().union(*sources)):
+        parts = [(s[module], w) for s, w in zip(sources, weights) if module in s]
+        if method == "linear":
+            r = max(a.shape[0] for (a, _, _), _ in parts)
+            pad = lambda x, rows, cols: np.pad(x, ((0, rows - x.shape[0]), (0, cols - x.shape[1])))
+            a = sum(np.sign(w * s) * math.sqrt(abs(w * s)) * pad(a, r, a.shape[1]) for (a, _, s), w in parts)
+            b = sum(math.sqrt(abs(w * s)) * pad(b, b.shape[0], r) for (_, b, s), w in parts)
+            out[module] = b @ a
+        elif method == "lego":
+            out[module] = lego(parts, rank, parameter, output)
+        else:
+            out[module] = sum(w * s * b @ a for (a, b, s), w in parts)
+            if method == "svd":
+                u, sigma, vt = np.linalg.svd(out[module], full_matrices=False)
+                out[module] = u[:, :rank] * sigma[:rank] @ vt[:rank]
+    return out
+
+
+def lego(parts, rank, parameter, output):
+    """SMoEA's `merge_lego_module` in float64, with weights folded like scales and all units counting equally."""
+    d_in = parts[0][0][0].shape[1]
+    units = []
+    for (a, b, s), w in parts:
+        root = math.sqrt(abs(w * s))
+        units.append(np.concatenate([root * a, math.copysign(root, w * s) * b.T], axis=1))
+    units = np.concatenate(units)
+    k = min(rank, len(units))
+    runs = [KMeans(k, n_init=1, random_state=seed).fit(units) for seed in range(60)]
+    best = min(runs, key=lambda run: run.inertia_)
+    assert sum(run.inertia_ <= best.inertia_ * (1 + 1e-9) for run in runs) > 20, "the best labels are hard to find"
+    labels = best.labels_
+    centroids = np.stack([units[labels == j].mean(axis=0) for j in range(k)])
+    if parameter:
+        norms = np.abs(units).max(axis=1)
+        for j in range(k):
+            centroids[j] *= norms[labels == j].mean() / np.abs(centroids[j]).max()
+    delta = centroids[:, d_in:].T @ centroids[:, :d_in]
+    mean_rank = np.mean([a.shape[0] for (a, _, _), _ in parts])
+    return delta * (math.sqrt(mean_rank / k) if output else 1.0)
+
+
+def relative(found, expected):
+    return np.linalg.norm(found - expected) / np.linalg.norm(expected)

@@ -1,0 +1,38 @@
+"""Base models for the oracles: two small ones, and GPT-2 with random weights."""
+
+import torch
+from torch import nn
+from transformers import GPT2Config, GPT2ForSequenceClassification, GPT2LMHeadModel
+from transformers.pytorch_utils import Conv1D
+
+WIDTHS = {"q": (12, 12), "v": (12, 6), "down": (20, 12)}  # name: (in, out)
+
+
+class Block(nn.Module):
+    def __init__(self, layer):
+        super().__init__()
+        for name, (d_in, d_out) in WIDTHS.items():
+            setattr(self, name, layer(d_in, d_out))
+
+
+class Toy(nn.Module):
+    def __init__(self, layer):
+        super().__init__()
+        self.layers = nn.ModuleList([Block(layer) for _ in range(2)])
+        self.score = nn.Linear(12, 3, bias=False)
+
+    def forward(self, x):
+        return self.score(x)
+
+
+def base_model(name, task_type=None, n_labels=2):
+    """The base model that an adapter's configuration names."""
+    torch.manual_seed(0)
+    if name == "toy-linear":
+        return Toy(lambda d_in, d_out: nn.Linear(d_in, d_out, bias=False))
+    if name == "toy-conv1d":
+        return Toy(lambda d_in, d_out: Conv1D(d_out, d_in))
+    if name in ("gpt2", "openai-community/gpt2"):
+        config = GPT2Config(vocab_size=64, num_labels=n_labels)
+        return (GPT2ForSequenceClassification if task_type == "SEQ_CLS" else GPT2LMHeadModel)(config)
+    raise SystemExit(f"no base model for {name!r}")
