@@ -31,7 +31,13 @@ pub(crate) fn real_data(test: &str) -> Option<PathBuf> {
 }
 
 /// A random adapter with one module `layers.0.q` of shape `[d_out, d_in]` for each name.
-pub(crate) fn random(seed: u64, rank: usize, alpha: f64, modules: &[&str], [d_out, d_in]: [usize; 2]) -> Adapter {
+pub(crate) fn random(
+    seed: u64,
+    rank: usize,
+    alpha: f64,
+    modules: &[&str],
+    [d_out, d_in]: [usize; 2],
+) -> Adapter {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let mut matrix = |rows, cols| Matrix::from_fn(rows, cols, |_, _| rng.random_range(-1.0f32..1.0));
     let factors: Vec<_> =

@@ -163,9 +163,18 @@ fn hostile_headers() {
     };
     let cases: [(Value, &[&str]); 7] = [
         (with(B, json!({"dtype": "F32", "shape": [4, 2], "data_offsets": [16, 48]})), &["lora_"]),
-        (with(B, json!({"dtype": "F32", "shape": [4, 2], "data_offsets": [24, 1 << 40]})), &["lora_B", "1099511627776"]),
-        (with(B, json!({"dtype": "F32", "shape": [1u64 << 62, 1 << 62], "data_offsets": [24, 56]})), &["lora_B"]),
-        (with(B, json!({"dtype": "F32", "shape": [4, 3], "data_offsets": [24, 56]})), &["lora_B", "48", "32"]),
+        (
+            with(B, json!({"dtype": "F32", "shape": [4, 2], "data_offsets": [24, 1 << 40]})),
+            &["lora_B", "1099511627776"],
+        ),
+        (
+            with(B, json!({"dtype": "F32", "shape": [1u64 << 62, 1 << 62], "data_offsets": [24, 56]})),
+            &["lora_B"],
+        ),
+        (
+            with(B, json!({"dtype": "F32", "shape": [4, 3], "data_offsets": [24, 56]})),
+            &["lora_B", "48", "32"],
+        ),
         (with(B, json!({"dtype": "F8", "shape": [4, 2], "data_offsets": [24, 56]})), &["F8"]),
         (with(B, json!({"dtype": "F32", "shape": [4, 2], "data_offsets": [56, 24]})), &["lora_B"]),
         (with(B, json!("none")), &["lora_B"]),
@@ -246,7 +255,8 @@ fn adapters_that_do_not_fit_each_other() {
             fs::copy(conv.join(file), heads.path(name).join(file)).expect("a copy");
         }
     }
-    let equal = run(["merge".into(), heads.path("good"), heads.path("bad"), "-o".into(), heads.path("equal")]);
+    let equal =
+        run(["merge".into(), heads.path("good"), heads.path("bad"), "-o".into(), heads.path("equal")]);
     assert!(equal.status.success(), "equal heads are carried: {}", text(&equal.stderr));
     let file = heads.path("bad").join(TENSORS);
     let mut bytes = fs::read(&file).expect("a file");
@@ -295,8 +305,12 @@ fn options_that_do_not_fit() {
 fn outputs_that_cannot_be_written() {
     let bench = Bench::new();
     let merge_to = |out: &Path, force: bool| {
-        let mut args =
-            vec!["merge".into(), bench.path("good").into_os_string(), "-o".into(), out.as_os_str().to_owned()];
+        let mut args = vec![
+            "merge".into(),
+            bench.path("good").into_os_string(),
+            "-o".into(),
+            out.as_os_str().to_owned(),
+        ];
         args.extend(force.then(|| "--force".into()));
         let output = run(args);
         assert_eq!(output.status.code(), Some(2), "{}: {}", out.display(), text(&output.stderr));

@@ -60,7 +60,10 @@ fn every_method_writes_an_adapter_and_a_summary() {
             assert!(summary.contains(word), "{method}: the summary has no `{word}`:\n{summary}");
         }
         let merged = Adapter::read(&out).expect("an adapter");
-        assert!(merged.modules().iter().all(|m| m.rank == rank && m.scale == 1.0), "{method}: rank {rank}, scale 1");
+        assert!(
+            merged.modules().iter().all(|m| m.rank == rank && m.scale == 1.0),
+            "{method}: rank {rank}, scale 1"
+        );
         assert!(merged.warnings().is_empty(), "{method}: {:?}", merged.warnings());
     }
 }
@@ -124,7 +127,12 @@ fn modules_of_some_adapters_get_their_own_rank() {
     }
     let config = merged.config();
     assert_eq!(config.rank_pattern.len(), 4, "smaller modules are listed: {:?}", config.rank_pattern);
-    assert_eq!(config.alpha_pattern.len(), 4, "with an α that makes their scale 1: {:?}", config.alpha_pattern);
+    assert_eq!(
+        config.alpha_pattern.len(),
+        4,
+        "with an α that makes their scale 1: {:?}",
+        config.alpha_pattern
+    );
     let layers = config.other.get("layers_to_transform").filter(|v| !v.is_null());
     assert_eq!(layers, None, "no adapter's restriction to some layers remains");
 }
@@ -161,9 +169,16 @@ fn inspect_shows_ranks_scales_norms_spectra_and_clusters() {
         module["singular_values"].as_array().expect("values").iter().filter_map(Value::as_f64).collect();
     assert!(values.is_sorted_by(|a, b| a >= b) && values.len() == 4, "falling: {values:?}");
     let norm = values.iter().map(|s| s * s).sum::<f64>().sqrt();
-    assert!((module["norm"].as_f64().expect("a norm") / norm - 1.0).abs() < 1e-9, "‖σ‖ is the norm: {module}");
+    assert!(
+        (module["norm"].as_f64().expect("a norm") / norm - 1.0).abs() < 1e-9,
+        "‖σ‖ is the norm: {module}"
+    );
     let sizes = report["clusters"][0]["clusters"]["sizes"].as_array().expect("sizes");
-    assert_eq!(sizes.iter().filter_map(Value::as_u64).sum::<u64>(), 8, "every unit is in a cluster: {sizes:?}");
+    assert_eq!(
+        sizes.iter().filter_map(Value::as_u64).sum::<u64>(),
+        8,
+        "every unit is in a cluster: {sizes:?}"
+    );
 }
 
 #[test]

@@ -48,7 +48,8 @@ fn expectations() -> Vec<(Expectation, BTreeMap<String, Dense>)> {
     let mut updates: Vec<BTreeMap<String, Dense>> = list.iter().map(|_| BTreeMap::new()).collect();
     for (name, view) in tensors.iter() {
         let (index, module) = name.split_once('/').expect("index/module");
-        let values = view.data().as_chunks::<4>().0.iter().map(|&b| f64::from(f32::from_le_bytes(b))).collect();
+        let values =
+            view.data().as_chunks::<4>().0.iter().map(|&b| f64::from(f32::from_le_bytes(b))).collect();
         updates[index.parse::<usize>().expect("an index")].insert(module.into(), values);
     }
     list.into_iter().zip(updates).collect()
@@ -69,7 +70,10 @@ fn check(methods: &[&str]) -> usize {
         let (merged, _) = merge(&adapters, &expectation.config(), |_| ()).expect("a merge");
         let worst = worst(&updates(&merged), &expected);
         let Expectation { case, method, weights, source, .. } = &expectation;
-        assert!(worst <= 1e-5, "{case}, {method}, weights {weights:?}, against {source}: {worst:.2e} relative");
+        assert!(
+            worst <= 1e-5,
+            "{case}, {method}, weights {weights:?}, against {source}: {worst:.2e} relative"
+        );
     }
     assert!(seen > 0, "there are expectations of {methods:?}");
     n_from_peft

@@ -24,9 +24,11 @@ fn of(method: impl MergeMethod + 'static, weights: &[f64]) -> MergeConfig {
 
 /// Two or three adapters of ranks 1–4 with any α (zero and negative among them), and a weight for each.
 fn sources() -> impl Strategy<Value = (Vec<Adapter>, Vec<f64>)> {
-    let one = (any::<u64>(), 1usize..5, prop_oneof![Just(0.0), -8.0..8.0f64], prop_oneof![Just(0.0), -2.0..2.0f64]);
+    let one =
+        (any::<u64>(), 1usize..5, prop_oneof![Just(0.0), -8.0..8.0f64], prop_oneof![Just(0.0), -2.0..2.0f64]);
     prop::collection::vec(one, 2..4).prop_map(|all| {
-        let adapter = |&(seed, rank, alpha, _): &(u64, usize, f64, f64)| random(seed, rank, alpha, &MODULES, SHAPE);
+        let adapter =
+            |&(seed, rank, alpha, _): &(u64, usize, f64, f64)| random(seed, rank, alpha, &MODULES, SHAPE);
         (all.iter().map(adapter).collect(), all.iter().map(|&(.., weight)| weight).collect())
     })
 }
@@ -183,7 +185,8 @@ fn an_adapter_that_was_never_trained_changes_nothing_in_the_sum() {
         let f = one.factors(&m.name).expect("factors");
         (m.name.clone(), f.a, Matrix::zeros(m.n_outputs, m.rank))
     });
-    let untrained = Adapter::from_factors("untrained", AdapterConfig::new(3), zero_b).expect("a zero B is accepted");
+    let untrained =
+        Adapter::from_factors("untrained", AdapterConfig::new(3), zero_b).expect("a zero B is accepted");
     let adapters = [one, untrained];
     for config in [MergeConfig::new(Cat), MergeConfig::new(Svd)] {
         let error = worst(&updates(&merged(&adapters, config)), &updates(&adapters[0]));

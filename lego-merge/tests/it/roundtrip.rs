@@ -8,7 +8,8 @@ use crate::adapters::{committed, random, updates};
 #[test]
 fn an_adapter_of_any_type_comes_back_with_its_configuration_and_unknown_fields() {
     let folder = tempfile::tempdir().expect("a folder");
-    for (case, n) in [("plain", 2), ("halves", 3), ("ranks", 2), ("rslora", 2), ("partial", 2), ("conv1d", 2)] {
+    for (case, n) in [("plain", 2), ("halves", 3), ("ranks", 2), ("rslora", 2), ("partial", 2), ("conv1d", 2)]
+    {
         for i in 0..n {
             let source = Adapter::read(committed(case, i)).expect("a committed adapter");
             let place = folder.path().join(format!("{case}-{i}"));
