@@ -164,11 +164,11 @@ fn hostile_headers() {
     let cases: [(Value, &[&str]); 7] = [
         (with(B, json!({"dtype": "F32", "shape": [4, 2], "data_offsets": [16, 48]})), &["lora_"]),
         (
-            with(B, json!({"dtype": "F32", "shape": [4, 2], "data_offsets": [24, 1 << 40]})),
+            with(B, json!({"dtype": "F32", "shape": [4, 2], "data_offsets": [24, 1u64 << 40]})),
             &["lora_B", "1099511627776"],
         ),
         (
-            with(B, json!({"dtype": "F32", "shape": [1u64 << 62, 1 << 62], "data_offsets": [24, 56]})),
+            with(B, json!({"dtype": "F32", "shape": [1u64 << 62, 1u64 << 62], "data_offsets": [24, 56]})),
             &["lora_B"],
         ),
         (
