@@ -44,7 +44,7 @@ pub struct AdapterConfig {
     #[serde(default, deserialize_with = "nullable")]
     pub rank_pattern: IndexMap<String, usize>,
     /// `α` by pattern, in order.
-    #[serde(default, deserialize_with = "nullable")]
+    #[serde(default, deserialize_with = "nullable", serialize_with = "numbers")]
     pub alpha_pattern: IndexMap<String, f64>,
     /// Which modules carry factors.
     #[serde(default)]
@@ -83,6 +83,20 @@ where
 fn number<S: serde::Serializer>(value: &f64, s: S) -> std::result::Result<S::Ok, S::Error> {
     let whole = *value as i64;
     if whole as f64 == *value { s.serialize_i64(whole) } else { s.serialize_f64(*value) }
+}
+
+/// As [`number`], by pattern.
+fn numbers<S>(values: &IndexMap<String, f64>, s: S) -> std::result::Result<S::Ok, S::Error>
+where
+    S: serde::Serializer,
+{
+    struct Number(f64);
+    impl Serialize for Number {
+        fn serialize<S: serde::Serializer>(&self, s: S) -> std::result::Result<S::Ok, S::Error> {
+            number(&self.0, s)
+        }
+    }
+    s.collect_map(values.iter().map(|(key, &value)| (key, Number(value))))
 }
 
 /// Fields that change what an adapter computes and that this crate does not honour, with the reason.

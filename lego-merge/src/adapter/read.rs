@@ -69,14 +69,13 @@ pub(super) fn assemble(
             })
         };
         let ([rank, n_inputs], [n_outputs, rank_b]) = (side("A", a)?, side("B", b)?);
-        if rank != rank_b || rank == 0 {
+        if rank == 0 {
+            return Err(Error::format(&path, format!("rank of module {name}"), "at least 1", 0));
+        }
+        if rank != rank_b {
             let field = format!("rank of module {name}");
-            return Err(Error::format(
-                &path,
-                field,
-                format!("{} as lora_A has", rank.max(1)),
-                rank_b.min(rank),
-            ));
+            let expected = format!("{rank} as lora_A has");
+            return Err(Error::format(&path, field, expected, format!("{rank_b} in lora_B")));
         }
         let want = patterns.rank(&name);
         if want != rank {

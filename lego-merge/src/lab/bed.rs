@@ -263,12 +263,12 @@ impl RunSettings {
         let start = decoder.clone();
         let mut trainer = Trainer::new(decoder, config.clone())?;
         let outcome = match trainer.run(objective, Some(&policy), observer) {
-            Err(grouping_core::Error::Setting { .. }) if self.existing == Existing::Replace => {
+            Err(grouping_core::Error::FileField { .. }) if self.existing == Existing::Replace => {
                 self.remove_partial()?;
                 trainer = Trainer::new(start, config)?;
                 trainer.run(objective, Some(&policy), observer)?
             }
-            Err(error @ grouping_core::Error::Setting { .. }) => {
+            Err(error @ grouping_core::Error::FileField { .. }) => {
                 return Err(error).context("checkpoints of another run lie here; --force discards them");
             }
             outcome => outcome?,

@@ -200,7 +200,7 @@ fn bad_arguments_and_files_are_named() {
     let config = out.join("adapter_config.json");
     let text = std::fs::read_to_string(&config).expect("the configuration was written");
     for (from, to, words) in [
-        ("\"r\": 2", "\"r\": 3", vec!["lora_A", "3", "2"]),
+        ("\"r\": 2", "\"r\": 3", vec!["down_proj", "3", "2"]),
         ("\"use_dora\": false", "\"use_dora\": true", vec!["use_dora"]),
         ("\"rank_pattern\": {}", "\"rank_pattern\": {\"(\": 2}", vec!["pattern", "("]),
     ] {
