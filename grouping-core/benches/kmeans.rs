@@ -39,7 +39,7 @@ impl Module {
         let views = |m: &[Matrix]| -> Vec<_> { m.iter().map(Matrix::view).collect() };
         let of_a = row_gram(&views(&self.a)).expect("finite factors");
         let of_b = column_gram(&views(&self.b)).expect("finite factors");
-        of_a.add(&of_b).expect("as many rows of A as columns of B")
+        of_a.plus(&of_b).expect("as many rows of A as columns of B")
     }
 }
 

@@ -52,7 +52,7 @@ impl<'a> Units<'a> {
         let b: Vec<_> = self.sources.iter().map(|(f, _)| f.b.view()).collect();
         let fold_a: Vec<f64> = self.places.iter().map(|&(s, _)| self.fold(s).0).collect();
         let fold_b: Vec<f64> = self.places.iter().map(|&(s, _)| self.fold(s).1).collect();
-        row_gram(&a)?.scaled(&fold_a)?.add(&column_gram(&b)?.scaled(&fold_b)?)
+        row_gram(&a)?.scaled(&fold_a)?.plus(&column_gram(&b)?.scaled(&fold_b)?)
     }
 
     /// Mean of the units in `members`: its halves `a [d_in]`, `b [d_out]`.

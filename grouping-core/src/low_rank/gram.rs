@@ -61,7 +61,7 @@ impl Gram {
     ///
     /// # Errors
     /// [`Error::Shape`] when the numbers of units differ.
-    pub fn add(mut self, other: &Self) -> Result<Self> {
+    pub fn plus(mut self, other: &Self) -> Result<Self> {
         if self.n != other.n {
             let (expected, found) = (vec![self.n, self.n], vec![other.n, other.n]);
             return Err(Error::Shape { what: "second Gram matrix".into(), expected, found });

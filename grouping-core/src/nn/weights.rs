@@ -167,9 +167,12 @@ impl Place {
     }
 }
 
+/// Shape and row-major values of a tensor.
+type Values = (Vec<usize>, Vec<f32>);
+
 struct Collector {
     place: Place,
-    found: Vec<(String, (Vec<usize>, Vec<f32>))>,
+    found: Vec<(String, Values)>,
 }
 
 impl ModuleVisitor for Collector {

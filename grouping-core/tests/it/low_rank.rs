@@ -76,8 +76,7 @@ proptest! {
 
     #[test]
     fn grams_are_inner_products(a in matrix(3, 700), b in matrix(700, 3), c in matrix(2, 700), d in matrix(700, 2)) {
-        let g = row_gram(&[a.view(), c.view()]).expect("finite").add(
-            &column_gram(&[b.view(), d.view()]).expect("finite")).expect("same number of units");
+        let g = row_gram(&[a.view(), c.view()]).expect("finite").plus(&column_gram(&[b.view(), d.view()]).expect("finite")).expect("same number of units");
         let unit = |i: usize| -> Vec<f64> {
             let (m, n, i) = if i < 3 { (&a, &b, i) } else { (&c, &d, i - 3) };
             let column = (0..700).map(|t| n.view().row(t)[i]);

@@ -59,6 +59,7 @@ pub(super) fn product<L: Lanes, const ADD: bool>(
     let mut column = 0;
     macro_rules! strips {
         ($width:expr) => {
+            #[allow(clippy::int_plus_one, reason = "the last strip is one column wide")]
             while column + $width <= columns {
                 let mut row = 0;
                 // SAFETY: rows below `rows` and columns below `columns` of each matrix lie inside its slice, as
