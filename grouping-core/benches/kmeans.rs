@@ -36,7 +36,9 @@ impl Module {
     }
 
     fn gram(&self) -> Gram {
-        let views = |m: &[Matrix]| -> Vec<_> { m.iter().map(Matrix::view).collect() };
+        fn views(m: &[Matrix]) -> Vec<MatrixRef<'_>> {
+            m.iter().map(Matrix::view).collect()
+        }
         let of_a = row_gram(&views(&self.a)).expect("finite factors");
         let of_b = column_gram(&views(&self.b)).expect("finite factors");
         of_a.plus(&of_b).expect("as many rows of A as columns of B")
