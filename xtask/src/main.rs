@@ -60,7 +60,7 @@ enum Task {
     Bench {
         /// The crate; all crates with benches when absent
         package: Option<String>,
-        /// A Python environment with the requirements of oracles/<crate>
+        /// A Python environment with the requirements of `oracles/CRATE`
         #[arg(long, value_name = "VENV")]
         reference: Option<PathBuf>,
     },
