@@ -201,7 +201,7 @@ fn bad_arguments_and_files_are_named() {
     let text = std::fs::read_to_string(&config).expect("the configuration was written");
     for (from, to, words) in [
         ("\"r\": 2", "\"r\": 3", vec!["down_proj", "3", "2"]),
-        ("\"use_dora\": false", "\"use_dora\": true", vec!["use_dora"]),
+        ("\"bias\": \"none\"", "\"bias\": \"all\"", vec!["bias", "all"]),
         ("\"rank_pattern\": {}", "\"rank_pattern\": {\"(\": 2}", vec!["pattern", "("]),
     ] {
         assert!(text.contains(from), "{from} is in the configuration: {text}");
