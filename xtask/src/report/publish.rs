@@ -1,6 +1,6 @@
 //! `cargo xtask report --publish`: brings what the READMEs show from `results/` into the repository.
 //!
-//! A link to `docs/results/<crate>/<name>/<scale>/<file>` is answered by a copy of that file. Text between
+//! A link to `docs/results/<crate>/<name>/<scale>/<file>` is answered by a copy of that file. Text between a line
 //! `<!-- results <crate>/<name>/<scale> <table> -->` and `<!-- end results -->` becomes that table, where `claims` is
 //! the table of verdicts.
 
@@ -75,7 +75,7 @@ fn linked(text: &str) -> Vec<PathBuf> {
 fn with_tables(text: &str, report: impl Fn(&str) -> Result<Report>) -> Result<String> {
     let mut fresh = String::new();
     let mut rest = text;
-    while let Some(begin) = rest.find(BEGIN) {
+    while let Some(begin) = marker(rest) {
         let after = &rest[begin + BEGIN.len()..];
         let close = after.find("-->").with_context(|| format!("`{BEGIN}` is not closed"))?;
         let [id, table] = after[..close].split_whitespace().collect::<Vec<_>>()[..] else {
@@ -95,6 +95,11 @@ fn with_tables(text: &str, report: impl Fn(&str) -> Result<Report>) -> Result<St
         rest = &after[end..];
     }
     Ok(fresh + rest)
+}
+
+/// Where the next line begins that opens a table.
+fn marker(text: &str) -> Option<usize> {
+    text.match_indices(BEGIN).map(|(at, _)| at).find(|&at| at == 0 || text[..at].ends_with('\n'))
 }
 
 #[cfg(test)]
@@ -132,6 +137,8 @@ mod tests {
         assert!(fresh.contains("| x   |   1 |") && !fresh.contains("old"), "the table is there: {fresh}");
         assert!(fresh.starts_with("before\n") && fresh.ends_with("-->\nafter\n"), "the rest stays: {fresh}");
         assert_eq!(with_tables(&fresh, |_| Ok(report())).expect("again"), fresh, "twice is once");
+        let quoted = "as `<!-- results A/B/C TABLE -->` and `<!-- end results -->` say";
+        assert_eq!(with_tables(quoted, |_| Ok(report())).expect("no table"), quoted, "inside a line it is a word");
         for wrong in [
             "<!-- results c/e/mini -->",
             "<!-- results c/e/mini methods -->",
