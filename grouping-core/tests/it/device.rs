@@ -4,6 +4,22 @@ use grouping_core::Error;
 use grouping_core::device::DeviceSpec;
 use proptest::prelude::*;
 
+/// The preferred adapter of wgpu, or `None` (and a line that says so) where the machine has none.
+#[cfg(feature = "wgpu")]
+pub(crate) fn adapter(test: &str) -> Option<burn::tensor::Device> {
+    match (DeviceSpec::Wgpu { index: None }).open() {
+        Ok(device) => Some(device),
+        Err(error) => {
+            let found = burn::tensor::Device::enumerate(burn::tensor::DeviceType::Wgpu).into_vec();
+            assert!(found.is_empty(), "an adapter is there, but {error}");
+            // Past the capture of passing tests, so that it is seen and counted.
+            let line = format!("skipped: {test} needs an adapter: {error}\n");
+            let _ = std::io::Write::write_all(&mut std::io::stderr(), line.as_bytes());
+            None
+        }
+    }
+}
+
 #[test]
 fn device_names_are_read_and_written_alike() {
     for (name, spec) in [

@@ -532,16 +532,7 @@ fn no_sequence_gives_no_output() {
 #[cfg(feature = "wgpu")]
 #[test]
 fn wgpu_gives_the_values_and_gradients_of_the_cpu() {
-    use grouping_core::device::DeviceSpec;
-    let gpu = match (DeviceSpec::Wgpu { index: None }).open() {
-        Ok(device) => device,
-        Err(error) => {
-            let found = Device::enumerate(burn::tensor::DeviceType::Wgpu).into_vec();
-            assert!(found.is_empty(), "an adapter is there, but {error}");
-            eprintln!("skipped: wgpu_gives_the_values_and_gradients_of_the_cpu needs an adapter: {error}");
-            return;
-        }
-    };
+    let Some(gpu) = crate::device::adapter("wgpu_gives_the_values_and_gradients_of_the_cpu") else { return };
     let run = |device: Device| -> Vec<Vec<f64>> {
         let (mut rng, device) = (ChaCha8Rng::seed_from_u64(13), device.autodiff());
         let mut input = |shape: [usize; 3]| {

@@ -97,6 +97,22 @@ fn tensor_form_drops_gradients_and_takes_other_float_types() {
     assert_eq!(config.fit_tensor(half).expect("a half tensor").labels(), direct.labels(), "in f16");
 }
 
+/// On another device than the CPU: the same partition, restarts and all.
+#[cfg(feature = "wgpu")]
+#[test]
+fn wgpu_clusters_as_the_cpu_does() {
+    let Some(gpu) = crate::device::adapter("wgpu_clusters_as_the_cpu_does") else { return };
+    let points = groups(150, 6, 5, 8.0, 10);
+    for metric in [Metric::Euclidean, Metric::Cosine] {
+        let config = KMeansConfig::new(5).with_metric(metric).with_n_restarts(3).with_seed(6);
+        let direct = config.fit(points.view()).expect("direct form");
+        let on_device = config.fit_tensor(tensor(&points, &gpu)).expect("tensor form");
+        assert_eq!(on_device.labels(), direct.labels(), "{metric:?}");
+        let error = (on_device.inertia() / direct.inertia() - 1.0).abs();
+        assert!(error < 1e-4, "{metric:?}: inertia {} against {}", on_device.inertia(), direct.inertia());
+    }
+}
+
 #[test]
 fn many_problems_equal_the_problems_alone() {
     let problems: Vec<Matrix> = (0..12).map(|i| groups(30 + i, 4, 5, 2.0, i as u64)).collect();
