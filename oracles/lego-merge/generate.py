@@ -3,9 +3,9 @@
     python oracles/lego-merge/generate.py
 
 Each case is a folder of adapters written by PEFT with random weights. `expected.json` lists what to merge and how,
-`expected.safetensors` holds the update of each module, [out, in] in float32. Updates of `linear`, `cat` and `svd` are
-PEFT's own (`add_weighted_adapter`) where PEFT is right (within 2e-6 of float64), else float64 from the formula: rsLoRA,
-unequal ranks. Updates of `lego` are the third-party semantics in float64 (reference.py), on units that
+`expected.safetensors` holds the update of each module, [out, in] in float32. Updates of `linear`, `cat`, `svd`, `ties` and
+`magnitude_prune` are PEFT's own (`add_weighted_adapter`) where PEFT is right (within 2e-6 of float64), else float64 from the
+formula: rsLoRA, unequal ranks. `average` is float64. Updates of `lego` are the third-party semantics in float64 (reference.py), on units that
 cluster so clearly that a third of all single k-means++ runs find the best labels.
 """
 
@@ -107,12 +107,23 @@ def write_case(name, base, adapters):
     return folders
 
 
-def merged_by_peft(base, folders, method, weights, rank):
+# Densities whose ⌊density·n⌋ differ between the halves of each module.
+PRUNED = [
+    ("ties", dict(density=0.4, majority="total")),
+    ("ties", dict(density=0.7, majority="frequency")),
+    ("ties", dict(density=1.0, majority="total")),
+    ("magnitude_prune", dict(density=0.3)),
+]
+
+
+def merged_by_peft(base, folders, method, weights, rank, density=None, majority="total"):
     names = [f"a{i}" for i in range(len(folders))]
     model = PeftModel.from_pretrained(base_model(base), folders[0], adapter_name=names[0])
     for folder, name in zip(folders[1:], names[1:]):
         model.load_adapter(folder, adapter_name=name)
     options = {"svd_rank": rank} if method == "svd" else {}
+    if density:
+        options |= dict(density=density, majority_sign_method=majority)
     model.base_model.add_weighted_adapter(names, weights, "merged", combination_type=method, **options)
     out = {}
     for key, layer in model.base_model.model.named_modules():
@@ -136,16 +147,17 @@ def main():
                 tensors[f"{index}/{module}"] = torch.from_numpy(np.ascontiguousarray(delta, dtype=np.float32))
 
         for weights in WEIGHTS[len(folders)]:
-            for method, rank in [("linear", None), ("cat", None), ("svd", 3)]:
-                truth = reference.merged(method, sources, weights, rank)
+            for method, rank, options in [("linear", None, {}), ("cat", None, {}), ("svd", 3, {}), *((m, None, o) for m, o in PRUNED)]:
+                truth = reference.merged(method, sources, weights, rank, **options)
                 try:
-                    ours = merged_by_peft(base, folders, method, weights, rank)
+                    ours = merged_by_peft(base, folders, method, weights, rank, **options)
                     error = max(reference.relative(ours[m], truth[m]) if m in ours else 1.0 for m in truth)
                 except (IndexError, RuntimeError, ValueError) as failure:
                     error = f"{type(failure).__name__}: {failure}".split("\n")[0]
                 right = not isinstance(error, str) and error < 2e-6
-                print(f"{name} {method} {weights}: PEFT {'agrees' if right else 'differs or fails'} ({error})")
-                add(method, weights, rank, ours if right else truth, "peft" if right else "float64")
+                print(f"{name} {method} {weights} {options}: PEFT {'agrees' if right else 'differs or fails'} ({error})")
+                add(method, weights, rank, ours if right else truth, "peft" if right else "float64", **options)
+            add("average", weights, None, reference.merged("average", sources, weights, None), "float64")
             for parameter in (True, False):
                 for output in (True, False):
                     updates = reference.merged("lego", sources, weights, 4, parameter, output)

@@ -35,17 +35,45 @@ def read(folder):
     return out
 
 
-def merged(method, sources, weights, rank, parameter=True, output=True):
+def keep_largest(x, density):
+    """The ⌊density·n⌋ largest magnitudes, of equal ones the first; at a density of 1 and beyond, all."""
+    kept = np.zeros(x.size, dtype=bool)
+    kept[np.argsort(-np.abs(x.reshape(-1)), kind="stable")[: min(int(density * x.size), x.size)]] = True
+    return np.where(kept.reshape(x.shape), x, 0.0)
+
+
+def elect(tensors, weights, majority):
+    votes = sum(np.sign(x) if majority == "frequency" else x for x in tensors)
+    agree = [np.sign(x) == np.where(votes >= 0, 1, -1) for x in tensors]
+    total = sum(w * x * a for x, a, w in zip(tensors, agree, weights))
+    return total / np.maximum(sum(a.astype(int) for a in agree), 1)
+
+
+def halves(method, parts, density=None, majority="total"):
+    """PEFT's methods on A and B apart; smaller factors padded with zeros to the largest rank."""
+    r = max(a.shape[0] for (a, _, _), _ in parts)
+    pad = lambda x, rows, cols: np.pad(x, ((0, rows - x.shape[0]), (0, cols - x.shape[1])))
+    scales = [w * s for (_, _, s), w in parts]
+    a = [pad(a, r, a.shape[1]) for (a, _, _), _ in parts]
+    b = [pad(b, b.shape[0], r) for (_, b, _), _ in parts]
+    out = []
+    for tensors, sign in [(b, abs), (a, lambda s: s)]:
+        weights = [math.copysign(math.sqrt(abs(s)), sign(s)) for s in scales]
+        if method in ("ties", "magnitude_prune"):
+            tensors = [keep_largest(x, density) for x in tensors]
+        if method == "average":
+            weights = [w / len(parts) for w in weights]
+        out.append(elect(tensors, weights, majority) if method == "ties" else sum(w * x for x, w in zip(tensors, weights)))
+    return out[0] @ out[1]
+
+
+def merged(method, sources, weights, rank, parameter=True, output=True, density=None, majority="total"):
     """{module: ΔW [out, in]} for the adapters `sources` (as `read` gives them)."""
     out = {}
     for module in sorted(set().union(*sources)):
         parts = [(s[module], w) for s, w in zip(sources, weights) if module in s]
-        if method == "linear":
-            r = max(a.shape[0] for (a, _, _), _ in parts)
-            pad = lambda x, rows, cols: np.pad(x, ((0, rows - x.shape[0]), (0, cols - x.shape[1])))
-            a = sum(np.sign(w * s) * math.sqrt(abs(w * s)) * pad(a, r, a.shape[1]) for (a, _, s), w in parts)
-            b = sum(math.sqrt(abs(w * s)) * pad(b, b.shape[0], r) for (_, b, s), w in parts)
-            out[module] = b @ a
+        if method in ("linear", "average", "ties", "magnitude_prune"):
+            out[module] = halves(method, parts, density, majority)
         elif method == "lego":
             out[module] = lego(parts, rank, parameter, output)
         else:

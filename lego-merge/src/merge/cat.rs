@@ -7,7 +7,7 @@
 
 use grouping_core::matrix::Matrix;
 
-use super::{MergeMethod, MergedModule, ModuleSources};
+use super::{MergeMethod, MergedModule, ModuleSources, RankChoice};
 
 /// The method `cat`.
 #[derive(Debug, Clone, Copy)]
@@ -18,8 +18,8 @@ impl MergeMethod for Cat {
         "cat"
     }
 
-    fn rank(&self, source_ranks: &[usize], _: usize) -> usize {
-        source_ranks.iter().sum()
+    fn rank(&self, choice: &RankChoice<'_>) -> usize {
+        choice.of_all_units()
     }
 
     fn takes_rank(&self) -> bool {

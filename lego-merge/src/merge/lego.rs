@@ -16,7 +16,7 @@ use grouping_core::cluster::KMeansConfig;
 use grouping_core::matrix::Matrix;
 use serde::Serialize;
 
-use super::{MergeMethod, MergedModule, ModuleSources};
+use super::{MergeMethod, MergedModule, ModuleSources, RankChoice};
 use crate::msu::Units;
 
 /// Whether a reweighting is applied.
@@ -166,8 +166,8 @@ impl MergeMethod for Lego {
         "lego"
     }
 
-    fn rank(&self, source_ranks: &[usize], wanted: usize) -> usize {
-        wanted.min(source_ranks.iter().sum())
+    fn rank(&self, choice: &RankChoice<'_>) -> usize {
+        choice.wanted_or_largest()
     }
 
     fn takes_rank(&self) -> bool {

@@ -1,26 +1,27 @@
-//! Linear combination of the factors apart (PEFT's `linear`).
+//! Linear combination of the factors apart (PEFT's `linear`), and their average (the baseline of LoRA-LEGO, §4.1).
 //!
-//! `A' = Σ sgn(wᵢ·sᵢ)·√|wᵢ·sᵢ|·Aᵢ`, `B' = Σ √|wᵢ·sᵢ|·Bᵢ`, rank of the largest source. Weights `1/N²` give the average of
-//! `A` and of `B`. Cost: one pass. The product holds all cross terms `Bᵢ·Aⱼ`: it loses to `cat` unless the adapters
-//! share their initialisation, so that equal ranks mean equal units.
-//!
-//! Deviation: PEFT refuses unequal ranks; here the smaller factors are padded with zeros.
+//! `linear`: `A' = Σ sgn(wᵢ·sᵢ)·√|wᵢ·sᵢ|·Aᵢ`, `B' = Σ √|wᵢ·sᵢ|·Bᵢ`; `average`: the same, each half divided by the number of
+//! the module's sources. Rank of the largest source. Cost: one pass. The product holds all cross terms `Bᵢ·Aⱼ`: both lose
+//! to `cat` unless the adapters share their initialisation, so that equal ranks mean equal units.
 
-use grouping_core::matrix::Matrix;
-
-use super::{MergeMethod, MergedModule, ModuleSources};
+use super::halves::merge_halves;
+use super::{MergeMethod, MergedModule, ModuleSources, RankChoice};
 
 /// The method `linear`.
 #[derive(Debug, Clone, Copy)]
 pub struct Linear;
+
+/// The method `average`.
+#[derive(Debug, Clone, Copy)]
+pub struct Average;
 
 impl MergeMethod for Linear {
     fn name(&self) -> &'static str {
         "linear"
     }
 
-    fn rank(&self, source_ranks: &[usize], _: usize) -> usize {
-        source_ranks.iter().copied().max().unwrap_or(0)
+    fn rank(&self, choice: &RankChoice<'_>) -> usize {
+        choice.of_largest_source()
     }
 
     fn takes_rank(&self) -> bool {
@@ -28,26 +29,28 @@ impl MergeMethod for Linear {
     }
 
     fn merge(&self, module: &ModuleSources<'_>) -> grouping_core::Result<MergedModule> {
-        let [n_outputs, n_inputs] = module.weighted_sum()?.shape();
-        let mut a = vec![0f64; module.rank * n_inputs];
-        let mut b = vec![0f64; n_outputs * module.rank];
-        for (factors, weight) in &module.sources {
-            let scale = weight * factors.scale;
-            let root = scale.abs().sqrt();
-            for (sum, &v) in a.iter_mut().zip(factors.a.values()) {
-                *sum += root.copysign(scale) * f64::from(v);
-            }
-            for (i, sums) in b.chunks_exact_mut(module.rank).enumerate() {
-                for (sum, &v) in sums.iter_mut().zip(factors.b.view().row(i)) {
-                    *sum += root * f64::from(v);
-                }
-            }
-        }
-        let narrow = |values: Vec<f64>| values.into_iter().map(|v| v as f32).collect();
-        Ok(MergedModule {
-            a: Matrix::new(module.rank, n_inputs, narrow(a))?,
-            b: Matrix::new(n_outputs, module.rank, narrow(b))?,
-            clusters: None,
+        merge_halves(module, |half| half.weighted_sum())
+    }
+}
+
+impl MergeMethod for Average {
+    fn name(&self) -> &'static str {
+        "average"
+    }
+
+    fn rank(&self, choice: &RankChoice<'_>) -> usize {
+        choice.of_largest_source()
+    }
+
+    fn takes_rank(&self) -> bool {
+        false
+    }
+
+    fn merge(&self, module: &ModuleSources<'_>) -> grouping_core::Result<MergedModule> {
+        let n_sources = module.sources.len() as f64;
+        merge_halves(module, |mut half| {
+            half.weights.iter_mut().for_each(|w| *w /= n_sources);
+            half.weighted_sum()
         })
     }
 }

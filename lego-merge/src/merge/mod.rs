@@ -3,10 +3,17 @@
 //! Every method gives factors of scale 1 in `f32`, for each module that at least one adapter has.
 
 mod cat;
+mod dare;
+mod election;
+mod halves;
 mod lego;
 mod linear;
+mod magnitude_prune;
 mod plan;
+mod sparsify;
 mod svd;
+mod task_arithmetic;
+mod ties;
 
 use std::path::Path;
 
@@ -16,11 +23,17 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 pub use cat::Cat;
+pub use dare::Dare;
+pub use election::MajoritySign;
 pub use lego::{ClusterReport, Lego, Reweighting};
 pub(crate) use lego::{cluster_report, clusters, group};
-pub use linear::Linear;
+pub use linear::{Average, Linear};
+pub use magnitude_prune::MagnitudePrune;
 pub use plan::{Plan, PlannedModule};
+pub use sparsify::Density;
 pub use svd::Svd;
+pub use task_arithmetic::TaskArithmetic;
+pub use ties::Ties;
 
 use crate::adapter::{Adapter, Factors, FolderWriter, PREFIX};
 use crate::{Error, Result};
@@ -30,8 +43,8 @@ pub trait MergeMethod: Send + Sync {
     /// Name on the command line.
     fn name(&self) -> &'static str;
 
-    /// Rank of the result for sources of these ranks; `wanted` is the user's rank.
-    fn rank(&self, source_ranks: &[usize], wanted: usize) -> usize;
+    /// Rank of the result in one module.
+    fn rank(&self, choice: &RankChoice<'_>) -> usize;
 
     /// Whether the user may choose the rank.
     fn takes_rank(&self) -> bool;
@@ -41,6 +54,35 @@ pub trait MergeMethod: Send + Sync {
     /// # Errors
     /// Those of the numeric routines, for factors that are not finite.
     fn merge(&self, module: &ModuleSources<'_>) -> grouping_core::Result<MergedModule>;
+}
+
+/// What a method chooses a module's rank from.
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub struct RankChoice<'a> {
+    /// Ranks of the module's sources.
+    pub source_ranks: &'a [usize],
+    /// The user's rank, if any.
+    pub wanted: Option<usize>,
+    /// The largest rank that any source has in any module.
+    pub largest: usize,
+}
+
+impl RankChoice<'_> {
+    /// The rank of the module's largest source.
+    pub fn of_largest_source(&self) -> usize {
+        self.source_ranks.iter().copied().max().unwrap_or(0)
+    }
+
+    /// The number of the module's units, `Σ rᵢ`.
+    pub fn of_all_units(&self) -> usize {
+        self.source_ranks.iter().sum()
+    }
+
+    /// The user's rank, else the largest source's, as far as there are units.
+    pub fn wanted_or_largest(&self) -> usize {
+        self.wanted.unwrap_or(self.largest).min(self.of_all_units())
+    }
 }
 
 /// The sources of one module.
@@ -82,18 +124,19 @@ pub struct MergedModule {
     pub clusters: Option<ClusterReport>,
 }
 
-/// What to merge with: the method, one weight an adapter, the rank and the seed.
+/// What to merge with: the method, one weight an adapter, the rank, a factor on the result and the seed.
 pub struct MergeConfig {
     method: Box<dyn MergeMethod>,
     weights: Option<Vec<f64>>,
     rank: Option<usize>,
+    lambda: f64,
     seed: u64,
 }
 
 impl MergeConfig {
-    /// Weights 1, the largest source rank, seed 0.
+    /// Weights 1, the method's own rank, λ = 1, seed 0.
     pub fn new(method: impl MergeMethod + 'static) -> Self {
-        Self { method: Box::new(method), weights: None, rank: None, seed: 0 }
+        Self { method: Box::new(method), weights: None, rank: None, lambda: 1.0, seed: 0 }
     }
 
     /// One weight an adapter; weights may be negative.
@@ -105,6 +148,12 @@ impl MergeConfig {
     /// Rank of the result, for methods that choose it.
     pub fn with_rank(mut self, rank: usize) -> Self {
         self.rank = Some(rank);
+        self
+    }
+
+    /// A factor on the whole result, λ.
+    pub fn with_lambda(mut self, lambda: f64) -> Self {
+        self.lambda = lambda;
         self
     }
 
@@ -142,6 +191,8 @@ pub struct MergeReport {
     pub method: String,
     /// One weight an adapter.
     pub weights: Vec<f64>,
+    /// The factor on the whole result.
+    pub lambda: f64,
     /// Every module, by name.
     pub modules: Vec<ModuleReport>,
     /// Heads that were carried.
@@ -238,7 +289,11 @@ fn run<T: Send>(
             let sources = sources.collect::<Result<Vec<_>>>()?;
             let seed = module_seed(config.seed, &part.name);
             let module = ModuleSources { name: &part.name, rank: part.rank, sources, seed };
-            let merged = config.method.merge(&module).map_err(Error::numeric(&part.name))?;
+            let mut merged = config.method.merge(&module).map_err(Error::numeric(&part.name))?;
+            if config.lambda != 1.0 {
+                let scaled = |v: &mut f32| *v = (config.lambda * f64::from(*v)) as f32;
+                merged.b.values_mut().iter_mut().for_each(scaled);
+            }
             let report = report(&module, &merged).map_err(Error::numeric(&part.name))?;
             let kept = each(part, merged, &report)?;
             Ok((report, kept))

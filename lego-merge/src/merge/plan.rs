@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{MergeConfig, MergeReport, ModuleReport};
+use super::{MergeConfig, MergeReport, ModuleReport, RankChoice};
 use crate::adapter::{Adapter, AdapterConfig, PREFIX, TargetModules, in_module, targets};
 use crate::{Error, Result};
 
@@ -39,6 +39,10 @@ impl Plan {
     /// not fit.
     pub fn new(adapters: &[Adapter], config: &MergeConfig) -> Result<Self> {
         let weights = weights(adapters, config)?;
+        if !config.lambda.is_finite() {
+            let (expected, found) = ("a finite number".into(), config.lambda.to_string());
+            return Err(Error::Option { option: "lambda", expected, found });
+        }
         let modules = modules(adapters, config)?;
         let heads = heads(adapters)?;
         check_apart(adapters, &modules, &heads)?;
@@ -81,6 +85,7 @@ impl Plan {
         MergeReport {
             method: config.method.name().into(),
             weights: self.weights.clone(),
+            lambda: config.lambda,
             modules,
             heads: self.heads.iter().map(|(name, _)| name.clone()).collect(),
         }
@@ -111,9 +116,8 @@ fn modules(adapters: &[Adapter], config: &MergeConfig) -> Result<Vec<PlannedModu
     }
     let all = adapters.iter().flat_map(|a| a.modules());
     let largest = all.map(|m| m.rank).max().unwrap_or(0);
-    let wanted = config.rank.unwrap_or(largest);
     let method = &config.method;
-    if config.rank.is_some() && !method.takes_rank() {
+    if let (Some(wanted), false) = (config.rank, method.takes_rank()) {
         let (expected, found) = (format!("no rank with the method {}", method.name()), wanted.to_string());
         return Err(Error::Option { option: "rank", expected, found });
     }
@@ -135,11 +139,11 @@ fn modules(adapters: &[Adapter], config: &MergeConfig) -> Result<Vec<PlannedModu
         }
         let ranks: Vec<usize> = found.iter().map(|(_, m)| m.rank).collect();
         most = most.max(ranks.iter().sum());
-        let rank = method.rank(&ranks, wanted);
+        let rank = method.rank(&RankChoice { source_ranks: &ranks, wanted: config.rank, largest });
         let (n_inputs, n_outputs) = (module.n_inputs, module.n_outputs);
         out.push(PlannedModule { name: name.into(), rank, n_inputs, n_outputs, members });
     }
-    if method.takes_rank() && (wanted == 0 || wanted > most) {
+    if let Some(wanted) = config.rank.filter(|wanted| *wanted == 0 || *wanted > most) {
         let expected = format!("1 to {most}, the units of the largest module");
         return Err(Error::Option { option: "rank", expected, found: wanted.to_string() });
     }

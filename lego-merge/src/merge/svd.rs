@@ -4,7 +4,7 @@
 //! `O((d_in + d_out)·n²)`, where PEFT forms the `d_out × d_in` sum. It loses where the sum itself interferes: truncation
 //! keeps what is large, not what a task needs.
 
-use super::{MergeMethod, MergedModule, ModuleSources};
+use super::{MergeMethod, MergedModule, ModuleSources, RankChoice};
 
 /// The method `svd`.
 #[derive(Debug, Clone, Copy)]
@@ -15,8 +15,8 @@ impl MergeMethod for Svd {
         "svd"
     }
 
-    fn rank(&self, source_ranks: &[usize], wanted: usize) -> usize {
-        wanted.min(source_ranks.iter().sum())
+    fn rank(&self, choice: &RankChoice<'_>) -> usize {
+        choice.wanted_or_largest()
     }
 
     fn takes_rank(&self) -> bool {

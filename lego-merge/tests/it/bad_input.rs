@@ -284,8 +284,18 @@ fn a_module_that_is_a_head_elsewhere() {
 
 #[test]
 fn options_that_do_not_fit() {
-    let cases: [(&[&str], &[&str]); 10] = [
-        (&["--method", "ties"], &["ties", "lego", "svd"]),
+    let cases: [(&[&str], &[&str]); 17] = [
+        (&["--method", "knit"], &["knit", "lego", "svd"]),
+        (&["--method", "ties"], &["--density", "ties"]),
+        (&["--method", "ties", "--density", "0"], &["density", "0"]),
+        (&["--method", "dare-ties", "--density=-0.5"], &["density", "-0.5"]),
+        (&["--method", "svd", "--density", "0.5"], &["--density", "svd"]),
+        (
+            &["--method", "dare-linear", "--density", "0.5", "--majority-sign", "total"],
+            &["--majority-sign", "ties"],
+        ),
+        (&["--method", "average", "--rank", "4"], &["rank", "average"]),
+        (&["--lambda", "inf"], &["lambda", "inf"]),
         (&["--rank", "9"], &["rank", "8", "9"]),
         (&["--rank", "0"], &["rank", "0"]),
         (&["--rank", "many"], &["--rank", "many"]),

@@ -50,9 +50,13 @@ fn files(folder: &Path) -> [Vec<u8>; 2] {
 #[test]
 fn every_method_writes_an_adapter_and_a_summary() {
     let folder = tempfile::tempdir().expect("a folder");
-    for (method, rank) in [("lego", 4), ("linear", 4), ("cat", 8), ("svd", 4)] {
+    let pruned = ["ties", "dare-linear", "dare-ties", "magnitude-prune"].map(|method| (method, 4));
+    let whole = [("lego", 4), ("linear", 4), ("cat", 8), ("svd", 4), ("task-arithmetic", 8), ("average", 4)];
+    for (method, rank) in whole.into_iter().chain(pruned) {
         let out = folder.path().join(method);
-        let output = run(merge_args(&sources("plain"), &out, &["--method", method]));
+        let more = ["--method", method, "--density", "0.5"];
+        let more = if pruned.contains(&(method, rank)) { &more[..] } else { &more[..2] };
+        let output = run(merge_args(&sources("plain"), &out, more));
         assert_eq!(output.status.code(), Some(0), "{method}: {}", text(&output.stderr));
         assert!(output.stderr.is_empty(), "{method}: no bar and no noise without a terminal");
         let summary = text(&output.stdout);

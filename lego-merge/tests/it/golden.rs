@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 
 use lego_merge::adapter::Adapter;
-use lego_merge::merge::{Cat, Lego, Linear, MergeConfig, Reweighting, Svd, merge};
+use lego_merge::merge::{
+    Average, Cat, Density, Lego, Linear, MagnitudePrune, MajoritySign, MergeConfig, Reweighting, Svd, Ties,
+    merge,
+};
 use safetensors::SafeTensors;
 use serde::Deserialize;
 
@@ -19,6 +22,8 @@ struct Expectation {
     source: String,
     parameter: Option<bool>,
     output: Option<bool>,
+    density: Option<f64>,
+    majority: Option<String>,
 }
 
 impl Expectation {
@@ -27,11 +32,19 @@ impl Expectation {
         let lego = Lego::default()
             .with_parameter_reweighting(switch(self.parameter))
             .with_output_reweighting(switch(self.output));
+        let density = || Density::new(self.density.expect("a density")).expect("a valid density");
+        let majority = match self.majority.as_deref() {
+            Some("frequency") => MajoritySign::Frequency,
+            _ => MajoritySign::Total,
+        };
         let config = match self.method.as_str() {
             "lego" => MergeConfig::new(lego),
             "linear" => MergeConfig::new(Linear),
             "cat" => MergeConfig::new(Cat),
             "svd" => MergeConfig::new(Svd),
+            "average" => MergeConfig::new(Average),
+            "ties" => MergeConfig::new(Ties::new(density()).with_majority_sign(majority)),
+            "magnitude_prune" => MergeConfig::new(MagnitudePrune::new(density())),
             other => panic!("no method `{other}`"),
         };
         let config = config.with_weights(self.weights.clone());
@@ -83,6 +96,12 @@ fn check(methods: &[&str]) -> usize {
 fn linear_cat_and_svd_equal_peft_where_it_is_right_and_the_formula_elsewhere() {
     let n_from_peft = check(&["linear", "cat", "svd"]);
     assert!(n_from_peft >= 15, "only {n_from_peft} expectations come from PEFT itself");
+}
+
+#[test]
+fn ties_and_magnitude_prune_equal_peft_where_it_is_right_and_the_formula_elsewhere() {
+    let n_from_peft = check(&["ties", "magnitude_prune", "average"]);
+    assert!(n_from_peft >= 20, "only {n_from_peft} expectations come from PEFT itself");
 }
 
 #[test]

@@ -2,13 +2,20 @@
 
 use grouping_core::matrix::Matrix;
 use lego_merge::adapter::{Adapter, AdapterConfig};
-use lego_merge::merge::{Cat, Lego, Linear, MergeConfig, MergeMethod, Reweighting, Svd, merge};
+use lego_merge::merge::{
+    Average, Cat, Dare, Density, Lego, Linear, MagnitudePrune, MajoritySign, MergeConfig, MergeMethod,
+    Reweighting, Svd, TaskArithmetic, Ties, merge,
+};
 use proptest::prelude::*;
 
 use crate::adapters::{random, relative, updates, weighted_sum, worst};
 
 const MODULES: [&str; 2] = ["layers.0.q", "layers.1.q"];
 const SHAPE: [usize; 2] = [9, 7];
+
+fn density(share: f64) -> Density {
+    Density::new(share).expect("a share above zero")
+}
 
 fn without_reweighting() -> Lego {
     Lego::default().with_parameter_reweighting(Reweighting::Off).with_output_reweighting(Reweighting::Off)
@@ -52,7 +59,7 @@ proptest! {
     fn every_unit_its_own_cluster_without_reweighting_is_the_weighted_sum((adapters, weights) in sources()) {
         let n = adapters.iter().map(|a| a.modules()[0].rank).sum();
         let sum = weighted_sum(&adapters, &weights);
-        for config in [of(without_reweighting(), &weights).with_rank(n), of(Cat, &weights), of(Svd, &weights).with_rank(n)] {
+        for config in [of(without_reweighting(), &weights).with_rank(n), of(Cat, &weights), of(Svd, &weights).with_rank(n), of(TaskArithmetic, &weights)] {
             let error = worst(&updates(&merged(&adapters, config)), &sum);
             prop_assert!(error < 1e-5, "relative difference {error:.2e}");
         }
@@ -67,6 +74,11 @@ proptest! {
             MergeConfig::new(Linear),
             MergeConfig::new(Cat),
             MergeConfig::new(Svd).with_rank(r),
+            MergeConfig::new(Average),
+            MergeConfig::new(Ties::new(density(1.0))),
+            MergeConfig::new(Dare::linear(density(1.0))),
+            MergeConfig::new(Dare::ties(density(1.0), MajoritySign::Frequency)),
+            MergeConfig::new(MagnitudePrune::new(density(1.0))),
         ];
         for config in configs {
             let error = worst(&updates(&merged(one, config)), &own);
@@ -141,12 +153,65 @@ proptest! {
     }
 
     #[test]
-    fn the_same_seed_gives_the_same_values_with_any_number_of_threads((adapters, weights) in sources(), seed: u64) {
-        let with = |threads: usize| {
-            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads");
-            pool.install(|| updates(&merged(&adapters, of(Lego::default(), &weights).with_rank(1).with_seed(seed))))
+    fn lambda_scales_the_result_of_every_method((adapters, weights) in sources(), lambda in -2.0..2.0f64) {
+        let with = |lambda: f64| {
+            let configs = [
+                of(Lego::default(), &weights).with_rank(1),
+                of(Cat, &weights),
+                of(Average, &weights),
+                of(Dare::linear(density(0.5)), &weights),
+            ];
+            configs.map(|config| updates(&merged(&adapters, config.with_lambda(lambda))))
         };
-        prop_assert_eq!(with(1), with(3));
+        for (found, plain) in with(lambda).iter().zip(&with(1.0)) {
+            for (name, update) in found {
+                let expected: Vec<f64> = plain[name].iter().map(|v| lambda * v).collect();
+                let error = relative(update, &expected);
+                prop_assert!(error < 1e-5, "{name}: relative difference {error:.2e}");
+            }
+        }
+    }
+
+    #[test]
+    fn keeping_every_value_is_keeping_none_out((adapters, weights) in sources()) {
+        let linear = updates(&merged(&adapters, of(Linear, &weights)));
+        for config in [of(MagnitudePrune::new(density(1.0)), &weights), of(Dare::linear(density(1.5)), &weights)] {
+            let error = worst(&updates(&merged(&adapters, config)), &linear);
+            prop_assert!(error < 1e-6, "relative difference {error:.2e}");
+        }
+    }
+
+    #[test]
+    fn the_same_seed_gives_the_same_values_with_any_number_of_threads((adapters, weights) in sources(), seed: u64) {
+        let with = |threads: usize, seed: u64| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads");
+            let configs = [of(Lego::default(), &weights).with_rank(1), of(Dare::linear(density(0.5)), &weights)];
+            pool.install(|| configs.map(|config| updates(&merged(&adapters, config.with_seed(seed)))))
+        };
+        prop_assert_eq!(with(1, seed), with(3, seed));
+    }
+}
+
+#[test]
+fn another_seed_drops_other_values_and_so_do_other_adapters_halves_and_modules() {
+    let one = random(6, 4, 4.0, &MODULES, SHAPE);
+    let with = |seed| {
+        updates(&merged(
+            std::slice::from_ref(&one),
+            MergeConfig::new(Dare::linear(density(0.5))).with_seed(seed),
+        ))
+    };
+    assert_ne!(with(0), with(1), "the seed matters");
+    // The same adapter twice: were both to draw alike, the sum would be twice the one.
+    let twice = [random(6, 4, 4.0, &MODULES, SHAPE), one];
+    let both = merged(&twice, MergeConfig::new(Dare::linear(density(0.5))));
+    let zeros =
+        |m: &Matrix| m.values().iter().filter(|&&v| v == 0.0).count() as f64 / m.values().len() as f64;
+    for module in both.modules() {
+        let factors = both.factors(&module.name).expect("factors");
+        let (a, b) = (zeros(&factors.a), zeros(&factors.b));
+        // A quarter of the values is dropped twice; of 28 and 36 values, half is beyond three standard deviations.
+        assert!(a < 0.5 && b < 0.5, "{}: {a} of A and {b} of B are zero", module.name);
     }
 }
 
