@@ -138,7 +138,11 @@ mod tests {
         assert!(fresh.starts_with("before\n") && fresh.ends_with("-->\nafter\n"), "the rest stays: {fresh}");
         assert_eq!(with_tables(&fresh, |_| Ok(report())).expect("again"), fresh, "twice is once");
         let quoted = "as `<!-- results A/B/C TABLE -->` and `<!-- end results -->` say";
-        assert_eq!(with_tables(quoted, |_| Ok(report())).expect("no table"), quoted, "inside a line it is a word");
+        assert_eq!(
+            with_tables(quoted, |_| Ok(report())).expect("no table"),
+            quoted,
+            "inside a line it is a word"
+        );
         for wrong in [
             "<!-- results c/e/mini -->",
             "<!-- results c/e/mini methods -->",
