@@ -14,6 +14,8 @@ pub mod matrix;
 pub mod nn;
 pub mod norms;
 pub mod seed;
+#[cfg_attr(not(feature = "nn"), allow(dead_code, reason = "the kernels use all of it"))]
+mod simd;
 #[cfg(feature = "train")]
 pub mod train;
 

@@ -5,7 +5,7 @@
                                                    and compares; DATA: a folder that holds lora/peft-gpt2-{seqcls,causal}
 
 A result passes when PEFT's own keys and the file's are the same (none missing, none unexpected), every value arrives,
-and the update that PEFT computes is the file's B·A at scale 1 (any method) and the formula's (linear, cat, svd) within
+and the update that PEFT computes is the file's B·A at scale 1 (any method) and the formula's (all but lego and dare, which draw) within
 1e-5 relative.
 """
 
@@ -26,7 +26,21 @@ import reference
 from toy import base_model
 
 CASES = Path(__file__).parents[2] / "lego-merge/tests/data"
-METHODS = {"lego": 4, "linear": None, "cat": None, "svd": 3}
+# method: rank, density
+METHODS = {
+    "lego": (4, None),
+    "linear": (None, None),
+    "average": (None, None),
+    "cat": (None, None),
+    "svd": (3, None),
+    "task-arithmetic": (3, None),
+    "ties": (None, 0.4),
+    "magnitude-prune": (None, 0.4),
+    "dare-linear": (None, 0.4),
+    "dare-ties": (None, 0.4),
+}
+DRAWN = ("lego", "dare-linear", "dare-ties")
+FORMULAS = {"task-arithmetic": "svd", "magnitude-prune": "magnitude_prune"}
 
 
 def open_with_peft(folder):
@@ -77,12 +91,16 @@ def matrix(binary, data):
             types = ["as they are"] if name == "gpt2" else ["F32", "F16", "BF16"]
             for dtype in types:
                 sources = folders if name == "gpt2" else [retyped(f, dtype, Path(scratch)) for f in folders]
-                for method, rank in METHODS.items():
+                for method, (rank, density) in METHODS.items():
                     out = Path(scratch) / f"{name}-{dtype}-{method}"
                     command = [binary, "merge", *sources, "-o", out, "--method", method, f"--weights={weights[name]}"]
-                    subprocess.run([*command, *(["--rank", str(rank)] if rank else [])], check=True, capture_output=True)
+                    options = [*(["--rank", str(rank)] if rank else []), *(["--density", str(density)] if density else [])]
+                    subprocess.run([*command, *options], check=True, capture_output=True)
                     values = [float(w) for w in weights[name].split(",")]
-                    truth = reference.merged(method, [reference.read(s) for s in sources], values, rank) if method != "lego" else None
+                    truth = None
+                    if method not in DRAWN:
+                        formula = FORMULAS.get(method, method)
+                        truth = reference.merged(formula, [reference.read(s) for s in sources], values, rank, density=density)
                     worst = max(worst, check(out, truth))
                     n += 1
             print(f"{name}: every method × {', '.join(types)}: opened", flush=True)

@@ -17,6 +17,7 @@ use super::lloyd::{Assignment, Space, best_run, run};
 use super::points::{Points, squared_norm};
 use crate::Result;
 use crate::matrix::MatrixRef;
+use crate::simd::{LANES, Lanes, Level, dispatch};
 
 /// Points that are multiplied with the centroids at once.
 const BLOCK_ROWS: usize = 256;
@@ -137,11 +138,7 @@ impl Space for DirectSpace<'_> {
         tasks.for_each(|(j, mean)| {
             let members = &members[starts[j]..starts[j + 1]];
             mean.par_chunks_mut(BLOCK_COLUMNS).enumerate().for_each(|(b, part)| {
-                let first = b * BLOCK_COLUMNS;
-                for &i in members {
-                    let row = &p.row(i)[first..first + part.len()];
-                    part.iter_mut().zip(row).for_each(|(m, &v)| *m += f64::from(v));
-                }
+                add_rows(Level::detect(), &p.values[b * BLOCK_COLUMNS..], p.n_dims, members, part);
             });
             let scale = match p.metric {
                 Metric::Euclidean => members.len() as f64,
@@ -208,16 +205,60 @@ impl Nearest {
         for (b, block) in blocks.enumerate() {
             products(p, first, n_rows, block, &mut self.scores);
             let own = &centroids.squared_norms[b * BLOCK_CENTROIDS..];
-            for (j, (scores, own)) in self.scores.chunks_exact(n_rows).zip(own).enumerate() {
-                let j = (b * BLOCK_CENTROIDS + j) as u32;
-                for ((best, index), &score) in self.score.iter_mut().zip(&mut self.index).zip(scores) {
-                    let score = score + own;
-                    let nearer = score < *best;
-                    *best = if nearer { score } else { *best };
-                    *index = if nearer { j } else { *index };
-                }
+            let first = (b * BLOCK_CENTROIDS) as u32;
+            take_nearer(Level::detect(), &self.scores, own, first, &mut self.score, &mut self.index);
+        }
+    }
+}
+
+dispatch!(take_nearer = take_nearer_kernel(
+    scores: &[f32], own: &[f32], first: u32, best: &mut [f32], index: &mut [u32],
+));
+dispatch!(add_rows = add_rows_kernel(values: &[f32], n_dims: usize, rows: &[usize], sum: &mut [f64]));
+
+/// Takes over each centroid `first + j` of lower score `scores[j, r] + own[j]` than `best[r]`, `scores [m, n_rows]`.
+#[inline(always)]
+fn take_nearer_kernel<L: Lanes>(
+    scores: &[f32],
+    own: &[f32],
+    first: u32,
+    best: &mut [f32],
+    index: &mut [u32],
+) {
+    let n_rows = best.len();
+    let (bests, best_tail) = best.as_chunks_mut::<LANES>();
+    let (indices, index_tail) = index.as_chunks_mut::<LANES>();
+    let tail = bests.len() * LANES;
+    for (chunk, (best, index)) in bests.iter_mut().zip(indices).enumerate() {
+        // Copies, so that they stay in registers over all centroids.
+        let (mut lowest, mut nearest) = (*best, *index);
+        for (j, (row, own)) in scores.chunks_exact(n_rows).zip(own).enumerate() {
+            let row = &row[chunk * LANES..(chunk + 1) * LANES];
+            for lane in 0..LANES {
+                let score = row[lane] + own;
+                let nearer = score < lowest[lane];
+                lowest[lane] = if nearer { score } else { lowest[lane] };
+                nearest[lane] = if nearer { first + j as u32 } else { nearest[lane] };
             }
         }
+        (*best, *index) = (lowest, nearest);
+    }
+    for (j, (row, own)) in scores.chunks_exact(n_rows).zip(own).enumerate() {
+        for ((best, index), score) in best_tail.iter_mut().zip(&mut *index_tail).zip(&row[tail..]) {
+            let score = score + own;
+            if score < *best {
+                (*best, *index) = (score, first + j as u32);
+            }
+        }
+    }
+}
+
+/// Adds to `sum` the values of `rows` from the first column of `values` on; rows lie `n_dims` apart.
+#[inline(always)]
+fn add_rows_kernel<L: Lanes>(values: &[f32], n_dims: usize, rows: &[usize], sum: &mut [f64]) {
+    for &row in rows {
+        let row = &values[row * n_dims..][..sum.len()];
+        sum.iter_mut().zip(row).for_each(|(sum, &v)| *sum += f64::from(v));
     }
 }
 

@@ -9,7 +9,6 @@
 //! order of the chunks: results are the same bytes for any number of threads.
 
 mod buffer;
-mod simd;
 
 pub mod cross_entropy;
 pub mod rms_norm;

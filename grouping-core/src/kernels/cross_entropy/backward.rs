@@ -10,7 +10,7 @@ use burn::tensor::DType;
 
 use super::{class_of, cpu};
 use crate::kernels::buffer::{contiguous, tensor, values};
-use crate::kernels::simd::Level;
+use crate::simd::Level;
 
 /// Cross-entropy as an operation of a backend.
 #[backend_extension(Flex, Autodiff)]

@@ -8,7 +8,7 @@
 use rayon::prelude::*;
 
 use crate::kernels::buffer::ROWS_PER_TASK;
-use crate::kernels::simd::{Lanes, Level, accumulate, dispatch, exp, max};
+use crate::simd::{Lanes, Level, accumulate, dispatch, exp, max};
 
 /// The mean loss and each row's pair (mᵢ, 1/zᵢ).
 pub(super) fn forward(level: Level, logits: &[f32], targets: &[usize]) -> (f32, Vec<f32>) {

@@ -6,7 +6,7 @@
 use rayon::prelude::*;
 
 use crate::kernels::buffer::ROWS_PER_TASK;
-use crate::kernels::simd::{Lanes, Level, accumulate, dispatch};
+use crate::simd::{Lanes, Level, accumulate, dispatch};
 
 /// `y [rows, hidden]` of `x [rows, hidden]`.
 pub(super) fn forward(level: Level, x: &[f32], weight: &[f32], eps: f32) -> Vec<f32> {

@@ -10,7 +10,7 @@ use burn::backend::{Backend, Flex, backend_extension};
 use super::RopeAttention;
 use super::cpu::{self, Geometry, Inputs};
 use crate::kernels::buffer::{CpuTensor, contiguous, tensor, tensor_like, values};
-use crate::kernels::simd::Level;
+use crate::simd::Level;
 
 /// Rotary causal attention as an operation of a backend.
 #[backend_extension(Flex, Autodiff)]

@@ -11,7 +11,7 @@ use rayon::prelude::*;
 use super::product::{Extent, Rows, RowsMut, Strided, product};
 use super::rotary::Rotary;
 use crate::kernels::buffer::ROWS_PER_TASK;
-use crate::kernels::simd::{LANES, Lanes, Level, accumulate, dispatch, exp, max};
+use crate::simd::{LANES, Lanes, Level, accumulate, dispatch, exp, max};
 
 /// Queries whose scores are held at once.
 const BLOCK: usize = 64;

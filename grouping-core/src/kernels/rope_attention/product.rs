@@ -1,6 +1,6 @@
 //! Small matrix products on strided slices, in register blocks of 4 rows by 16 columns.
 
-use crate::kernels::simd::{LANES, Lanes};
+use crate::simd::{LANES, Lanes};
 
 /// Rows of a register block.
 const BLOCK_ROWS: usize = 4;

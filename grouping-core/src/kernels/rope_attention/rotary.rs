@@ -1,6 +1,6 @@
 //! Rotary positions in the half-split layout: entries j and j + d/2 turn by `position · θ^(−2j/d)`.
 
-use crate::kernels::simd::Lanes;
+use crate::simd::Lanes;
 
 /// Cosines and sines of the angles, each `[seq, head_dim / 2]`.
 #[derive(Clone, Debug)]

@@ -9,7 +9,7 @@ use burn::backend::{Backend, Flex, backend_extension};
 
 use super::cpu;
 use crate::kernels::buffer::{contiguous, tensor_like, values};
-use crate::kernels::simd::Level;
+use crate::simd::Level;
 
 /// SwiGLU as an operation of a backend.
 #[backend_extension(Flex, Autodiff)]

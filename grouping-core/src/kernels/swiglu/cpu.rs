@@ -5,7 +5,7 @@
 
 use rayon::prelude::*;
 
-use crate::kernels::simd::{Lanes, Level, dispatch, sigmoid};
+use crate::simd::{Lanes, Level, dispatch, sigmoid};
 
 /// Elements that one task works on.
 const TASK: usize = 1 << 14;

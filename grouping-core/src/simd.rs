@@ -4,15 +4,15 @@
 //! compiles it for AVX-512, for AVX2 with FMA, and for the target's baseline, and calls the best that the CPU has.
 
 /// Independent accumulators of a sum: LLVM never reorders float additions by itself.
-pub(super) const LANES: usize = 16;
+pub(crate) const LANES: usize = 16;
 
 /// The best instruction set that this CPU has; only detection makes one, so a level is always safe to run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Level(pub(super) Isa);
+pub(crate) struct Level(pub(crate) Isa);
 
 /// The instruction sets that kernels are compiled for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Isa {
+pub(crate) enum Isa {
     /// What the compilation target guarantees.
     Baseline,
     /// AVX2 and FMA.
@@ -25,7 +25,7 @@ pub(super) enum Isa {
 
 impl Level {
     /// The best level of this CPU.
-    pub(super) fn detect() -> Self {
+    pub(crate) fn detect() -> Self {
         #[cfg(target_arch = "x86_64")]
         {
             if is_x86_feature_detected!("avx512f")
@@ -45,7 +45,7 @@ impl Level {
 
     /// Every level that this CPU can run, the best last.
     #[cfg(test)]
-    pub(super) fn supported() -> Vec<Self> {
+    pub(crate) fn supported() -> Vec<Self> {
         let mut levels = vec![Self(Isa::Baseline)];
         #[cfg(target_arch = "x86_64")]
         match Self::detect().0 {
@@ -58,17 +58,17 @@ impl Level {
 }
 
 /// How an instruction set multiplies and adds.
-pub(super) trait Lanes {
+pub(crate) trait Lanes {
     /// `a · b + c`, fused where that is one instruction.
     fn mul_add(a: f32, b: f32, c: f32) -> f32;
 }
 
 /// One rounding, one instruction: AVX2, AVX-512 and the baseline of 64-bit ARM.
-pub(super) struct Fused;
+pub(crate) struct Fused;
 
 /// Two roundings; a fused form would be a library call on these targets.
 #[cfg(not(target_arch = "aarch64"))]
-pub(super) struct Separate;
+pub(crate) struct Separate;
 
 impl Lanes for Fused {
     #[inline(always)]
@@ -87,23 +87,23 @@ impl Lanes for Separate {
 
 /// The arithmetic of the baseline.
 #[cfg(target_arch = "aarch64")]
-pub(super) type BaselineLanes = Fused;
+pub(crate) type BaselineLanes = Fused;
 /// The arithmetic of the baseline.
 #[cfg(not(target_arch = "aarch64"))]
-pub(super) type BaselineLanes = Separate;
+pub(crate) type BaselineLanes = Separate;
 
 /// Defines `$name(level, args…)`, which runs the generic kernel `$kernel::<Lanes>` compiled for that level.
 macro_rules! dispatch {
     ($(#[$doc:meta])* $name:ident = $kernel:ident($($arg:ident: $ty:ty),* $(,)?) $(-> $out:ty)?) => {
         $(#[$doc])*
-        fn $name(level: $crate::kernels::simd::Level, $($arg: $ty),*) $(-> $out)? {
-            use $crate::kernels::simd::{BaselineLanes, Isa};
+        fn $name(level: $crate::simd::Level, $($arg: $ty),*) $(-> $out)? {
+            use $crate::simd::{BaselineLanes, Isa};
             match level.0 {
                 #[cfg(target_arch = "x86_64")]
                 Isa::Avx512 => {
                     #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512bw,avx2,fma")]
                     fn avx512($($arg: $ty),*) $(-> $out)? {
-                        $kernel::<$crate::kernels::simd::Fused>($($arg),*)
+                        $kernel::<$crate::simd::Fused>($($arg),*)
                     }
                     // SAFETY: a level of AVX-512 is made only where the CPU has these features.
                     unsafe { avx512($($arg),*) }
@@ -112,7 +112,7 @@ macro_rules! dispatch {
                 Isa::Avx2 => {
                     #[target_feature(enable = "avx2,fma")]
                     fn avx2($($arg: $ty),*) $(-> $out)? {
-                        $kernel::<$crate::kernels::simd::Fused>($($arg),*)
+                        $kernel::<$crate::simd::Fused>($($arg),*)
                     }
                     // SAFETY: a level of AVX2 is made only where the CPU has these features.
                     unsafe { avx2($($arg),*) }
@@ -122,7 +122,7 @@ macro_rules! dispatch {
         }
     };
 }
-pub(super) use dispatch;
+pub(crate) use dispatch;
 
 /// Adding it to an f32 of magnitude below 2²² rounds that to an integer, held in the low bits of the sum.
 const ROUND_TO_INT: f32 = 12_582_912.0;
@@ -135,7 +135,7 @@ const EXP_MAX: f32 = 88.722_83;
 ///
 /// Branch-free, so that LLVM vectorises it: x = k·ln 2 + r, a polynomial in r, and k added to the exponent's bits.
 #[inline(always)]
-pub(super) fn exp<L: Lanes>(x: f32) -> f32 {
+pub(crate) fn exp<L: Lanes>(x: f32) -> f32 {
     let clamped = x.clamp(EXP_MIN, EXP_MAX);
     let shifted = L::mul_add(clamped, std::f32::consts::LOG2_E, ROUND_TO_INT);
     let k = shifted - ROUND_TO_INT;
@@ -160,13 +160,13 @@ pub(super) fn exp<L: Lanes>(x: f32) -> f32 {
 
 /// `1 / (1 + e⁻ˣ)`.
 #[inline(always)]
-pub(super) fn sigmoid<L: Lanes>(x: f32) -> f32 {
+pub(crate) fn sigmoid<L: Lanes>(x: f32) -> f32 {
     1.0 / (1.0 + exp::<L>(-x))
 }
 
 /// `Σᵢ term(i)` over `0..n`, in [`LANES`] interleaved partial sums; `term` receives the sum so far.
 #[inline(always)]
-pub(super) fn accumulate(n: usize, term: impl Fn(usize, f32) -> f32) -> f32 {
+pub(crate) fn accumulate(n: usize, term: impl Fn(usize, f32) -> f32) -> f32 {
     let mut lanes = [0.0f32; LANES];
     let whole = n / LANES * LANES;
     for first in (0..whole).step_by(LANES) {
@@ -180,7 +180,7 @@ pub(super) fn accumulate(n: usize, term: impl Fn(usize, f32) -> f32) -> f32 {
 
 /// The sum of the lanes, pairwise.
 #[inline(always)]
-pub(super) fn sum_of(mut lanes: [f32; LANES]) -> f32 {
+pub(crate) fn sum_of(mut lanes: [f32; LANES]) -> f32 {
     let mut half = LANES / 2;
     while half > 0 {
         for lane in 0..half {
@@ -193,7 +193,7 @@ pub(super) fn sum_of(mut lanes: [f32; LANES]) -> f32 {
 
 /// The greatest of `values` (NaN is passed over); −∞ of none.
 #[inline(always)]
-pub(super) fn max(values: &[f32]) -> f32 {
+pub(crate) fn max(values: &[f32]) -> f32 {
     let mut lanes = [f32::NEG_INFINITY; LANES];
     let chunks = values.chunks_exact(LANES);
     let tail = chunks.remainder();
