@@ -1,4 +1,4 @@
-//! Electing a sign for each value and averaging the sources that agree (TIES, arXiv 2306.01708, §3).
+//! Electing a sign for each value and averaging the sources that agree (TIES, arXiv 2306.01708).
 //!
 //! `m'ₚ = Σ_{i: sgn(xᵢₚ) = γₚ} weightᵢ·xᵢₚ / max(1, |{i: sgn(xᵢₚ) = γₚ}|)`, with the elected sign `γₚ` of the unweighted
 //! values. A zero agrees with no sign; a tie elects `+`. As in PEFT, weights do not vote.

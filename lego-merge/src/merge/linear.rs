@@ -1,4 +1,4 @@
-//! Linear combination of the factors apart (PEFT's `linear`), and their average (the baseline of LoRA-LEGO, §4.1).
+//! Linear combination of the factors apart (PEFT's `linear`), and their average (a baseline of LoRA-LEGO).
 //!
 //! `linear`: `A' = Σ sgn(wᵢ·sᵢ)·√|wᵢ·sᵢ|·Aᵢ`, `B' = Σ √|wᵢ·sᵢ|·Bᵢ`; `average`: the same, each half divided by the number of
 //! the module's sources. Rank of the largest source. Cost: one pass. The product holds all cross terms `Bᵢ·Aⱼ`: both lose

@@ -1,5 +1,5 @@
-//! Keeping a share of a tensor's values: the largest (TIES, arXiv 2306.01708, §3) or a random choice, rescaled (DARE,
-//! arXiv 2311.03099, §3).
+//! Keeping a share of a tensor's values: the largest (TIES, arXiv 2306.01708) or a random choice, rescaled (DARE,
+//! arXiv 2311.03099).
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
