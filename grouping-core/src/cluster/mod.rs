@@ -30,4 +30,4 @@ mod tensor;
 pub use clusters::TensorClusters;
 pub use clusters::{Clusters, GramClusters};
 pub use config::{Engine, Init, KMeansConfig, Metric};
-pub use score::{adjusted_rand_index, inertia};
+pub use score::{adjusted_rand_index, inertia, silhouette};

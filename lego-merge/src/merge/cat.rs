@@ -22,10 +22,6 @@ impl MergeMethod for Cat {
         choice.of_all_units()
     }
 
-    fn takes_rank(&self) -> bool {
-        false
-    }
-
     fn merge(&self, module: &ModuleSources<'_>) -> grouping_core::Result<MergedModule> {
         let [n_outputs, n_inputs] = module.weighted_sum()?.shape();
         let mut a = Vec::with_capacity(module.rank * n_inputs);
@@ -36,10 +32,6 @@ impl MergeMethod for Cat {
         let rows =
             (0..n_outputs).flat_map(|i| module.sources.iter().flat_map(move |(f, _)| f.b.view().row(i)));
         let b = rows.copied().collect();
-        Ok(MergedModule {
-            a: Matrix::new(module.rank, n_inputs, a)?,
-            b: Matrix::new(n_outputs, module.rank, b)?,
-            clusters: None,
-        })
+        Ok(MergedModule::new(Matrix::new(module.rank, n_inputs, a)?, Matrix::new(n_outputs, module.rank, b)?))
     }
 }

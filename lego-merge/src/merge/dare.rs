@@ -10,7 +10,7 @@
 use super::election::disjoint_mean;
 use super::halves::merge_halves;
 use super::sparsify::drop_and_rescale;
-use super::{Density, MajoritySign, MergeMethod, MergedModule, ModuleSources, RankChoice};
+use super::{Density, MajoritySign, MergeMethod, MergedModule, ModuleSources};
 
 /// The methods `dare-linear` and `dare-ties`.
 #[derive(Debug, Clone, Copy)]
@@ -34,14 +34,6 @@ impl Dare {
 impl MergeMethod for Dare {
     fn name(&self) -> &'static str {
         if self.majority.is_some() { "dare-ties" } else { "dare-linear" }
-    }
-
-    fn rank(&self, choice: &RankChoice<'_>) -> usize {
-        choice.of_largest_source()
-    }
-
-    fn takes_rank(&self) -> bool {
-        false
     }
 
     fn merge(&self, module: &ModuleSources<'_>) -> grouping_core::Result<MergedModule> {

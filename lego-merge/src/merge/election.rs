@@ -3,16 +3,20 @@
 //! `m'ₚ = Σ_{i: sgn(xᵢₚ) = γₚ} weightᵢ·xᵢₚ / max(1, |{i: sgn(xᵢₚ) = γₚ}|)`, with the elected sign `γₚ` of the unweighted
 //! values. A zero agrees with no sign; a tie elects `+`. As in PEFT, weights do not vote.
 
+use serde::{Deserialize, Serialize};
+
 use super::halves::Half;
 
 /// How a sign is elected.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
+#[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum MajoritySign {
-    /// The sign of the values' sum.
+    /// The sign of the values' sum
     #[default]
     Total,
-    /// The sign that more values have.
+    /// The sign that more values have
     Frequency,
 }
 

@@ -65,11 +65,7 @@ pub(super) fn merge_halves(
         weights: scales().map(|s| s.abs().sqrt()).collect(),
         seed: derive_seed(module.seed, 1),
     };
-    Ok(MergedModule {
-        a: Matrix::new(rank, n_inputs, combine(a))?,
-        b: Matrix::new(n_outputs, rank, combine(b))?,
-        clusters: None,
-    })
+    Ok(MergedModule::new(Matrix::new(rank, n_inputs, combine(a))?, Matrix::new(n_outputs, rank, combine(b))?))
 }
 
 /// `m` with zero rows below, `[n_rows, ..]`.

@@ -12,7 +12,7 @@
 //! Deviations: the paper's text leaves the folding of scales, weights, the norm and the treatment of unequal ranks open;
 //! scales and weights are folded into the units, which then count equally, and `k = n` keeps every unit as it is.
 
-use grouping_core::cluster::KMeansConfig;
+use grouping_core::cluster::{KMeansConfig, silhouette};
 use grouping_core::matrix::Matrix;
 use serde::Serialize;
 
@@ -124,6 +124,22 @@ pub(crate) fn group(
     Ok((fit.labels().to_vec(), fit.inertia(), variance))
 }
 
+/// The number of clusters, from 2 to one less than there are units, whose mean silhouette is the greatest; 1 where there
+/// are fewer than 3 units.
+pub(super) fn clearest_number_of_clusters(module: &ModuleSources<'_>) -> grouping_core::Result<usize> {
+    let units = Units::new(module.sources.iter().map(|(f, w)| (f, *w)));
+    let gram = units.gram()?;
+    let mut best = (1, f64::NEG_INFINITY);
+    for k in 2..units.len() {
+        let fit = KMeansConfig::new(k).with_seed(module.seed).with_n_restarts(1).fit_gram(&gram)?;
+        let score = silhouette(&gram, fit.labels())?;
+        if score > best.1 {
+            best = (k, score);
+        }
+    }
+    Ok(best.0)
+}
+
 pub(crate) fn cluster_report(
     units: &Units<'_>,
     clusters: &[Vec<usize>],
@@ -179,6 +195,8 @@ impl MergeMethod for Lego {
         let units = Units::new(module.sources.iter().map(|(f, w)| (f, *w)));
         let (labels, inertia, variance) = group(&units, module.rank, self.n_restarts, module.seed)?;
         let (a, b, clusters) = self.reconstruct(&units, &labels, module);
-        Ok(MergedModule { a, b, clusters: Some(cluster_report(&units, &clusters, inertia, variance)) })
+        let mut merged = MergedModule::new(a, b);
+        merged.clusters = Some(cluster_report(&units, &clusters, inertia, variance));
+        Ok(merged)
     }
 }

@@ -5,7 +5,7 @@
 //! to `cat` unless the adapters share their initialisation, so that equal ranks mean equal units.
 
 use super::halves::merge_halves;
-use super::{MergeMethod, MergedModule, ModuleSources, RankChoice};
+use super::{MergeMethod, MergedModule, ModuleSources};
 
 /// The method `linear`.
 #[derive(Debug, Clone, Copy)]
@@ -20,14 +20,6 @@ impl MergeMethod for Linear {
         "linear"
     }
 
-    fn rank(&self, choice: &RankChoice<'_>) -> usize {
-        choice.of_largest_source()
-    }
-
-    fn takes_rank(&self) -> bool {
-        false
-    }
-
     fn merge(&self, module: &ModuleSources<'_>) -> grouping_core::Result<MergedModule> {
         merge_halves(module, |half| half.weighted_sum())
     }
@@ -36,14 +28,6 @@ impl MergeMethod for Linear {
 impl MergeMethod for Average {
     fn name(&self) -> &'static str {
         "average"
-    }
-
-    fn rank(&self, choice: &RankChoice<'_>) -> usize {
-        choice.of_largest_source()
-    }
-
-    fn takes_rank(&self) -> bool {
-        false
     }
 
     fn merge(&self, module: &ModuleSources<'_>) -> grouping_core::Result<MergedModule> {

@@ -5,7 +5,7 @@
 
 use super::halves::merge_halves;
 use super::sparsify::keep_largest;
-use super::{Density, MergeMethod, MergedModule, ModuleSources, RankChoice};
+use super::{Density, MergeMethod, MergedModule, ModuleSources};
 
 /// The method `magnitude-prune`.
 #[derive(Debug, Clone, Copy)]
@@ -23,14 +23,6 @@ impl MagnitudePrune {
 impl MergeMethod for MagnitudePrune {
     fn name(&self) -> &'static str {
         "magnitude-prune"
-    }
-
-    fn rank(&self, choice: &RankChoice<'_>) -> usize {
-        choice.of_largest_source()
-    }
-
-    fn takes_rank(&self) -> bool {
-        false
     }
 
     fn merge(&self, module: &ModuleSources<'_>) -> grouping_core::Result<MergedModule> {

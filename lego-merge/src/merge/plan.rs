@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{MergeConfig, MergeReport, ModuleReport, RankChoice};
+use super::{AllSources, MergeConfig, MergeReport, ModuleReport, RankChoice, RankRule};
 use crate::adapter::{Adapter, AdapterConfig, PREFIX, TargetModules, in_module, targets};
 use crate::{Error, Result};
 
@@ -46,8 +46,12 @@ impl Plan {
         let modules = modules(adapters, config)?;
         let heads = heads(adapters)?;
         check_apart(adapters, &modules, &heads)?;
-        let config = output_config(adapters, &modules, &heads)?;
-        Ok(Self { modules, heads, weights, config })
+        let mut plan = Self { modules, heads, weights, config: adapters[0].config().clone() };
+        if let Some(rule) = config.rank.filter(|rule| rule.needs_values()) {
+            plan.find_ranks(adapters, rule, config.seed)?;
+        }
+        plan.config = output_config(adapters, &plan.modules, &plan.heads)?;
+        Ok(plan)
     }
 
     /// All modules, by name.
@@ -68,6 +72,14 @@ impl Plan {
     /// The output's configuration.
     pub fn config(&self) -> &AdapterConfig {
         &self.config
+    }
+
+    /// Reads every module to find its rank.
+    fn find_ranks(&mut self, adapters: &[Adapter], rule: RankRule, seed: u64) -> Result<()> {
+        let sources = AllSources { adapters, plan: self, seed };
+        let ranks = sources.visit(|module| rule.rank(module).map_err(Error::numeric(module.name)))?;
+        self.modules.iter_mut().zip(ranks).for_each(|(module, rank)| module.rank = rank);
+        Ok(())
     }
 
     pub(super) fn shapes(&self, adapters: &[Adapter]) -> Vec<(String, Vec<usize>)> {
@@ -117,7 +129,7 @@ fn modules(adapters: &[Adapter], config: &MergeConfig) -> Result<Vec<PlannedModu
     let all = adapters.iter().flat_map(|a| a.modules());
     let largest = all.map(|m| m.rank).max().unwrap_or(0);
     let method = &config.method;
-    if let (Some(wanted), false) = (config.rank, method.takes_rank()) {
+    if let (Some(wanted), false) = (&config.rank, method.takes_rank()) {
         let (expected, found) = (format!("no rank with the method {}", method.name()), wanted.to_string());
         return Err(Error::Option { option: "rank", expected, found });
     }
@@ -139,15 +151,21 @@ fn modules(adapters: &[Adapter], config: &MergeConfig) -> Result<Vec<PlannedModu
         }
         let ranks: Vec<usize> = found.iter().map(|(_, m)| m.rank).collect();
         most = most.max(ranks.iter().sum());
-        let rank = method.rank(&RankChoice { source_ranks: &ranks, wanted: config.rank, largest });
+        let wanted = match config.rank {
+            Some(RankRule::Fixed(rank)) => Some(rank),
+            _ => None,
+        };
+        let rank = method.rank(&RankChoice { source_ranks: &ranks, wanted, largest });
         let (n_inputs, n_outputs) = (module.n_inputs, module.n_outputs);
         out.push(PlannedModule { name: name.into(), rank, n_inputs, n_outputs, members });
     }
-    if let Some(wanted) = config.rank.filter(|wanted| *wanted == 0 || *wanted > most) {
-        let expected = format!("1 to {most}, the units of the largest module");
-        return Err(Error::Option { option: "rank", expected, found: wanted.to_string() });
+    match config.rank {
+        Some(RankRule::Fixed(wanted)) if wanted == 0 || wanted > most => {
+            let expected = format!("1 to {most}, the units of the largest module");
+            Err(Error::Option { option: "rank", expected, found: wanted.to_string() })
+        }
+        _ => Ok(out),
     }
-    Ok(out)
 }
 
 /// Heads by name; one that several adapters have must be equal to the bit.

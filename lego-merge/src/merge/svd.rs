@@ -25,6 +25,6 @@ impl MergeMethod for Svd {
 
     fn merge(&self, module: &ModuleSources<'_>) -> grouping_core::Result<MergedModule> {
         let svd = module.weighted_sum()?.svd()?;
-        Ok(MergedModule { a: svd.right(module.rank), b: svd.left_scaled(module.rank), clusters: None })
+        Ok(MergedModule::new(svd.right(module.rank), svd.left_scaled(module.rank)))
     }
 }

@@ -8,7 +8,7 @@
 use super::election::disjoint_mean;
 use super::halves::merge_halves;
 use super::sparsify::keep_largest;
-use super::{Density, MajoritySign, MergeMethod, MergedModule, ModuleSources, RankChoice};
+use super::{Density, MajoritySign, MergeMethod, MergedModule, ModuleSources};
 
 /// The method `ties`.
 #[derive(Debug, Clone, Copy)]
@@ -33,14 +33,6 @@ impl Ties {
 impl MergeMethod for Ties {
     fn name(&self) -> &'static str {
         "ties"
-    }
-
-    fn rank(&self, choice: &RankChoice<'_>) -> usize {
-        choice.of_largest_source()
-    }
-
-    fn takes_rank(&self) -> bool {
-        false
     }
 
     fn merge(&self, module: &ModuleSources<'_>) -> grouping_core::Result<MergedModule> {

@@ -57,7 +57,7 @@ proptest! {
 
     #[test]
     fn every_unit_its_own_cluster_without_reweighting_is_the_weighted_sum((adapters, weights) in sources()) {
-        let n = adapters.iter().map(|a| a.modules()[0].rank).sum();
+        let n: usize = adapters.iter().map(|a| a.modules()[0].rank).sum();
         let sum = weighted_sum(&adapters, &weights);
         for config in [of(without_reweighting(), &weights).with_rank(n), of(Cat, &weights), of(Svd, &weights).with_rank(n), of(TaskArithmetic, &weights)] {
             let error = worst(&updates(&merged(&adapters, config)), &sum);
@@ -97,7 +97,7 @@ proptest! {
 
     #[test]
     fn the_order_of_units_and_adapters_does_not_matter((adapters, weights) in sources(), shift in 0usize..4) {
-        let n = adapters.iter().map(|a| a.modules()[0].rank).sum();
+        let n: usize = adapters.iter().map(|a| a.modules()[0].rank).sum();
         let (mut shuffled, mut others) = (vec![], weights.clone());
         for adapter in adapters.iter().rev() {
             shuffled.push(permuted(adapter, shift));

@@ -1,0 +1,86 @@
+//! One module of a merge: what a method is given, and what it gives back.
+
+use grouping_core::low_rank::LowRankSum;
+use grouping_core::matrix::Matrix;
+
+use super::ClusterReport;
+use crate::adapter::Factors;
+
+/// What a method chooses a module's rank from.
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub struct RankChoice<'a> {
+    /// Ranks of the module's sources.
+    pub source_ranks: &'a [usize],
+    /// The user's rank, if any.
+    pub wanted: Option<usize>,
+    /// The largest rank that any source has in any module.
+    pub largest: usize,
+}
+
+impl RankChoice<'_> {
+    /// The rank of the module's largest source.
+    pub fn of_largest_source(&self) -> usize {
+        self.source_ranks.iter().copied().max().unwrap_or(0)
+    }
+
+    /// The number of the module's units, `Σ rᵢ`.
+    pub fn of_all_units(&self) -> usize {
+        self.source_ranks.iter().sum()
+    }
+
+    /// The user's rank, else the largest source's, as far as there are units.
+    pub fn wanted_or_largest(&self) -> usize {
+        self.wanted.unwrap_or(self.largest).min(self.of_all_units())
+    }
+}
+
+/// The sources of one module.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct ModuleSources<'a> {
+    /// Full name of the module.
+    pub name: &'a str,
+    /// Rank of the result.
+    pub rank: usize,
+    /// Factors and weight of each adapter that has the module.
+    pub sources: Vec<(Factors, f64)>,
+    /// Positions of these adapters among all.
+    pub members: &'a [usize],
+    /// Seed for random choices in this module.
+    pub seed: u64,
+}
+
+impl ModuleSources<'_> {
+    /// `Σ wᵢ·sᵢ·Bᵢ·Aᵢ`, not formed.
+    ///
+    /// # Errors
+    /// [`grouping_core::Error::Shape`] when the factors do not fit each other.
+    pub fn weighted_sum(&self) -> grouping_core::Result<LowRankSum<'_>> {
+        let (n_outputs, n_inputs) =
+            self.sources.first().map_or((0, 0), |(f, _)| (f.b.n_rows(), f.a.n_cols()));
+        self.sources.iter().try_fold(LowRankSum::new(n_outputs, n_inputs), |sum, (f, weight)| {
+            sum.plus(weight * f.scale, f.b.view(), f.a.view())
+        })
+    }
+}
+
+/// Merged factors of one module, of scale 1.
+#[derive(Debug, Clone)]
+pub struct MergedModule {
+    /// `A [k, d_in]`.
+    pub a: Matrix,
+    /// `B [d_out, k]`.
+    pub b: Matrix,
+    /// How the units were grouped, for methods that group.
+    pub clusters: Option<ClusterReport>,
+    /// `‖B·A − T‖_F / ‖T‖_F`, for methods that truncate a target `T` of higher rank.
+    pub residual: Option<f64>,
+}
+
+impl MergedModule {
+    /// Factors `A [k, d_in]` and `B [d_out, k]`, with nothing to report.
+    pub fn new(a: Matrix, b: Matrix) -> Self {
+        Self { a, b, clusters: None, residual: None }
+    }
+}

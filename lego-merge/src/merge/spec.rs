@@ -1,0 +1,219 @@
+//! A method with its options as words: what the command line, recipes and `merge.json` say.
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Average, Cat, Dare, Density, Lego, Linear, MagnitudePrune, MajoritySign, MergeConfig, MergeMethod,
+    RankRule, Reweighting, Svd, TaskArithmetic, Ties,
+};
+use crate::{Error, Result};
+
+/// Names of the methods.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum MethodName {
+    /// LoRA-LEGO: cluster the ranks of all adapters, one merged rank a cluster
+    #[default]
+    Lego,
+    /// Add the factors A and B apart (holds cross terms)
+    Linear,
+    /// Put all ranks side by side: the exact weighted sum
+    Cat,
+    /// The best approximation of the weighted sum at a rank
+    Svd,
+    /// The weighted sum times --lambda: exact, or its best approximation with --rank
+    TaskArithmetic,
+    /// The mean of the factors A and of the factors B
+    Average,
+    /// TIES on the factors: trim to --density, elect a sign, average what agrees
+    Ties,
+    /// DARE on the factors: keep --density at random and rescale, then as linear
+    DareLinear,
+    /// DARE on the factors: keep --density at random and rescale, then as ties
+    DareTies,
+    /// Trim the factors to --density, then as linear
+    MagnitudePrune,
+}
+
+impl MethodName {
+    /// The name as it is written.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Lego => "lego",
+            Self::Linear => "linear",
+            Self::Cat => "cat",
+            Self::Svd => "svd",
+            Self::TaskArithmetic => "task-arithmetic",
+            Self::Average => "average",
+            Self::Ties => "ties",
+            Self::DareLinear => "dare-linear",
+            Self::DareTies => "dare-ties",
+            Self::MagnitudePrune => "magnitude-prune",
+        }
+    }
+
+    /// Whether the method keeps a share of the values, `--density`.
+    fn prunes(self) -> bool {
+        matches!(self, Self::Ties | Self::DareLinear | Self::DareTies | Self::MagnitudePrune)
+    }
+
+    /// Whether the method elects a sign, `--majority-sign`.
+    fn elects(self) -> bool {
+        matches!(self, Self::Ties | Self::DareTies)
+    }
+}
+
+/// A method and its options; those of other methods must be absent.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(clap::Args))]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+#[non_exhaustive]
+pub struct MethodSpec {
+    /// How to merge
+    #[cfg_attr(feature = "cli", arg(long, value_enum, default_value = "lego"))]
+    pub method: MethodName,
+    /// Rank of the result: a number, energy:0.95 (share of the squared norm kept), ratio:0.01 (smallest singular value against the largest), or auto (by silhouette); for lego and svd [default: the largest source rank] and task-arithmetic [default: exact]
+    #[cfg_attr(feature = "cli", arg(long, value_name = "K"))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rank: Option<RankRule>,
+    /// One weight an adapter, such as 1,0.5 or 1,-1 [default: 1 each]
+    #[cfg_attr(
+        feature = "cli",
+        arg(long, value_delimiter = ',', allow_hyphen_values = true, value_name = "W,…")
+    )]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub weights: Option<Vec<f64>>,
+    /// The share of values that is kept, for the methods that prune; they need it
+    #[cfg_attr(feature = "cli", arg(long, value_name = "D"))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub density: Option<f64>,
+    /// How the methods of TIES elect a sign [default: total]
+    #[cfg_attr(feature = "cli", arg(long, value_enum, value_name = "RULE"))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub majority_sign: Option<MajoritySign>,
+    /// A factor on the whole result, for every method
+    #[cfg_attr(
+        feature = "cli",
+        arg(long, default_value_t = 1.0, allow_hyphen_values = true, value_name = "L")
+    )]
+    pub lambda: f64,
+    /// Seed of the clustering and of random pruning
+    #[cfg_attr(feature = "cli", arg(long, default_value_t = 0))]
+    pub seed: u64,
+    /// lego: keep centroids as they are instead of rescaling them to their members' mean norm
+    #[cfg_attr(feature = "cli", arg(long))]
+    pub no_parameter_reweighting: bool,
+    /// lego: leave out the factor √(r/k)
+    #[cfg_attr(feature = "cli", arg(long))]
+    pub no_output_reweighting: bool,
+}
+
+impl Default for MethodSpec {
+    fn default() -> Self {
+        Self::new(MethodName::default())
+    }
+}
+
+impl MethodSpec {
+    /// A method with its defaults.
+    pub fn new(method: MethodName) -> Self {
+        Self {
+            method,
+            rank: None,
+            weights: None,
+            density: None,
+            majority_sign: None,
+            lambda: 1.0,
+            seed: 0,
+            no_parameter_reweighting: false,
+            no_output_reweighting: false,
+        }
+    }
+
+    /// The configuration of a merge.
+    ///
+    /// # Errors
+    /// [`Error::Option`] for an option that the method does not have, needs, or cannot use.
+    pub fn config(&self) -> Result<MergeConfig> {
+        self.check_options()?;
+        let mut config = MergeConfig::boxed(self.method()?).with_lambda(self.lambda).with_seed(self.seed);
+        config.weights.clone_from(&self.weights);
+        config.rank = self.rank;
+        Ok(config)
+    }
+
+    fn method(&self) -> Result<Box<dyn MergeMethod>> {
+        let majority = self.majority_sign.unwrap_or_default();
+        Ok(match self.method {
+            MethodName::Lego => Box::new(self.lego()),
+            MethodName::Linear => Box::new(Linear),
+            MethodName::Cat => Box::new(Cat),
+            MethodName::Svd => Box::new(Svd),
+            MethodName::TaskArithmetic => Box::new(TaskArithmetic),
+            MethodName::Average => Box::new(Average),
+            MethodName::Ties => Box::new(Ties::new(self.density()?).with_majority_sign(majority)),
+            MethodName::DareLinear => Box::new(Dare::linear(self.density()?)),
+            MethodName::DareTies => Box::new(Dare::ties(self.density()?, majority)),
+            MethodName::MagnitudePrune => Box::new(MagnitudePrune::new(self.density()?)),
+        })
+    }
+
+    fn density(&self) -> Result<Density> {
+        let missing = || Error::Option {
+            option: "density",
+            expected: format!("--density with the method {}, such as 0.5", self.method.as_str()),
+            found: "none".into(),
+        };
+        Density::new(self.density.ok_or_else(missing)?)
+    }
+
+    fn lego(&self) -> Lego {
+        let switch = |off| if off { Reweighting::Off } else { Reweighting::On };
+        Lego::default()
+            .with_parameter_reweighting(switch(self.no_parameter_reweighting))
+            .with_output_reweighting(switch(self.no_output_reweighting))
+    }
+
+    /// Options that are given must be the method's own.
+    fn check_options(&self) -> Result<()> {
+        let method = self.method;
+        let is_lego = method == MethodName::Lego;
+        let options = [
+            ("--density", self.density.is_some(), method.prunes(), "methods that prune"),
+            (
+                "--majority-sign",
+                self.majority_sign.is_some(),
+                method.elects(),
+                "methods of TIES (ties, dare-ties)",
+            ),
+            ("--no-parameter-reweighting", self.no_parameter_reweighting, is_lego, "lego"),
+            ("--no-output-reweighting", self.no_output_reweighting, is_lego, "lego"),
+        ];
+        match options.into_iter().find(|&(_, given, fits, _)| given && !fits) {
+            None => Ok(()),
+            Some((option, _, _, owners)) => Err(Error::Option {
+                option,
+                expected: format!("it with {owners} only"),
+                found: format!("the method {}", method.as_str()),
+            }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_those_of_the_methods() {
+        for text in ["lego", "linear", "cat", "svd", "task-arithmetic", "average", "ties", "dare-linear"] {
+            let name: MethodName = serde_json::from_str(&format!("\"{text}\"")).expect("a method");
+            assert_eq!(name.as_str(), text, "written as read");
+            let mut spec = MethodSpec::new(name);
+            spec.density = name.prunes().then_some(0.5);
+            assert_eq!(spec.config().expect("a method").method.name(), text, "the method's own name");
+        }
+    }
+}
