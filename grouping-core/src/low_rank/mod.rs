@@ -7,9 +7,11 @@
 
 mod gram;
 mod stack;
+mod subspace;
 mod sum;
 mod svd;
 
 pub use gram::{Gram, column_gram, row_gram};
+pub use subspace::{Span, norm_within};
 pub use sum::LowRankSum;
 pub use svd::ThinSvd;

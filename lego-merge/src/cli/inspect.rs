@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use comfy_table::{Table, presets};
 use serde_json::json;
 
+use super::console::write_new;
+use super::plot;
 use crate::adapter::Adapter;
 use crate::inspect::{AdapterReport, ModuleClusters, spectra, unit_clusters};
 
@@ -17,6 +19,12 @@ pub(super) struct Args {
     /// Seed of the clustering
     #[arg(long, default_value_t = 0)]
     seed: u64,
+    /// Also draw the spectra into this SVG file
+    #[arg(long, value_name = "FILE.svg")]
+    plot: Option<PathBuf>,
+    /// Replace the plot if it is there already
+    #[arg(long)]
+    force: bool,
     /// Print everything as JSON
     #[arg(long)]
     json: bool,
@@ -26,6 +34,9 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let adapters = args.adapters.iter().map(Adapter::read).collect::<Result<Vec<_>, _>>()?;
     let reports = adapters.iter().map(spectra).collect::<Result<Vec<_>, _>>()?;
     let clusters = unit_clusters(&adapters, args.seed)?;
+    if let Some(path) = &args.plot {
+        write_new(path, &plot::spectra(&reports)?, args.force)?;
+    }
     let mut out = stdout();
     if args.json {
         let value = json!({"event": "inspected", "adapters": reports, "clusters": clusters});
@@ -67,7 +78,7 @@ fn print_adapter(out: &mut impl Write, report: &AdapterReport) -> anyhow::Result
     Ok(())
 }
 
-fn print_clusters(out: &mut impl Write, clusters: &[ModuleClusters]) -> anyhow::Result<()> {
+pub(super) fn print_clusters(out: &mut impl Write, clusters: &[ModuleClusters]) -> anyhow::Result<()> {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
     table.set_header(["units of all adapters", "cluster sizes", "of several adapters", "inertia share"]);

@@ -105,7 +105,7 @@ pub fn merge(
     on_module: impl Fn(&ModuleReport) + Sync,
 ) -> Result<(Adapter, MergeReport)> {
     let plan = Plan::new(adapters, config)?;
-    let parts = run(adapters, config, &plan, |_, merged, report| {
+    let parts = visit(adapters, config, &plan, |_, merged, report| {
         on_module(report);
         Ok(merged)
     })?;
@@ -131,7 +131,7 @@ pub fn merge_to_folder(
 ) -> Result<MergeReport> {
     let plan = Plan::new(adapters, config)?;
     let writer = FolderWriter::create(folder, &plan.shapes(adapters), force)?;
-    let parts = run(adapters, config, &plan, |part, merged, report| {
+    let parts = visit(adapters, config, &plan, |part, merged, report| {
         writer.write(&format!("{PREFIX}{}.lora_A.weight", part.name), merged.a.values())?;
         writer.write(&format!("{PREFIX}{}.lora_B.weight", part.name), merged.b.values())?;
         on_module(report);
@@ -145,22 +145,28 @@ pub fn merge_to_folder(
 }
 
 /// Runs the method over all modules in parallel; results in the plan's order.
-fn run<T: Send>(
+pub(crate) fn visit<T: Send>(
     adapters: &[Adapter],
     config: &MergeConfig,
     plan: &Plan,
     each: impl Fn(&PlannedModule, MergedModule, &ModuleReport) -> Result<T> + Sync,
 ) -> Result<Vec<(ModuleReport, T)>> {
-    let sources = AllSources { adapters, plan, seed: config.seed };
-    let prepared = config.method.prepare(&sources)?;
-    let method = prepared.as_ref().unwrap_or(&config.method);
+    let rules: Vec<(&MergeConfig, AllSources<'_>)> = config
+        .rules()
+        .enumerate()
+        .map(|(i, rule)| (rule, AllSources::of_rule(adapters, plan.modules(), i, rule.seed)))
+        .collect();
+    let prepared = rules.iter().map(|(rule, sources)| rule.method.prepare(sources));
+    let prepared = prepared.collect::<Result<Vec<_>>>()?;
     plan.modules()
         .par_iter()
         .map(|part| {
+            let (rule, sources) = &rules[part.rule];
+            let method = prepared[part.rule].as_ref().unwrap_or(&rule.method);
             let module = sources.read(part)?;
             let mut merged = method.merge(&module).map_err(Error::numeric(&part.name))?;
-            if config.lambda != 1.0 {
-                let scaled = |v: &mut f32| *v = (config.lambda * f64::from(*v)) as f32;
+            if rule.lambda != 1.0 {
+                let scaled = |v: &mut f32| *v = (rule.lambda * f64::from(*v)) as f32;
                 merged.b.values_mut().iter_mut().for_each(scaled);
             }
             let report = report(&module, &merged).map_err(Error::numeric(&part.name))?;

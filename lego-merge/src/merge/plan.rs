@@ -20,6 +20,10 @@ pub struct PlannedModule {
     pub n_outputs: usize,
     /// Adapters that have the module, in the order given.
     pub members: Vec<usize>,
+    /// The weight of each.
+    pub weights: Vec<f64>,
+    /// By which of the configuration's rules it is merged: 0, or the position of the override plus 1.
+    pub(super) rule: usize,
 }
 
 /// Everything about the output but its values.
@@ -38,17 +42,19 @@ impl Plan {
     /// [`Error::Conflict`] for adapters that do not fit each other, [`Error::Option`] for weights or a rank that do
     /// not fit.
     pub fn new(adapters: &[Adapter], config: &MergeConfig) -> Result<Self> {
-        let weights = weights(adapters, config)?;
-        if !config.lambda.is_finite() {
-            let (expected, found) = ("a finite number".into(), config.lambda.to_string());
-            return Err(Error::Option { option: "lambda", expected, found });
+        let weights = config.rules().map(|rule| weights(adapters, rule)).collect::<Result<Vec<_>>>()?;
+        for rule in config.rules() {
+            check(rule)?;
         }
-        let modules = modules(adapters, config)?;
+        let modules = modules(adapters, config, &weights)?;
         let heads = heads(adapters)?;
         check_apart(adapters, &modules, &heads)?;
+        let weights = weights.into_iter().next().unwrap_or_default();
         let mut plan = Self { modules, heads, weights, config: adapters[0].config().clone() };
-        if let Some(rule) = config.rank.filter(|rule| rule.needs_values()) {
-            plan.find_ranks(adapters, rule, config.seed)?;
+        for (i, rule) in config.rules().enumerate() {
+            if let Some(rank) = rule.rank.filter(|rank| rank.needs_values()) {
+                plan.find_ranks(adapters, rank, i, rule.seed)?;
+            }
         }
         plan.config = output_config(adapters, &plan.modules, &plan.heads)?;
         Ok(plan)
@@ -74,11 +80,12 @@ impl Plan {
         &self.config
     }
 
-    /// Reads every module to find its rank.
-    fn find_ranks(&mut self, adapters: &[Adapter], rule: RankRule, seed: u64) -> Result<()> {
-        let sources = AllSources { adapters, plan: self, seed };
-        let ranks = sources.visit(|module| rule.rank(module).map_err(Error::numeric(module.name)))?;
-        self.modules.iter_mut().zip(ranks).for_each(|(module, rank)| module.rank = rank);
+    /// Reads the modules of one rule to find their ranks.
+    fn find_ranks(&mut self, adapters: &[Adapter], rank: RankRule, rule: usize, seed: u64) -> Result<()> {
+        let sources = AllSources::of_rule(adapters, &self.modules, rule, seed);
+        let ranks = sources.visit(|module| rank.rank(module).map_err(Error::numeric(module.name)))?;
+        let of_rule = self.modules.iter_mut().filter(|m| m.rule == rule);
+        of_rule.zip(ranks).for_each(|(module, rank)| module.rank = rank);
         Ok(())
     }
 
@@ -119,21 +126,35 @@ fn weights(adapters: &[Adapter], config: &MergeConfig) -> Result<Vec<f64>> {
     }
 }
 
-fn modules(adapters: &[Adapter], config: &MergeConfig) -> Result<Vec<PlannedModule>> {
+/// A factor must be finite, and a rank wanted by a method that takes one.
+fn check(rule: &MergeConfig) -> Result<()> {
+    if !rule.lambda.is_finite() {
+        let (expected, found) = ("a finite number".into(), rule.lambda.to_string());
+        return Err(Error::Option { option: "lambda", expected, found });
+    }
+    if let (Some(wanted), false) = (&rule.rank, rule.method.takes_rank()) {
+        let (expected, found) =
+            (format!("no rank with the method {}", rule.method.name()), wanted.to_string());
+        return Err(Error::Option { option: "rank", expected, found });
+    }
+    Ok(())
+}
+
+fn modules(adapters: &[Adapter], config: &MergeConfig, weights: &[Vec<f64>]) -> Result<Vec<PlannedModule>> {
     let mut members: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
     for (i, adapter) in adapters.iter().enumerate() {
-        for module in adapter.modules() {
+        for module in adapter.modules().iter().filter(|m| config.takes(&m.name)) {
             members.entry(&module.name).or_default().push(i);
         }
     }
     let all = adapters.iter().flat_map(|a| a.modules());
     let largest = all.map(|m| m.rank).max().unwrap_or(0);
-    let method = &config.method;
-    if let (Some(wanted), false) = (&config.rank, method.takes_rank()) {
-        let (expected, found) = (format!("no rank with the method {}", method.name()), wanted.to_string());
-        return Err(Error::Option { option: "rank", expected, found });
+    if members.is_empty() {
+        let (expected, found) = ("patterns that leave a module to merge".into(), "none left".into());
+        return Err(Error::Option { option: "include, exclude", expected, found });
     }
-    let mut most = 0;
+    let rules: Vec<&MergeConfig> = config.rules().collect();
+    let mut most = vec![0; rules.len()];
     let mut out = Vec::with_capacity(members.len());
     for (name, members) in members {
         let found: Vec<_> = members.iter().filter_map(|&i| Some((i, adapters[i].module(name)?))).collect();
@@ -150,22 +171,26 @@ fn modules(adapters: &[Adapter], config: &MergeConfig) -> Result<Vec<PlannedModu
             }
         }
         let ranks: Vec<usize> = found.iter().map(|(_, m)| m.rank).collect();
-        most = most.max(ranks.iter().sum());
-        let wanted = match config.rank {
+        let rule = config.rule_of(name);
+        most[rule] = most[rule].max(ranks.iter().sum());
+        let wanted = match rules[rule].rank {
             Some(RankRule::Fixed(rank)) => Some(rank),
             _ => None,
         };
-        let rank = method.rank(&RankChoice { source_ranks: &ranks, wanted, largest });
+        let rank = rules[rule].method.rank(&RankChoice { source_ranks: &ranks, wanted, largest });
         let (n_inputs, n_outputs) = (module.n_inputs, module.n_outputs);
-        out.push(PlannedModule { name: name.into(), rank, n_inputs, n_outputs, members });
+        let weights = members.iter().map(|&i| weights[rule][i]).collect();
+        out.push(PlannedModule { name: name.into(), rank, n_inputs, n_outputs, members, weights, rule });
     }
-    match config.rank {
-        Some(RankRule::Fixed(wanted)) if wanted == 0 || wanted > most => {
+    for (rule, most) in rules.into_iter().zip(most) {
+        if let Some(RankRule::Fixed(wanted)) = rule.rank
+            && (wanted == 0 || (most > 0 && wanted > most))
+        {
             let expected = format!("1 to {most}, the units of the largest module");
-            Err(Error::Option { option: "rank", expected, found: wanted.to_string() })
+            return Err(Error::Option { option: "rank", expected, found: wanted.to_string() });
         }
-        _ => Ok(out),
     }
+    Ok(out)
 }
 
 /// Heads by name; one that several adapters have must be equal to the bit.

@@ -3,9 +3,11 @@
 mod adapters;
 mod bad_input;
 mod command;
+mod compare;
 mod golden;
 mod lab;
 mod properties;
 mod readme;
 mod real_adapters;
+mod recipe;
 mod roundtrip;
