@@ -6,6 +6,7 @@
 //! modules side by side.
 
 mod gram;
+mod span;
 mod stack;
 mod sum;
 mod svd;

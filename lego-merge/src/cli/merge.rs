@@ -58,6 +58,7 @@ fn print_json(args: &Args, report: &MergeReport, secs: f64) -> anyhow::Result<()
     value["event"] = "merged".into();
     value["out"] = args.out.display().to_string().into();
     value["relative_distance"] = report.relative_distance().into();
+    value["agreement"] = json!(report.agreement());
     value["wall_secs"] = secs.into();
     value["peak_memory_bytes"] = peak_memory_bytes().into();
     Ok(writeln!(stdout(), "{value}")?)
@@ -80,6 +81,15 @@ fn print_summary(args: &Args, report: &MergeReport, secs: f64) -> anyhow::Result
     writeln!(out, "method {}, weights {:?}{lambda}", report.method, report.weights)?;
     if !report.heads.is_empty() {
         writeln!(out, "heads carried: {}", report.heads.join(", "))?;
+    }
+    let (n_clusters, n_shared) = report.clusters();
+    if n_clusters > 0 {
+        writeln!(out, "clusters with ranks of several adapters: {n_shared} of {n_clusters}")?;
+    }
+    for kept in report.agreement() {
+        let adapter = args.adapters[kept.adapter].display();
+        let (cosine, share) = (kept.cosine, 100.0 * kept.retained_energy);
+        writeln!(out, "{adapter}: cosine {cosine:.3}, retained energy {share:.1} %")?;
     }
     writeln!(out, "distance to the weighted sum: {:.2e} of its norm", report.relative_distance())?;
     let memory =

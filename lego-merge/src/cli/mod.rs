@@ -3,6 +3,7 @@
 mod console;
 mod inspect;
 mod merge;
+mod prune;
 
 use std::io::ErrorKind;
 use std::process::ExitCode;
@@ -21,6 +22,8 @@ struct Cli {
 enum Command {
     /// Merge adapters (PEFT folders) into one
     Merge(merge::Args),
+    /// Write one adapter at smaller ranks
+    Prune(prune::Args),
     /// Show ranks, scales, norms and spectra, and how the ranks cluster
     Inspect(inspect::Args),
 }
@@ -31,6 +34,7 @@ enum Command {
 pub fn run() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Merge(args) => merge::run(&args),
+        Command::Prune(args) => prune::run(&args),
         Command::Inspect(args) => inspect::run(&args),
     };
     match result {
