@@ -85,7 +85,7 @@ impl Lego {
         };
         let trace: f64 = (0..n).map(|i| gram.at(i, i)).sum();
         let total = match self.symmetry {
-            // The one centroid of points and their opposites is 0 where they are many; it bounds the inertia anyway.
+            // The mean of a point and its opposite is 0.
             Symmetry::Antipodal => trace,
             _ => (trace - gram.values().iter().sum::<f64>() / n.max(1) as f64).max(0.0),
         };
