@@ -5,8 +5,7 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use crate::adapter::{Adapter, Factors};
-use crate::merge::ClusterReport;
-use crate::merge::{cluster_report, clusters, group};
+use crate::merge::{ClusterReport, Lego};
 use crate::msu::Units;
 use crate::{Error, Result};
 
@@ -107,9 +106,10 @@ pub fn unit_clusters(adapters: &[Adapter], seed: u64) -> Result<Vec<ModuleCluste
             (0..adapters.len()).filter(|&i| adapters[i].module(name).is_some()).collect();
         let factors = members.iter().map(|&i| adapters[i].factors(name)).collect::<Result<Vec<_>>>()?;
         let k = factors.iter().map(|f| f.a.n_rows()).max().unwrap_or(0);
-        let units = Units::new(factors.iter().map(|f| (f, 1.0)));
-        let (labels, inertia, variance) = group(&units, k, 10, seed).map_err(Error::numeric(name))?;
-        let clusters = cluster_report(&units, &clusters(&labels), inertia, variance);
+        let d = factors.first().map_or(0, |f| f.a.n_cols() + f.b.n_rows());
+        let report = Units::new(factors.iter().map(|f| (f, f.scale)))
+            .and_then(|units| Ok(ClusterReport::new(&units, &Lego::default().group(&units, k, d, seed)?)));
+        let clusters = report.map_err(Error::numeric(name))?;
         Ok(ModuleClusters { module: name.to_string(), adapters: members, clusters })
     };
     names.par_iter().map(of).collect()

@@ -4,6 +4,9 @@
 //! `sᵢ = [aᵢ ; bᵢ]` of `d_in + d_out` dimensions, after the scale `w·s` of its adapter is folded in: `√|w·s|` into both
 //! halves, its sign into `b`.
 //!
+//! Whatever is done to units before they are averaged is a factor on each half, so both Gram matrices, `A·Aᵀ` and `Bᵀ·B`,
+//! are taken once, `O(n²·(d_in + d_out))`, and only scaled afterwards.
+//!
 //! Deviation: the paper leaves open whether the scale is folded and how adapters are weighted; this is the only choice
 //! that keeps `ΔW` exact and treats both halves alike.
 
@@ -13,19 +16,36 @@ use grouping_core::matrix::Matrix;
 use crate::adapter::Factors;
 
 /// The units of one module, of all its sources in order.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Units<'a> {
-    sources: Vec<(&'a Factors, f64)>,
+    factors: Vec<&'a Factors>,
+    /// Source and rank of each unit.
     places: Vec<(usize, usize)>,
+    /// What the halves `a` and `b` of each unit are multiplied by.
+    scales: Vec<[f64; 2]>,
+    /// `A·Aᵀ` and `Bᵀ·B` after the scales, `[n, n]` each.
+    grams: [Gram; 2],
 }
 
 impl<'a> Units<'a> {
-    /// Collects the units of sources `(factors, weight)`.
-    pub fn new(sources: impl IntoIterator<Item = (&'a Factors, f64)>) -> Self {
-        let sources: Vec<_> = sources.into_iter().map(|(f, weight)| (f, weight * f.scale)).collect();
-        let ranks = sources.iter().map(|(f, _)| f.a.n_rows());
-        let places = ranks.enumerate().flat_map(|(s, rank)| (0..rank).map(move |i| (s, i))).collect();
-        Self { sources, places }
+    /// Collects the units of sources `(factors, scale)`; the scale is that of the update, `w·s`.
+    ///
+    /// # Errors
+    /// Those of [`row_gram`]: factors that do not fit each other, or whose squares overflow.
+    pub fn new(sources: impl IntoIterator<Item = (&'a Factors, f64)>) -> grouping_core::Result<Self> {
+        let (factors, folds): (Vec<&Factors>, Vec<f64>) = sources.into_iter().unzip();
+        let a: Vec<_> = factors.iter().map(|f| f.a.view()).collect();
+        let b: Vec<_> = factors.iter().map(|f| f.b.view()).collect();
+        let grams = [row_gram(&a)?, column_gram(&b)?];
+        let ranks = a.iter().map(|m| m.n_rows());
+        let places: Vec<_> = ranks.enumerate().flat_map(|(s, rank)| (0..rank).map(move |i| (s, i))).collect();
+        let fold = |&(source, _): &(usize, usize)| {
+            let (scale, root) = (folds[source], folds[source].abs().sqrt());
+            [root, root.copysign(scale)]
+        };
+        let folds: Vec<[f64; 2]> = places.iter().map(fold).collect();
+        let units = Self { factors, scales: vec![[1.0; 2]; places.len()], places, grams };
+        units.scaled(&folds)
     }
 
     /// Number of units, `n`.
@@ -43,31 +63,73 @@ impl<'a> Units<'a> {
         self.places.iter().map(|&(source, _)| source)
     }
 
-    /// Inner products of all units, `A·Aᵀ + Bᵀ·B` with the scales folded in, `[n, n]`.
+    /// Multiplies the halves `a` and `b` of each unit, `[n]`.
     ///
     /// # Errors
-    /// Those of [`row_gram`].
+    /// [`grouping_core::Error::Shape`] when there is not one pair a unit.
+    pub fn scaled(mut self, by: &[[f64; 2]]) -> grouping_core::Result<Self> {
+        let half = |h: usize| by.iter().map(|s| s[h]).collect::<Vec<_>>();
+        let [a, b] = self.grams;
+        self.grams = [a.scaled(&half(0))?, b.scaled(&half(1))?];
+        for (scale, by) in self.scales.iter_mut().zip(by) {
+            scale.iter_mut().zip(by).for_each(|(s, by)| *s *= by);
+        }
+        Ok(self)
+    }
+
+    /// Rescales each unit to `‖a‖ = ‖b‖`, which changes nothing in `b·aᵀ`.
+    ///
+    /// # Errors
+    /// None for units as [`Self::new`] gives them.
+    pub fn balanced(self) -> grouping_core::Result<Self> {
+        let to_geometric_mean = |unit: usize| {
+            let [a, b] = self.lengths(unit);
+            // Where a half is zero, so is the update, and both halves may be.
+            if a > 0.0 && b > 0.0 { [(b / a).sqrt(), (a / b).sqrt()] } else { [0.0; 2] }
+        };
+        let by: Vec<_> = (0..self.len()).map(to_geometric_mean).collect();
+        self.scaled(&by)
+    }
+
+    /// Negates the units that are marked, which changes nothing in `b·aᵀ`.
+    ///
+    /// # Errors
+    /// [`grouping_core::Error::Shape`] when there is not one mark a unit.
+    pub fn flipped(self, flipped: &[bool]) -> grouping_core::Result<Self> {
+        let by: Vec<_> = flipped.iter().map(|&flip| if flip { [-1.0; 2] } else { [1.0; 2] }).collect();
+        self.scaled(&by)
+    }
+
+    /// Inner products of all units, `A·Aᵀ + Bᵀ·B`, `[n, n]`.
+    ///
+    /// # Errors
+    /// None for units as [`Self::new`] gives them.
     pub fn gram(&self) -> grouping_core::Result<Gram> {
-        let a: Vec<_> = self.sources.iter().map(|(f, _)| f.a.view()).collect();
-        let b: Vec<_> = self.sources.iter().map(|(f, _)| f.b.view()).collect();
-        let fold_a: Vec<f64> = self.places.iter().map(|&(s, _)| self.fold(s).0).collect();
-        let fold_b: Vec<f64> = self.places.iter().map(|&(s, _)| self.fold(s).1).collect();
-        row_gram(&a)?.scaled(&fold_a)?.plus(&column_gram(&b)?.scaled(&fold_b)?)
+        self.grams[0].clone().plus(&self.grams[1])
+    }
+
+    /// Inner products of all units with each half scaled to length 1 (or left at 0), `[n, n]`.
+    ///
+    /// # Errors
+    /// None for units as [`Self::new`] gives them.
+    pub fn normalized_gram(&self) -> grouping_core::Result<Gram> {
+        let inverse = |length: f64| if length > 0.0 { 1.0 / length } else { 0.0 };
+        let by: Vec<_> = (0..self.len()).map(|unit| self.lengths(unit).map(inverse)).collect();
+        self.clone().scaled(&by)?.gram()
     }
 
     /// Mean of the units in `members`: its halves `a [d_in]`, `b [d_out]`.
     pub fn mean(&self, members: &[usize]) -> (Vec<f64>, Vec<f64>) {
-        let (d_in, d_out) = self.sources.first().map_or((0, 0), |(f, _)| (f.a.n_cols(), f.b.n_rows()));
+        let (d_in, d_out) = self.factors.first().map_or((0, 0), |f| (f.a.n_cols(), f.b.n_rows()));
         let (mut a, mut b) = (vec![0.0; d_in], vec![0.0; d_out]);
         for &unit in members {
             let (source, i) = self.places[unit];
-            let (factors, _) = self.sources[source];
-            let (fold_a, fold_b) = self.fold(source);
+            let (factors, [scale_a, scale_b]) = (self.factors[source], self.scales[unit]);
             for (sum, &v) in a.iter_mut().zip(factors.a.view().row(i)) {
-                *sum += fold_a * f64::from(v);
+                *sum += scale_a * f64::from(v);
             }
             for (sum, v) in b.iter_mut().zip(column(&factors.b, i)) {
-                *sum += fold_b * f64::from(v);
+                *sum += scale_b * f64::from(v);
             }
         }
         let n = members.len().max(1) as f64;
@@ -77,19 +139,23 @@ impl<'a> Units<'a> {
 
     /// `‖sᵢ‖_∞` of one unit.
     pub fn max_norm(&self, unit: usize) -> f64 {
-        let (source, i) = self.places[unit];
-        let (factors, _) = self.sources[source];
+        let ((source, i), [scale_a, scale_b]) = (self.places[unit], self.scales[unit]);
+        let factors = self.factors[source];
         let peak = |m: f64, v: f32| m.max(f64::from(v).abs());
         let a = factors.a.view().row(i).iter().copied().fold(0.0, peak);
         let b = column(&factors.b, i).fold(0.0, peak);
-        self.fold(source).0 * a.max(b)
+        (scale_a.abs() * a).max(scale_b.abs() * b)
     }
 
-    /// What both halves of a source's units are multiplied by.
-    fn fold(&self, source: usize) -> (f64, f64) {
-        let scale = self.sources[source].1;
-        let root = scale.abs().sqrt();
-        (root, root.copysign(scale))
+    /// `‖sᵢ‖₂` of one unit.
+    pub fn length(&self, unit: usize) -> f64 {
+        let [a, b] = self.lengths(unit);
+        a.hypot(b)
+    }
+
+    /// `‖aᵢ‖₂` and `‖bᵢ‖₂`.
+    fn lengths(&self, unit: usize) -> [f64; 2] {
+        [0, 1].map(|half: usize| self.grams[half].at(unit, unit).max(0.0).sqrt())
     }
 }
 

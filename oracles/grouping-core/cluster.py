@@ -13,7 +13,7 @@ import numpy as np
 from sklearn.cluster import KMeans
 from sklearn.datasets import load_iris
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.metrics import adjusted_rand_score
+from sklearn.metrics import adjusted_rand_score, silhouette_score
 
 
 def shortest(x):
@@ -93,8 +93,35 @@ def main(out):
         b = np.where(rng.random(n) < 0.6, a % kb, rng.integers(kb, size=n))
         rand.append({"a": a.tolist(), "b": b.tolist(), "score": adjusted_rand_score(a, b)})
 
+    silhouettes = []
+    for n, d, k, spread in [(40, 3, 4, 4.0), (30, 2, 5, 0.5), (24, 50, 3, 1.0), (20, 1, 10, 3.0)]:
+        x = np.float32(blobs(rng, n, d, k, spread)).astype(np.float64)
+        labels = KMeans(k, n_init=3, random_state=0).fit(x).labels_
+        # One point alone in its cluster, and labels with gaps.
+        labels[0] = k
+        silhouettes.append({"n_dims": d, "points": shortest(x), "labels": (3 * labels).tolist(), "score": silhouette_score(x, labels)})
+
+    kept = []
+    seed = 0
+    while len(kept) < 3:
+        # Starts from which a cluster loses all its points and keeps its centroid: empty in the end.
+        seed += 1
+        draw = np.random.default_rng(seed)
+        x = np.float32(draw.normal(size=(14, 2)) * [1.0, 3.0]).astype(np.float64)
+        start = draw.choice(14, 6, replace=False)
+        centroids = x[start].copy()
+        for _ in range(40):
+            labels = ((x[:, None] - centroids[None]) ** 2).sum(2).argmin(1)
+            for j in range(6):
+                if (labels == j).any():
+                    centroids[j] = x[labels == j].mean(0)
+        if len(set(labels.tolist())) < 6:
+            inertia = ((x - centroids[labels]) ** 2).sum()
+            kept.append({"points": shortest(x), "start": start.tolist(), "labels": labels.tolist(), "inertia": inertia})
+
     with open(out, "w") as f:
-        json.dump({"cases": cases, "empty": empty, "early": early, "adjusted_rand": rand}, f)
+        golden = {"cases": cases, "empty": empty, "early": early, "adjusted_rand": rand, "silhouette": silhouettes, "kept": kept}
+        json.dump(golden, f)
         f.write("\n")
 
 

@@ -8,6 +8,7 @@ use crate::matrix::Matrix;
 #[derive(Debug, Clone, PartialEq)]
 pub struct GramClusters {
     labels: Vec<usize>,
+    flipped: Vec<bool>,
     n_clusters: usize,
     inertia: f64,
     n_iters: usize,
@@ -15,6 +16,12 @@ pub struct GramClusters {
 }
 
 impl GramClusters {
+    /// Whether each point counts negated, under [`Symmetry::Antipodal`](super::Symmetry::Antipodal); the first point of
+    /// a cluster does not.
+    pub fn flipped(&self) -> &[bool] {
+        &self.flipped
+    }
+
     /// Splits the end of a run into what every form reports and its centroids.
     pub(super) fn from_run<C>(run: Run<C>, config: &KMeansConfig) -> (Self, C) {
         // Between unit vectors ‖x − c‖² = 2 (1 − cos).
@@ -23,7 +30,17 @@ impl GramClusters {
             Metric::Cosine => 0.5 * run.inertia,
         };
         let Run { labels, n_iters, converged, centroids, .. } = run;
-        (Self { labels, n_clusters: config.n_clusters, inertia, n_iters, converged }, centroids)
+        let flipped = vec![false; labels.len()];
+        (Self { labels, flipped, n_clusters: config.n_clusters, inertia, n_iters, converged }, centroids)
+    }
+
+    /// Marks the points that enter their clusters negated, each cluster's sign being that of its first point.
+    pub(super) fn with_flips(mut self, flips: Vec<bool>) -> Self {
+        let mut first: Vec<Option<bool>> = vec![None; self.n_clusters];
+        for (i, &flip) in flips.iter().enumerate() {
+            self.flipped[i] = *first[self.labels[i]].get_or_insert(flip) != flip;
+        }
+        self
     }
 
     /// Multiplies the inertia: for forms that work in other units than their points'.
@@ -32,7 +49,8 @@ impl GramClusters {
         self
     }
 
-    /// Cluster of each point, in `0..n_clusters`; no cluster is empty.
+    /// Cluster of each point, in `0..n_clusters`; no cluster is empty, unless
+    /// [`EmptyClusters::Keep`](super::EmptyClusters::Keep) was asked for.
     pub fn labels(&self) -> &[usize] {
         &self.labels
     }

@@ -36,6 +36,31 @@ pub enum Metric {
     Cosine,
 }
 
+/// Whether a point and its opposite are told apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Symmetry {
+    /// They are different points.
+    #[default]
+    None,
+    /// They are one: a point is at `min(‖x − c‖, ‖x + c‖)` from a centroid, and enters a mean with the sign that is
+    /// nearer. Negating points changes nothing. In the Gram form only.
+    Antipodal,
+}
+
+/// What happens to a cluster that loses all its points.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum EmptyClusters {
+    /// It takes the point that lies farthest from its own centroid, as in scikit-learn.
+    #[default]
+    Reseed,
+    /// It keeps its centroid, and may be empty in the result. In the Gram form only.
+    Keep,
+}
+
 /// Which implementation of Lloyd's algorithm runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
@@ -71,6 +96,8 @@ pub struct KMeansConfig {
     pub(super) n_restarts: usize,
     pub(super) init: Init,
     pub(super) metric: Metric,
+    pub(super) symmetry: Symmetry,
+    pub(super) empty_clusters: EmptyClusters,
     pub(super) engine: Engine,
     pub(super) max_iters: usize,
     pub(super) tolerance: f64,
@@ -85,6 +112,8 @@ impl KMeansConfig {
             n_restarts: 10,
             init: Init::default(),
             metric: Metric::default(),
+            symmetry: Symmetry::default(),
+            empty_clusters: EmptyClusters::default(),
             engine: Engine::default(),
             max_iters: 300,
             tolerance: 1e-4,
@@ -117,6 +146,20 @@ impl KMeansConfig {
     #[must_use]
     pub fn with_metric(mut self, metric: Metric) -> Self {
         self.metric = metric;
+        self
+    }
+
+    /// Whether a point and its opposite are told apart.
+    #[must_use]
+    pub fn with_symmetry(mut self, symmetry: Symmetry) -> Self {
+        self.symmetry = symmetry;
+        self
+    }
+
+    /// What happens to a cluster that loses all its points.
+    #[must_use]
+    pub fn with_empty_clusters(mut self, empty_clusters: EmptyClusters) -> Self {
+        self.empty_clusters = empty_clusters;
         self
     }
 
@@ -170,6 +213,19 @@ impl KMeansConfig {
             Init::Points(indices) => check_indices(indices, k, n_points),
             Init::Labels(labels) => check_labels(labels, k, n_points),
             _ => Ok(()),
+        }
+    }
+
+    /// Refuses what only the Gram form has.
+    pub(super) fn check_not_gram_only(&self) -> Result<()> {
+        let refuse = |name: &str, expected: &str, found: &str| {
+            let (name, expected) = (name.into(), format!("{expected}, outside the Gram form"));
+            Err(Error::Setting { name, expected, found: found.into() })
+        };
+        match (self.symmetry, self.empty_clusters) {
+            (Symmetry::None, EmptyClusters::Reseed) => Ok(()),
+            (Symmetry::Antipodal, _) => refuse("symmetry", "none", "antipodal"),
+            (_, EmptyClusters::Keep) => refuse("empty_clusters", "reseed", "keep"),
         }
     }
 

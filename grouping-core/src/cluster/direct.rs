@@ -40,6 +40,7 @@ impl KMeansConfig {
     /// [`Error::ZeroNorm`](crate::Error::ZeroNorm) for a zero row under [`Metric::Cosine`].
     pub fn fit(&self, points: MatrixRef<'_>) -> Result<Clusters> {
         self.check(points.n_rows())?;
+        self.check_not_gram_only()?;
         let points = Points::prepare(points, self.metric)?;
         let space = DirectSpace { points: &points };
         let given = match &self.init {
@@ -130,7 +131,7 @@ impl Space for DirectSpace<'_> {
         Ok(Centroids::new(values, self.points))
     }
 
-    fn means(&self, labels: &[usize], k: usize) -> Result<Centroids> {
+    fn means(&self, labels: &[usize], k: usize, _before: Option<&Centroids>) -> Result<Centroids> {
         let p = self.points;
         let (starts, members) = group(labels, k);
         let mut values = vec![0.0; k * p.n_dims];

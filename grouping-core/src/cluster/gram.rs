@@ -3,10 +3,12 @@
 //! A centroid is a weighted sum of points, `c_j = w_j Σ_{m∈S_j} x_m`, with `w_j = 1/|S_j|` (cosine: `1/‖Σ x_m‖`), so
 //! with `g_j = w_j Σ_{m∈S_j} G_m` (rows of `G [n, n]`, `f64`)
 //! `c_j·x_i = g_ji`, `‖c_j‖² = w_j Σ_{m∈S_j} g_jm`, `‖x_i − c_j‖² = G_ii − 2 g_ji + ‖c_j‖²`.
+//! Where a point and its opposite are one ([`Symmetry::Antipodal`]), `c_j = w_j Σ σ_m x_m` with `σ_m = sgn(c_j·x_m)` of the
+//! centroid before, and distances take `|g_ji|`.
 //! An iteration costs `O(n² + n·k)`; coordinates and centroids are never needed.
 
 use super::clusters::GramClusters;
-use super::config::{Init, KMeansConfig, Metric};
+use super::config::{Init, KMeansConfig, Metric, Symmetry};
 use super::lloyd::{Assignment, Space, best_run, run};
 use crate::low_rank::Gram;
 use crate::{Error, Result};
@@ -38,8 +40,10 @@ impl KMeansConfig {
                 found: "centroids by coordinates".into(),
             });
         }
-        let space = GramSpace::new(gram, self.metric)?;
-        Ok(GramClusters::from_run(best_run(&space, self, None, |first| run(&space, self, first))?, self).0)
+        let space = GramSpace::new(gram, self.metric, self.symmetry)?;
+        let best = best_run(&space, self, None, |first| run(&space, self, first))?;
+        let flips = space.flips(&best.labels, &best.centroids);
+        Ok(GramClusters::from_run(best, self).0.with_flips(flips))
     }
 }
 
@@ -47,22 +51,28 @@ struct GramSpace {
     n: usize,
     values: Vec<f64>,
     metric: Metric,
+    symmetry: Symmetry,
     spread: f64,
 }
+
+/// A point's index and sign in a sum.
+type Signed = (usize, f64);
 
 struct GramCentroids {
     /// `c_j·x_i`, `[k, n]`.
     products: Vec<f64>,
     /// `‖c_j‖²`.
     squared_norms: Vec<f64>,
-    /// `S_j`.
-    members: Vec<Vec<usize>>,
+    /// `S_j`, with `σ_m`.
+    members: Vec<Vec<Signed>>,
     /// `w_j`.
     weights: Vec<f64>,
+    /// Whether `σ_i` of each point was −1 when the means were taken, `[n]`; empty for points that are centroids.
+    flips: Vec<bool>,
 }
 
 impl GramSpace {
-    fn new(gram: &Gram, metric: Metric) -> Result<Self> {
+    fn new(gram: &Gram, metric: Metric, symmetry: Symmetry) -> Result<Self> {
         let n = gram.len();
         let mut values = gram.values().to_vec();
         if metric == Metric::Cosine {
@@ -77,24 +87,37 @@ impl GramSpace {
             }
         }
         let trace: f64 = (0..n).map(|i| values[i * n + i]).sum();
-        let total: f64 = values.iter().sum();
+        // A point and its opposite together have the mean 0.
+        let total: f64 = if symmetry == Symmetry::Antipodal { 0.0 } else { values.iter().sum() };
         let spread = ((trace - total / n as f64) / n as f64).max(0.0);
-        Ok(Self { n, values, metric, spread })
+        Ok(Self { n, values, metric, symmetry, spread })
     }
 
     fn row(&self, i: usize) -> &[f64] {
         &self.values[i * self.n..(i + 1) * self.n]
     }
 
-    fn combine(&self, members: Vec<Vec<usize>>) -> GramCentroids {
+    /// `x·y`, or that of `x` and the nearer of `±y`.
+    fn nearer(&self, product: f64) -> f64 {
+        if self.symmetry == Symmetry::Antipodal { product.abs() } else { product }
+    }
+
+    /// Whether each point is nearer to its centroid when negated.
+    fn flips(&self, labels: &[usize], centroids: &GramCentroids) -> Vec<bool> {
+        let antipodal = self.symmetry == Symmetry::Antipodal;
+        let product = |i: usize, j: usize| centroids.products[j * self.n + i];
+        labels.iter().enumerate().map(|(i, &j)| antipodal && product(i, j) < 0.0).collect()
+    }
+
+    fn combine(&self, members: Vec<Vec<Signed>>, flips: Vec<bool>) -> GramCentroids {
         let n = self.n;
         let mut products = vec![0.0; members.len() * n];
         let (mut squared_norms, mut weights) = (vec![], vec![]);
         for (group, sum) in members.iter().zip(products.chunks_exact_mut(n)) {
-            for &m in group {
-                sum.iter_mut().zip(self.row(m)).for_each(|(s, g)| *s += g);
+            for &(m, sign) in group {
+                sum.iter_mut().zip(self.row(m)).for_each(|(s, g)| *s += sign * g);
             }
-            let own: f64 = group.iter().map(|&m| sum[m]).sum();
+            let own: f64 = group.iter().map(|&(m, sign)| sign * sum[m]).sum();
             let (weight, squared_norm) = match self.metric {
                 Metric::Euclidean => {
                     let w = 1.0 / group.len() as f64;
@@ -108,7 +131,7 @@ impl GramSpace {
             squared_norms.push(squared_norm);
             weights.push(weight);
         }
-        GramCentroids { products, squared_norms, members, weights }
+        GramCentroids { products, squared_norms, members, weights, flips }
     }
 }
 
@@ -127,25 +150,45 @@ impl Space for GramSpace {
         let mut out = Vec::with_capacity(from.len() * self.n);
         for &p in from {
             let row = self.row(p);
-            out.extend((0..self.n).map(|i| (self.row(i)[i] - 2.0 * row[i] + row[p]).max(0.0)));
+            out.extend((0..self.n).map(|i| (self.row(i)[i] - 2.0 * self.nearer(row[i]) + row[p]).max(0.0)));
         }
         Ok(out)
     }
 
     fn centroids_at(&self, at: &[usize]) -> Result<GramCentroids> {
-        Ok(self.combine(at.iter().map(|&p| vec![p]).collect()))
+        Ok(self.combine(at.iter().map(|&p| vec![(p, 1.0)]).collect(), vec![]))
     }
 
-    fn means(&self, labels: &[usize], k: usize) -> Result<GramCentroids> {
-        let mut members = vec![vec![]; k];
-        labels.iter().enumerate().for_each(|(i, &l)| members[l].push(i));
-        Ok(self.combine(members))
+    fn means(&self, labels: &[usize], k: usize, before: Option<&GramCentroids>) -> Result<GramCentroids> {
+        let mut members: Vec<Vec<Signed>> = vec![vec![]; k];
+        let flips = match before {
+            Some(before) => self.flips(labels, before),
+            // A partition without centroids: each cluster's sign is that of its first point.
+            None => {
+                let first = |l: usize| labels.iter().position(|&other| other == l).unwrap_or(0);
+                let first: Vec<usize> = (0..k).map(first).collect();
+                self.flips(labels, &self.centroids_at(&first)?)
+            }
+        };
+        for (i, (&l, &flip)) in labels.iter().zip(&flips).enumerate() {
+            members[l].push((i, if flip { -1.0 } else { 1.0 }));
+        }
+        for (group, before) in members.iter_mut().zip(before.iter().flat_map(|b| &b.members)) {
+            if group.is_empty() {
+                group.clone_from(before);
+            }
+        }
+        Ok(self.combine(members, flips))
+    }
+
+    fn stands(&self, centroids: &GramCentroids, labels: &[usize]) -> bool {
+        self.symmetry == Symmetry::None || self.flips(labels, centroids) == centroids.flips
     }
 
     fn squared_shift(&self, from: &GramCentroids, to: &GramCentroids) -> Result<f64> {
         let moves = to.members.iter().enumerate().map(|(j, group)| {
             let old = &from.products[j * self.n..(j + 1) * self.n];
-            let cross = to.weights[j] * group.iter().map(|&m| old[m]).sum::<f64>();
+            let cross = to.weights[j] * group.iter().map(|&(m, sign)| sign * old[m]).sum::<f64>();
             (to.squared_norms[j] - 2.0 * cross + from.squared_norms[j]).max(0.0)
         });
         Ok(moves.sum())
@@ -157,7 +200,7 @@ impl Space for GramSpace {
             let own = centroids.squared_norms[j];
             let nearest = to.labels.iter_mut().zip(&mut to.squared_distances);
             for ((label, best), product) in nearest.zip(products) {
-                let d = own - 2.0 * product;
+                let d = own - 2.0 * self.nearer(*product);
                 if d < *best {
                     (*label, *best) = (j, d);
                 }
@@ -171,7 +214,7 @@ impl Space for GramSpace {
 
     fn own_distances(&self, centroids: &GramCentroids, assignment: &Assignment) -> Result<Vec<f64>> {
         let own = assignment.labels.iter().enumerate().map(|(i, &j)| {
-            let product = centroids.products[j * self.n + i];
+            let product = self.nearer(centroids.products[j * self.n + i]);
             (self.row(i)[i] - 2.0 * product + centroids.squared_norms[j]).max(0.0)
         });
         Ok(own.collect())

@@ -5,9 +5,10 @@
 //! means, so the same settings give the same labels in each, up to rounding.
 //!
 //! An emptied cluster takes the point that lies farthest from its own centroid (as scikit-learn does), never the only
-//! member of another cluster: no cluster is ever empty in a result, even with fewer distinct points than clusters.
+//! member of another cluster: no cluster is ever empty in a result, even with fewer distinct points than clusters. On
+//! request it keeps its centroid instead ([`EmptyClusters::Keep`]).
 
-use super::config::{Init, KMeansConfig};
+use super::config::{EmptyClusters, Init, KMeansConfig};
 use super::seeding;
 use crate::Result;
 
@@ -27,8 +28,14 @@ pub(super) trait Space {
     /// The points `at` as centroids.
     fn centroids_at(&self, at: &[usize]) -> Result<Self::Centroids>;
 
-    /// Means of the clusters `0..k` of `labels`, none empty.
-    fn means(&self, labels: &[usize], k: usize) -> Result<Self::Centroids>;
+    /// Means of the clusters `0..k` of `labels`. None is empty, unless the form keeps the centroids of those that are:
+    /// then they are taken from `before`, the centroids that gave the labels.
+    fn means(&self, labels: &[usize], k: usize, before: Option<&Self::Centroids>) -> Result<Self::Centroids>;
+
+    /// Whether `centroids` are the means of the clusters that they themselves would give for unchanged `labels`.
+    fn stands(&self, _centroids: &Self::Centroids, _labels: &[usize]) -> bool {
+        true
+    }
 
     /// `Σ_j ‖to_j − from_j‖²`.
     fn squared_shift(&self, from: &Self::Centroids, to: &Self::Centroids) -> Result<f64>;
@@ -71,7 +78,7 @@ pub(super) fn best_run<S: Space>(
 ) -> Result<Run<S::Centroids>> {
     match (&config.init, given) {
         (_, Some(centroids)) => return engine(centroids),
-        (Init::Labels(labels), None) => return engine(space.means(labels, config.n_clusters)?),
+        (Init::Labels(labels), None) => return engine(space.means(labels, config.n_clusters, None)?),
         (Init::Points(indices), None) => return engine(space.centroids_at(indices)?),
         _ => {}
     }
@@ -93,6 +100,7 @@ pub(super) fn run<S: Space>(
     first: S::Centroids,
 ) -> Result<Run<S::Centroids>> {
     let (n, k) = (space.n_points(), config.n_clusters);
+    let reseeds = config.empty_clusters == EmptyClusters::Reseed;
     let limit = config.tolerance * config.tolerance * space.spread();
     let mut now = Assignment { labels: vec![usize::MAX; n], squared_distances: vec![0.0; n] };
     let mut labels_before = now.labels.clone();
@@ -100,13 +108,13 @@ pub(super) fn run<S: Space>(
     while n_iters < config.max_iters && !converged {
         n_iters += 1;
         space.assign(&centroids, &mut now)?;
-        let reseeded = reseed_empty(&mut now, k);
-        if now.labels == labels_before {
+        let reseeded = reseeds && reseed_empty(&mut now, k);
+        if now.labels == labels_before && space.stands(&centroids, &now.labels) {
             (converged, standing) = (true, true);
             break;
         }
         labels_before.copy_from_slice(&now.labels);
-        let means = space.means(&now.labels, k)?;
+        let means = space.means(&now.labels, k, Some(&centroids))?;
         let shift = space.squared_shift(&centroids, &means)?;
         centroids = means;
         // With tolerance 0 only standing labels end a run: a shift of 0 may be rounding.
@@ -116,8 +124,8 @@ pub(super) fn run<S: Space>(
         // The labels follow the last move of the centroids; if that leaves a cluster empty, its centroid and that of
         // the cluster that gives a point follow the labels.
         space.assign(&centroids, &mut now)?;
-        if reseed_empty(&mut now, k) {
-            centroids = space.means(&now.labels, k)?;
+        if reseeds && reseed_empty(&mut now, k) {
+            centroids = space.means(&now.labels, k, Some(&centroids))?;
         }
     }
     let inertia = space.own_distances(&centroids, &now)?.iter().sum();

@@ -29,5 +29,5 @@ mod tensor;
 #[cfg(feature = "burn")]
 pub use clusters::TensorClusters;
 pub use clusters::{Clusters, GramClusters};
-pub use config::{Engine, Init, KMeansConfig, Metric};
+pub use config::{EmptyClusters, Engine, Init, KMeansConfig, Metric, Symmetry};
 pub use score::{adjusted_rand_index, inertia, silhouette};

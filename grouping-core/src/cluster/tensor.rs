@@ -36,6 +36,7 @@ impl KMeansConfig {
     /// ```
     pub fn fit_tensor(&self, points: Tensor<2>) -> Result<TensorClusters> {
         self.check(points.dims()[0])?;
+        self.check_not_gram_only()?;
         self.check_native()?;
         let space = TensorSpace::new(points, self.metric)?;
         let given = match &self.init {
@@ -158,7 +159,7 @@ impl Space for TensorSpace {
         Ok(self.select(at))
     }
 
-    fn means(&self, labels: &[usize], k: usize) -> Result<Tensor<2>> {
+    fn means(&self, labels: &[usize], k: usize, _before: Option<&Tensor<2>>) -> Result<Tensor<2>> {
         let device = self.points.device();
         let labels = labels_on(labels, &device).unsqueeze_dim::<2>(1); // [n, 1]
         let clusters = Tensor::<1, Int>::arange(0..k as i64, &device).unsqueeze_dim::<2>(0); // [1, k]

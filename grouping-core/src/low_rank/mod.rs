@@ -6,6 +6,7 @@
 //! modules side by side.
 
 mod gram;
+mod projection;
 mod stack;
 mod subspace;
 mod sum;

@@ -1,5 +1,6 @@
 //! k-means against scikit-learn, its forms against each other, its invariants and its refusals.
 
+mod antipodal;
 mod forms;
 mod golden;
 mod properties;

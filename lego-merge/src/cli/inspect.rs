@@ -85,8 +85,7 @@ pub(super) fn print_clusters(out: &mut impl Write, clusters: &[ModuleClusters]) 
     for module in clusters {
         let c = &module.clusters;
         let sizes = c.sizes.iter().map(usize::to_string).collect::<Vec<_>>().join(" ");
-        let shared = c.sources.iter().filter(|s| s.len() > 1).count();
-        let share = format!("{shared} of {}", c.sizes.len());
+        let share = format!("{} of {}", c.n_shared, c.sizes.len());
         table.add_row([module.module.clone(), sizes, share, format!("{:.3}", c.inertia_share)]);
     }
     writeln!(out, "{table}")?;

@@ -88,7 +88,7 @@ pub(super) fn merge(recipe: &Recipe, out: &Path, output: &OutputArgs) -> anyhow:
     bar.finish_and_clear();
     let report = report?;
     let secs = start.elapsed().as_secs_f64();
-    if output.json { print_json(out, &report, secs) } else { print_summary(out, &report, secs) }
+    if output.json { print_json(out, &report, secs) } else { print_summary(recipe, out, &report, secs) }
 }
 
 /// The ranks and sizes of a merge that was only planned.
@@ -138,12 +138,13 @@ fn print_json(out: &Path, report: &MergeReport, secs: f64) -> anyhow::Result<()>
     value["event"] = "merged".into();
     value["out"] = out.display().to_string().into();
     value["relative_distance"] = report.relative_distance().into();
+    value["agreement"] = json!(report.agreement());
     value["wall_secs"] = secs.into();
     value["peak_memory_bytes"] = peak_memory_bytes().into();
     Ok(writeln!(stdout(), "{value}")?)
 }
 
-fn print_summary(place: &Path, report: &MergeReport, secs: f64) -> anyhow::Result<()> {
+fn print_summary(recipe: &Recipe, place: &Path, report: &MergeReport, secs: f64) -> anyhow::Result<()> {
     let mut by_rank: BTreeMap<(usize, &[usize]), usize> = BTreeMap::new();
     for module in &report.modules {
         *by_rank.entry((module.rank, &module.source_ranks)).or_default() += 1;
@@ -160,6 +161,15 @@ fn print_summary(place: &Path, report: &MergeReport, secs: f64) -> anyhow::Resul
     writeln!(out, "method {}, weights {:?}{lambda}", report.method, report.weights)?;
     if !report.heads.is_empty() {
         writeln!(out, "heads carried: {}", report.heads.join(", "))?;
+    }
+    let (n_clusters, n_shared) = report.clusters();
+    if n_clusters > 0 {
+        writeln!(out, "clusters with ranks of several adapters: {n_shared} of {n_clusters}")?;
+    }
+    for kept in report.agreement() {
+        let adapter = recipe.adapters[kept.adapter].path.display();
+        let (cosine, share) = (kept.cosine, 100.0 * kept.retained_energy);
+        writeln!(out, "{adapter}: cosine {cosine:.3}, retained energy {share:.1} %")?;
     }
     writeln!(out, "distance to the weighted sum: {:.2e} of its norm", report.relative_distance())?;
     let memory =

@@ -6,6 +6,7 @@ mod console;
 mod inspect;
 mod merge;
 mod plot;
+mod prune;
 mod recipe;
 mod verify;
 
@@ -32,6 +33,8 @@ enum Command {
     Merge(merge::Args),
     /// Compare adapters pair by pair: cosines, subspaces, interference, shared clusters
     Compare(compare::Args),
+    /// Write one adapter at smaller ranks
+    Prune(prune::Args),
     /// Show ranks, scales, norms and spectra, and how the ranks cluster
     Inspect(inspect::Args),
     /// Merge as a file says: adapters, content hashes, methods by module
@@ -49,6 +52,7 @@ pub fn run() -> ExitCode {
     let done = |()| ExitCode::SUCCESS;
     let result = match Cli::parse().command {
         Command::Merge(args) => merge::run(&args).map(done),
+        Command::Prune(args) => prune::run(&args).map(done),
         Command::Compare(args) => compare::run(&args).map(done),
         Command::Inspect(args) => inspect::run(&args).map(done),
         Command::Recipe(args) => recipe::run(&args).map(done),

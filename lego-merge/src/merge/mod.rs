@@ -2,6 +2,7 @@
 //!
 //! Every method gives factors of scale 1 in `f32`, for each module that at least one adapter has.
 
+mod agreement;
 mod all_sources;
 mod cat;
 mod config;
@@ -13,6 +14,7 @@ mod linear;
 mod magnitude_prune;
 mod module;
 mod plan;
+mod prune;
 mod rank;
 mod report;
 mod sparsify;
@@ -25,17 +27,18 @@ use std::path::Path;
 
 use rayon::prelude::*;
 
+pub use agreement::Agreement;
 pub use all_sources::AllSources;
 pub use cat::Cat;
 pub use config::MergeConfig;
 pub use dare::Dare;
 pub use election::MajoritySign;
-pub use lego::{ClusterReport, Lego, Reweighting};
-pub(crate) use lego::{cluster_report, clusters, group};
+pub use lego::{ClusterReport, Features, Gauge, Lego, Norm, Preset, RefRank, Reweighting};
 pub use linear::{Average, Linear};
 pub use magnitude_prune::MagnitudePrune;
 pub use module::{MergedModule, ModuleSources, RankChoice};
 pub use plan::{Plan, PlannedModule};
+pub use prune::{PruneMethod, PruneSpec};
 pub use rank::RankRule;
 pub use report::{MergeReport, ModuleReport};
 pub use sparsify::Density;

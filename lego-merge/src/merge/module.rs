@@ -52,13 +52,17 @@ pub struct ModuleSources<'a> {
 }
 
 impl ModuleSources<'_> {
+    /// `[d_out, d_in]`.
+    pub fn shape(&self) -> [usize; 2] {
+        self.sources.first().map_or([0, 0], |(f, _)| [f.b.n_rows(), f.a.n_cols()])
+    }
+
     /// `Σ wᵢ·sᵢ·Bᵢ·Aᵢ`, not formed.
     ///
     /// # Errors
     /// [`grouping_core::Error::Shape`] when the factors do not fit each other.
     pub fn weighted_sum(&self) -> grouping_core::Result<LowRankSum<'_>> {
-        let (n_outputs, n_inputs) =
-            self.sources.first().map_or((0, 0), |(f, _)| (f.b.n_rows(), f.a.n_cols()));
+        let [n_outputs, n_inputs] = self.shape();
         self.sources.iter().try_fold(LowRankSum::new(n_outputs, n_inputs), |sum, (f, weight)| {
             sum.plus(weight * f.scale, f.b.view(), f.a.view())
         })

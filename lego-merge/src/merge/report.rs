@@ -1,8 +1,10 @@
 //! What happened in a merge, module by module.
 
+use grouping_core::low_rank::{column_gram, row_gram};
 use serde::Serialize;
 
-use super::{ClusterReport, MergedModule, ModuleSources};
+use super::agreement::agreement;
+use super::{Agreement, ClusterReport, MergedModule, ModuleSources};
 
 /// What happened in one module.
 #[derive(Debug, Clone, Serialize)]
@@ -18,6 +20,10 @@ pub struct ModuleReport {
     pub sum_norm: f64,
     /// `‖B·A − Σ wᵢ·sᵢ·Bᵢ·Aᵢ‖_F`, good to about 1e-8 of `sum_norm`.
     pub distance: f64,
+    /// `‖B·A‖_F`.
+    pub norm: f64,
+    /// How much of each source the result keeps, in the order of `source_ranks`.
+    pub agreement: Vec<Agreement>,
     /// How the units were grouped, for methods that group.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clusters: Option<ClusterReport>,
@@ -50,6 +56,35 @@ impl MergeReport {
         let (distance, norm) = (square(|m| m.distance).sqrt(), square(|m| m.sum_norm).sqrt());
         if distance == 0.0 { 0.0 } else { distance / norm }
     }
+
+    /// Number of clusters over all modules, and of those with units of several adapters.
+    pub fn clusters(&self) -> (usize, usize) {
+        let all = self.modules.iter().filter_map(|m| m.clusters.as_ref());
+        all.fold((0, 0), |(n, shared), c| (n + c.sizes.len(), shared + c.n_shared))
+    }
+
+    /// How much of each adapter the whole result keeps: its modules taken as one vector.
+    pub fn agreement(&self) -> Vec<Agreement> {
+        let norm = self.modules.iter().map(|m| m.norm.powi(2)).sum::<f64>().sqrt();
+        let of = |adapter: usize| {
+            let (mut squared, mut along, mut retained) = (0.0, 0.0, 0.0);
+            for module in &self.modules {
+                for part in module.agreement.iter().filter(|part| part.adapter == adapter) {
+                    squared += part.norm.powi(2);
+                    along += part.cosine * part.norm * module.norm;
+                    retained += part.retained_energy * part.norm.powi(2);
+                }
+            }
+            let share = |part: f64, whole: f64| if whole > 0.0 { part / whole } else { 0.0 };
+            Agreement {
+                adapter,
+                norm: squared.sqrt(),
+                cosine: share(along, norm * squared.sqrt()),
+                retained_energy: share(retained, squared),
+            }
+        };
+        (0..self.weights.len()).map(of).collect()
+    }
 }
 
 pub(super) fn report(
@@ -59,12 +94,18 @@ pub(super) fn report(
     let sum = module.weighted_sum()?;
     let sum_norm = sum.frobenius_norm()?;
     let distance = sum.plus(-1.0, merged.b.view(), merged.a.view())?.frobenius_norm()?;
+    let a: Vec<_> = module.sources.iter().map(|(f, _)| f.a.view()).chain([merged.a.view()]).collect();
+    let b: Vec<_> = module.sources.iter().map(|(f, _)| f.b.view()).chain([merged.b.view()]).collect();
+    let places = module.members.iter().zip(&module.sources).map(|(&i, (f, _))| (i, f.a.n_rows(), f.scale));
+    let (norm, agreement) = agreement(&row_gram(&a)?, &column_gram(&b)?, places)?;
     Ok(ModuleReport {
         module: module.name.into(),
         rank: module.rank,
         source_ranks: module.sources.iter().map(|(f, _)| f.a.n_rows()).collect(),
         sum_norm,
         distance,
+        norm,
+        agreement,
         clusters: merged.clusters.clone(),
         residual: merged.residual,
     })

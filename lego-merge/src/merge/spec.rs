@@ -1,10 +1,11 @@
 //! A method with its options as words: what the command line, recipes and `merge.json` say.
 
+use grouping_core::cluster::Symmetry;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Average, Cat, Dare, Density, Lego, Linear, MagnitudePrune, MajoritySign, MergeConfig, MergeMethod,
-    RankRule, Reweighting, Svd, TaskArithmetic, Ties,
+    Average, Cat, Dare, Density, Features, Gauge, Lego, Linear, MagnitudePrune, MajoritySign, MergeConfig,
+    MergeMethod, Norm, Preset, RankRule, RefRank, Reweighting, Svd, TaskArithmetic, Ties,
 };
 use crate::{Error, Result};
 
@@ -102,6 +103,33 @@ pub struct MethodSpec {
     /// Seed of the clustering and of random pruning
     #[cfg_attr(feature = "cli", arg(long, default_value_t = 0))]
     pub seed: u64,
+    /// lego: as another code has it; its choices are defaults that other options replace
+    #[cfg_attr(feature = "cli", arg(long, value_enum, value_name = "CODE"))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub preset: Option<Preset>,
+    /// lego: what is clustered [default: raw]
+    #[cfg_attr(feature = "cli", arg(long, value_enum, value_name = "FEATURES"))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub features: Option<Features>,
+    /// lego: how the length of a rank is shared by its halves in A and B [default: raw]
+    #[cfg_attr(feature = "cli", arg(long, value_enum, value_name = "GAUGE"))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gauge: Option<Gauge>,
+    /// lego: take a rank and its negative, which are the same update, as the same point
+    #[cfg_attr(feature = "cli", arg(long))]
+    pub antipodal: bool,
+    /// lego: runs of k-means of which the best is kept [default: 10]
+    #[cfg_attr(feature = "cli", arg(long, value_name = "N"))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub restarts: Option<usize>,
+    /// lego: the norm of parameter reweighting [default: inf]
+    #[cfg_attr(feature = "cli", arg(long, value_enum, value_name = "NORM"))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub norm: Option<Norm>,
+    /// lego: the r of output reweighting √(r/k), from the ranks of a module's sources: mean, median, max, or a number [default: mean]
+    #[cfg_attr(feature = "cli", arg(long, value_name = "R"))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ref_rank: Option<RefRank>,
     /// lego: keep centroids as they are instead of rescaling them to their members' mean norm
     #[cfg_attr(feature = "cli", arg(long))]
     pub no_parameter_reweighting: bool,
@@ -127,6 +155,13 @@ impl MethodSpec {
             majority_sign: None,
             lambda: 1.0,
             seed: 0,
+            preset: None,
+            features: None,
+            gauge: None,
+            antipodal: false,
+            restarts: None,
+            norm: None,
+            ref_rank: None,
             no_parameter_reweighting: false,
             no_output_reweighting: false,
         }
@@ -140,14 +175,14 @@ impl MethodSpec {
         self.check_options()?;
         let mut config = MergeConfig::boxed(self.method()?).with_lambda(self.lambda).with_seed(self.seed);
         config.weights.clone_from(&self.weights);
-        config.rank = self.rank;
+        config.rank = self.rank.or(self.preset.and_then(Preset::rank).map(RankRule::Fixed));
         Ok(config)
     }
 
     fn method(&self) -> Result<Box<dyn MergeMethod>> {
         let majority = self.majority_sign.unwrap_or_default();
         Ok(match self.method {
-            MethodName::Lego => Box::new(self.lego()),
+            MethodName::Lego => Box::new(self.lego()?),
             MethodName::Linear => Box::new(Linear),
             MethodName::Cat => Box::new(Cat),
             MethodName::Svd => Box::new(Svd),
@@ -169,11 +204,33 @@ impl MethodSpec {
         Density::new(self.density.ok_or_else(missing)?)
     }
 
-    fn lego(&self) -> Lego {
-        let switch = |off| if off { Reweighting::Off } else { Reweighting::On };
-        Lego::default()
-            .with_parameter_reweighting(switch(self.no_parameter_reweighting))
-            .with_output_reweighting(switch(self.no_output_reweighting))
+    fn lego(&self) -> Result<Lego> {
+        let refuse = |option, expected: &str, found: String| {
+            Err(Error::Option { option, expected: expected.into(), found })
+        };
+        let mut lego = self.preset.map_or_else(Lego::default, Lego::preset);
+        match (self.norm, self.no_parameter_reweighting) {
+            (Some(norm), true) if norm != Norm::None => {
+                let without = "no norm with --no-parameter-reweighting";
+                return refuse("norm", without, format!("{norm:?}").to_lowercase());
+            }
+            (_, true) => lego = lego.with_norm(Norm::None),
+            (norm, false) => lego = norm.into_iter().fold(lego, Lego::with_norm),
+        }
+        match (self.ref_rank, self.no_output_reweighting) {
+            (Some(rank), true) => {
+                return refuse("ref-rank", "none with --no-output-reweighting", rank.to_string());
+            }
+            (None, true) => lego = lego.with_output_reweighting(Reweighting::Off),
+            (rank, false) => lego = rank.into_iter().fold(lego, Lego::with_ref_rank),
+        }
+        if self.restarts == Some(0) {
+            return refuse("restarts", "at least 1", "0".into());
+        }
+        lego = self.features.into_iter().fold(lego, Lego::with_features);
+        lego = self.gauge.into_iter().fold(lego, Lego::with_gauge);
+        lego = self.restarts.into_iter().fold(lego, Lego::with_n_restarts);
+        Ok(if self.antipodal { lego.with_symmetry(Symmetry::Antipodal) } else { lego })
     }
 
     /// Options that are given must be the method's own.
@@ -188,6 +245,13 @@ impl MethodSpec {
                 method.elects(),
                 "methods of TIES (ties, dare-ties)",
             ),
+            ("--preset", self.preset.is_some(), is_lego, "lego"),
+            ("--features", self.features.is_some(), is_lego, "lego"),
+            ("--gauge", self.gauge.is_some(), is_lego, "lego"),
+            ("--antipodal", self.antipodal, is_lego, "lego"),
+            ("--restarts", self.restarts.is_some(), is_lego, "lego"),
+            ("--norm", self.norm.is_some(), is_lego, "lego"),
+            ("--ref-rank", self.ref_rank.is_some(), is_lego, "lego"),
             ("--no-parameter-reweighting", self.no_parameter_reweighting, is_lego, "lego"),
             ("--no-output-reweighting", self.no_output_reweighting, is_lego, "lego"),
         ];

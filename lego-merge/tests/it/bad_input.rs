@@ -284,7 +284,7 @@ fn a_module_that_is_a_head_elsewhere() {
 
 #[test]
 fn options_that_do_not_fit() {
-    let cases: [(&[&str], &[&str]); 17] = [
+    let cases: [(&[&str], &[&str]); 29] = [
         (&["--method", "knit"], &["knit", "lego", "svd"]),
         (&["--method", "ties"], &["--density", "ties"]),
         (&["--method", "ties", "--density", "0"], &["density", "0"]),
@@ -304,6 +304,18 @@ fn options_that_do_not_fit() {
         (&["--weights", "1,nan"], &["weights", "NaN"]),
         (&["--weights", "1,x"], &["--weights", "x"]),
         (&["--method", "svd", "--no-output-reweighting"], &["--no-output-reweighting", "lego"]),
+        (&["--rank", "energy:0"], &["--rank", "energy:0"]),
+        (&["--rank", "ratio:x"], &["--rank", "ratio:x"]),
+        (&["--method", "cat", "--rank", "auto"], &["rank", "cat", "auto"]),
+        (&["--restarts", "0"], &["restarts", "at least 1", "0"]),
+        (&["--ref-rank", "0"], &["--ref-rank", "median", "0"]),
+        (&["--norm", "l1"], &["--norm", "l1", "inf", "l2"]),
+        (&["--norm", "l2", "--no-parameter-reweighting"], &["norm", "--no-parameter-reweighting", "l2"]),
+        (&["--ref-rank", "max", "--no-output-reweighting"], &["ref-rank", "--no-output-reweighting", "max"]),
+        (&["--preset", "smoea"], &["rank", "8", "16"]),
+        (&["--method", "svd", "--preset", "nsc"], &["--preset", "lego", "svd"]),
+        (&["--method", "cat", "--antipodal"], &["--antipodal", "lego", "cat"]),
+        (&["--method", "ties", "--density", "0.5", "--features", "raw"], &["--features", "lego", "ties"]),
         (&["--speed", "9"], &["--speed"]),
     ];
     for (options, words) in cases {

@@ -90,6 +90,45 @@ fn lego_is_the_default_and_its_switches_change_the_result() {
 }
 
 #[test]
+fn each_option_of_lego_changes_the_result_and_replaces_a_presets() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let merged = |more: &[&str]| {
+        let out = folder.path().join("merged");
+        let args = [&["--rank", "3", "--force"], more].concat();
+        let output = run(merge_args(&[0, 1, 2].map(|i| committed("halves", i)), &out, &args));
+        assert!(output.status.success(), "{more:?}: {}", text(&output.stderr));
+        (files(&out)[1].clone(), text(&output.stdout))
+    };
+    let plain = merged(&[]).0;
+    for same in [
+        &["--features", "raw", "--gauge", "raw", "--norm", "inf", "--ref-rank", "mean", "--restarts", "10"][..],
+        &["--preset", "smoea", "--ref-rank", "mean"],
+        &["--ref-rank", "median"],
+    ] {
+        assert_eq!(merged(same).0, plain, "{same:?} says the default");
+    }
+    for other in [
+        &["--gauge", "balanced"][..],
+        &["--norm", "l2"],
+        &["--norm", "none"],
+        &["--ref-rank", "6"],
+        &["--preset", "smoea"],
+        &["--preset", "nsc"],
+    ] {
+        assert_ne!(merged(other).0, plain, "{other:?} counts");
+    }
+    assert_eq!(
+        merged(&["--norm", "none"]).0,
+        merged(&["--no-parameter-reweighting"]).0,
+        "two ways to say it"
+    );
+    let summary = merged(&["--antipodal"]).1;
+    for word in ["clusters with ranks of several adapters", "adapter-2: cosine 0.", "retained energy"] {
+        assert!(summary.contains(word), "the summary has no `{word}`:\n{summary}");
+    }
+}
+
+#[test]
 fn the_same_command_writes_the_same_bytes_with_any_number_of_threads() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut first = None;
@@ -115,6 +154,13 @@ fn json_is_one_object_with_every_module() {
     let shared = modules.iter().find(|m| m["module"] == "layers.1.v").expect("the module that both have");
     assert_eq!(shared["source_ranks"], serde_json::json!([3, 3]), "{shared}");
     assert_eq!(shared["clusters"]["sizes"].as_array().map(Vec::len), Some(3), "{shared}");
+    assert_eq!(shared["clusters"]["sources"].as_array().map(Vec::len), Some(3), "{shared}");
+    for kept in [&report["agreement"][1], &shared["agreement"][1]] {
+        assert_eq!(kept["adapter"], 1, "{kept}");
+        for name in ["norm", "cosine", "retained_energy"] {
+            assert!(kept[name].as_f64().is_some_and(|v| v > 0.0), "{name}: {kept}");
+        }
+    }
     assert!(report["relative_distance"].as_f64().is_some_and(|d| d > 0.0), "{report}");
 }
 

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use lego_merge::adapter::Adapter;
 use lego_merge::merge::{
-    Average, Cat, Density, Lego, Linear, MagnitudePrune, MajoritySign, MergeConfig, Reweighting, Svd, Ties,
-    merge,
+    Average, Cat, Density, Lego, Linear, MagnitudePrune, MajoritySign, MergeConfig, Norm, Reweighting, Svd,
+    Ties, merge,
 };
 use safetensors::SafeTensors;
 use serde::Deserialize;
@@ -30,7 +30,7 @@ impl Expectation {
     fn config(&self) -> MergeConfig {
         let switch = |on: Option<bool>| if on == Some(true) { Reweighting::On } else { Reweighting::Off };
         let lego = Lego::default()
-            .with_parameter_reweighting(switch(self.parameter))
+            .with_norm(if self.parameter == Some(true) { Norm::Inf } else { Norm::None })
             .with_output_reweighting(switch(self.output));
         let density = || Density::new(self.density.expect("a density")).expect("a valid density");
         let majority = match self.majority.as_deref() {

@@ -1,12 +1,17 @@
 //! Integration tests.
 
 mod adapters;
+mod agreement;
 mod bad_input;
 mod command;
 mod compare;
 mod golden;
 mod lab;
+mod lego_factors;
+mod lego_properties;
 mod properties;
+mod prune;
+mod ranks;
 mod readme;
 mod real_adapters;
 mod recipe;

@@ -3,7 +3,7 @@
 use grouping_core::matrix::Matrix;
 use lego_merge::adapter::{Adapter, AdapterConfig};
 use lego_merge::merge::{
-    Average, Cat, Dare, Density, Lego, Linear, MagnitudePrune, MajoritySign, MergeConfig, MergeMethod,
+    Average, Cat, Dare, Density, Lego, Linear, MagnitudePrune, MajoritySign, MergeConfig, MergeMethod, Norm,
     Reweighting, Svd, TaskArithmetic, Ties, merge,
 };
 use proptest::prelude::*;
@@ -18,7 +18,7 @@ fn density(share: f64) -> Density {
 }
 
 fn without_reweighting() -> Lego {
-    Lego::default().with_parameter_reweighting(Reweighting::Off).with_output_reweighting(Reweighting::Off)
+    Lego::default().with_norm(Norm::None).with_output_reweighting(Reweighting::Off)
 }
 
 fn merged(adapters: &[Adapter], config: MergeConfig) -> Adapter {

@@ -1,6 +1,6 @@
 //! Goldens of scikit-learn 1.9.1, made by `oracles/grouping-core/cluster.py`.
 
-use grouping_core::cluster::{Init, KMeansConfig, adjusted_rand_index, inertia};
+use grouping_core::cluster::{EmptyClusters, Init, KMeansConfig, adjusted_rand_index, inertia, silhouette};
 use grouping_core::low_rank::row_gram;
 use grouping_core::matrix::Matrix;
 use serde::Deserialize;
@@ -11,6 +11,24 @@ struct Golden {
     empty: Empty,
     early: Early,
     adjusted_rand: Vec<Rand>,
+    silhouette: Vec<Silhouette>,
+    kept: Vec<Kept>,
+}
+
+#[derive(Deserialize)]
+struct Silhouette {
+    n_dims: usize,
+    points: Vec<f32>,
+    labels: Vec<usize>,
+    score: f64,
+}
+
+#[derive(Deserialize)]
+struct Kept {
+    points: Vec<f32>,
+    start: Vec<usize>,
+    labels: Vec<usize>,
+    inertia: f64,
 }
 
 #[derive(Deserialize)]
@@ -150,5 +168,30 @@ fn adjusted_rand_index_equals_scikit_learns() {
     for (i, case) in golden().adjusted_rand.into_iter().enumerate() {
         let score = adjusted_rand_index(&case.a, &case.b).expect("equal lengths");
         assert!((score - case.score).abs() < 1e-12, "case {i}: {score} instead of {}", case.score);
+    }
+}
+
+#[test]
+fn silhouette_equals_scikit_learns() {
+    for (i, case) in golden().silhouette.into_iter().enumerate() {
+        let gram = row_gram(&[points(&case.points, case.n_dims).view()]).expect("finite points");
+        let score = silhouette(&gram, &case.labels).expect("one label a point");
+        assert!((score - case.score).abs() < 1e-9, "case {i}: {score} instead of {}", case.score);
+    }
+}
+
+/// Against plain Lloyd in NumPy, from starts that empty a cluster.
+#[test]
+fn emptied_cluster_keeps_its_centroid_on_request() {
+    for (i, case) in golden().kept.into_iter().enumerate() {
+        let gram = row_gram(&[points(&case.points, 2).view()]).expect("finite points");
+        let config = KMeansConfig::new(6).with_init(Init::Points(case.start)).with_tolerance(0.0);
+        let kept = config.clone().with_empty_clusters(EmptyClusters::Keep);
+        let kept = kept.fit_gram(&gram).expect("a valid problem");
+        assert_eq!(kept.labels(), case.labels, "case {i}: labels");
+        assert!(kept.sizes().contains(&0), "case {i}: a cluster is empty");
+        assert_close(kept.inertia(), case.inertia, 1e-9, &format!("case {i}"));
+        let filled = config.fit_gram(&gram).expect("a valid problem");
+        assert!(!filled.sizes().contains(&0), "case {i}: none is empty by default");
     }
 }

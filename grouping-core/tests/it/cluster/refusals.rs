@@ -2,7 +2,9 @@
 
 use burn::tensor::{Device, Tensor};
 use grouping_core::Error;
-use grouping_core::cluster::{Init, KMeansConfig, Metric, adjusted_rand_index, inertia};
+use grouping_core::cluster::{
+    EmptyClusters, Init, KMeansConfig, Metric, Symmetry, adjusted_rand_index, inertia,
+};
 use grouping_core::low_rank::row_gram;
 use grouping_core::matrix::{Matrix, MatrixRef};
 
@@ -53,6 +55,20 @@ fn settings_name_what_is_wrong() {
     ] {
         let message = refused(&config, &square()).to_string();
         assert!(message.contains(words), "`{message}` should say `{words}`");
+    }
+}
+
+#[test]
+fn what_only_the_gram_form_has_is_refused_elsewhere() {
+    for (config, words) in [
+        (KMeansConfig::new(2).with_symmetry(Symmetry::Antipodal), "symmetry"),
+        (KMeansConfig::new(2).with_empty_clusters(EmptyClusters::Keep), "empty_clusters"),
+    ] {
+        let direct = config.fit(square().view()).expect_err("the direct form refuses").to_string();
+        assert!(direct.contains(words) && direct.contains("Gram form"), "{direct}");
+        let tensor = Tensor::<2>::from_floats([[0., 0.], [1., 1.]], &Device::flex());
+        let tensor = config.fit_tensor(tensor).expect_err("the tensor form refuses").to_string();
+        assert_eq!(direct, tensor, "both forms say the same");
     }
 }
 

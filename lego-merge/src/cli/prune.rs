@@ -1,0 +1,108 @@
+//! `lego-merge prune`.
+
+use std::io::{Write, stdout};
+use std::path::PathBuf;
+use std::time::Instant;
+
+use comfy_table::{Table, presets};
+use serde_json::{Value, json};
+
+use super::console::{modules_bar, peak_memory_bytes, say};
+use crate::adapter::Adapter;
+use crate::merge::{MergeReport, ModuleReport, PruneSpec, merge_to_folder};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Adapter: a PEFT folder
+    #[arg(value_name = "ADAPTER")]
+    adapter: PathBuf,
+    /// Folder to write
+    #[arg(short, long, value_name = "DIR")]
+    out: PathBuf,
+    #[command(flatten)]
+    prune: PruneSpec,
+    /// Replace an adapter that is there already
+    #[arg(long)]
+    force: bool,
+    /// Print the report as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(args: &Args) -> anyhow::Result<()> {
+    let start = Instant::now();
+    let adapter = Adapter::read(&args.adapter)?;
+    for warning in adapter.warnings() {
+        say(format_args!("warning: {}: {warning}", adapter.path().display()));
+    }
+    let bar = modules_bar(adapter.modules().len());
+    let config = args.prune.config();
+    let report = merge_to_folder(&[adapter], &config, &args.out, args.force, |_| bar.inc(1));
+    bar.finish_and_clear();
+    let report = report?;
+    let secs = start.elapsed().as_secs_f64();
+    if args.json { print_json(args, &report, secs) } else { print_table(args, &report, secs) }
+}
+
+/// `‖ΔW' − ΔW‖ / ‖ΔW‖`.
+fn residual(module: &ModuleReport) -> f64 {
+    if module.sum_norm > 0.0 { module.distance / module.sum_norm } else { 0.0 }
+}
+
+fn retained_energy(module: &ModuleReport) -> f64 {
+    module.agreement.first().map_or(0.0, |kept| kept.retained_energy)
+}
+
+fn print_json(args: &Args, report: &MergeReport, secs: f64) -> anyhow::Result<()> {
+    let of_module = |m: &ModuleReport| {
+        json!({
+            "module": m.module,
+            "source_rank": m.source_ranks.first(),
+            "rank": m.rank,
+            "norm": m.sum_norm,
+            "retained_energy": retained_energy(m),
+            "residual": residual(m),
+            "clusters": m.clusters,
+        })
+    };
+    let value = json!({
+        "event": "pruned",
+        "adapter": args.adapter.display().to_string(),
+        "out": args.out.display().to_string(),
+        "method": report.method,
+        "rank_rule": args.prune.rank,
+        "modules": report.modules.iter().map(of_module).collect::<Vec<Value>>(),
+        "heads": report.heads,
+        "retained_energy": report.agreement().first().map(|kept| kept.retained_energy),
+        "residual": report.relative_distance(),
+        "wall_secs": secs,
+        "peak_memory_bytes": peak_memory_bytes(),
+    });
+    Ok(writeln!(stdout(), "{value}")?)
+}
+
+fn print_table(args: &Args, report: &MergeReport, secs: f64) -> anyhow::Result<()> {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_header(["module", "ranks", "retained energy", "residual"]);
+    for module in &report.modules {
+        let before = module.source_ranks.first().copied().unwrap_or_default();
+        table.add_row([
+            module.module.clone(),
+            format!("{before} → {}", module.rank),
+            format!("{:.1} %", 100.0 * retained_energy(module)),
+            format!("{:.3}", residual(module)),
+        ]);
+    }
+    let mut out = stdout();
+    writeln!(out, "{table}")?;
+    let before: usize = report.modules.iter().flat_map(|m| &m.source_ranks).sum();
+    let after: usize = report.modules.iter().map(|m| m.rank).sum();
+    let retained = report.agreement().first().map_or(0.0, |kept| 100.0 * kept.retained_energy);
+    let residual = report.relative_distance();
+    writeln!(out, "method {}, --rank {}: {after} of {before} ranks", report.method, args.prune.rank)?;
+    writeln!(out, "retained energy {retained:.1} %, residual {residual:.3} of the norm")?;
+    if !report.heads.is_empty() {
+        writeln!(out, "heads carried: {}", report.heads.join(", "))?;
+    }
+    Ok(writeln!(out, "{} written in {secs:.2} s", args.out.display())?)
+}

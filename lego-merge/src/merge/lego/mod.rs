@@ -1,0 +1,188 @@
+//! LoRA-LEGO (arXiv 2409.16167): cluster the units of all adapters, one merged unit a cluster.
+//!
+//! k-means over the `n` units of a module (see [`crate::msu`]) in Gram space; centroid `μⱼ` gives row `j` of `A'` and column
+//! `j` of `B'`. Dual reweighting:
+//! - parameter: `μⱼ ← μⱼ · mean_{s∈Sⱼ} ‖s‖ / ‖μⱼ‖`, because the mean of `m` nearly orthogonal units of norm `ρ` has norm
+//!   about `ρ/√m`;
+//! - output: `ΔW ← ΔW·√(r/k)`, because the variance of the output grows with `k`.
+//!
+//! Cost: the Gram matrices, `O(n²·(d_in + d_out))`; an iteration is free of `d`.
+//! It loses to `svd` at the same rank once one global scale is tuned for both (see the experiment `lego-merge/multitask`).
+//!
+//! Deviations: the paper's text leaves the folding of scales, weights, the features, the norm and the treatment of
+//! unequal ranks open; scales and weights are folded into the units, which then count equally, the norm is `‖·‖_∞` and `r`
+//! the mean rank of the module's sources unless chosen otherwise, and `k = n` keeps every unit as it is.
+
+mod auto;
+mod features;
+mod preset;
+mod report;
+mod reweight;
+
+pub(super) use auto::clearest_number_of_clusters;
+pub(crate) use features::Grouping;
+pub use features::{Features, Gauge};
+use grouping_core::cluster::{EmptyClusters, Init, KMeansConfig, Symmetry};
+use grouping_core::matrix::Matrix;
+pub use preset::Preset;
+pub use report::ClusterReport;
+pub use reweight::{Norm, RefRank, Reweighting};
+
+use super::{MergeMethod, MergedModule, ModuleSources, RankChoice};
+use crate::msu::Units;
+
+/// The method `lego`.
+#[derive(Debug, Clone)]
+pub struct Lego {
+    features: Features,
+    gauge: Gauge,
+    symmetry: Symmetry,
+    norm: Norm,
+    output: Reweighting,
+    ref_rank: RefRank,
+    n_restarts: usize,
+    init: Init,
+    preset: Option<Preset>,
+}
+
+impl Default for Lego {
+    /// Raw features in the gauge of the files, both reweightings, `‖·‖_∞`, mean rank, 10 restarts of k-means++.
+    fn default() -> Self {
+        Self {
+            features: Features::default(),
+            gauge: Gauge::default(),
+            symmetry: Symmetry::None,
+            norm: Norm::default(),
+            output: Reweighting::On,
+            ref_rank: RefRank::default(),
+            n_restarts: 10,
+            init: Init::default(),
+            preset: None,
+        }
+    }
+}
+
+impl Lego {
+    /// What is clustered.
+    pub fn with_features(mut self, features: Features) -> Self {
+        self.features = features;
+        self
+    }
+
+    /// How the length of a unit is shared by its halves.
+    pub fn with_gauge(mut self, gauge: Gauge) -> Self {
+        self.gauge = gauge;
+        self
+    }
+
+    /// Whether `(a, b)` and `(−a, −b)`, which are the same update, are the same point.
+    pub fn with_symmetry(mut self, symmetry: Symmetry) -> Self {
+        self.symmetry = symmetry;
+        self
+    }
+
+    /// The norm to which parameter reweighting rescales centroids, or none.
+    pub fn with_norm(mut self, norm: Norm) -> Self {
+        self.norm = norm;
+        self
+    }
+
+    /// Switches the factor `√(r/k)`.
+    pub fn with_output_reweighting(mut self, output: Reweighting) -> Self {
+        self.output = output;
+        self
+    }
+
+    /// The `r` of the factor `√(r/k)`.
+    pub fn with_ref_rank(mut self, ref_rank: RefRank) -> Self {
+        self.ref_rank = ref_rank;
+        self
+    }
+
+    /// Number of runs of k-means of which the best is kept, at least 1.
+    pub fn with_n_restarts(mut self, n_restarts: usize) -> Self {
+        self.n_restarts = n_restarts;
+        self
+    }
+
+    /// Where the first centroids come from, in every module with more units than clusters.
+    pub fn with_init(mut self, init: Init) -> Self {
+        self.init = init;
+        self
+    }
+
+    /// Settings of k-means for `k` clusters of points in `d` dimensions.
+    fn k_means(&self, k: usize, d: usize, seed: u64) -> KMeansConfig {
+        let config = KMeansConfig::new(k)
+            .with_seed(seed)
+            .with_n_restarts(self.n_restarts)
+            .with_init(self.init.clone())
+            .with_symmetry(self.symmetry);
+        match self.preset {
+            None => config,
+            // scikit-learn's tolerance is relative to the mean variance of a column.
+            Some(Preset::Smoea) => config.with_tolerance((1e-4 / d.max(1) as f64).sqrt()),
+            // Ten assignments, a mean after each but the last.
+            Some(Preset::Nsc) => {
+                config.with_tolerance(0.0).with_max_iters(9).with_empty_clusters(EmptyClusters::Keep)
+            }
+        }
+    }
+
+    /// The units that are averaged.
+    ///
+    /// # Errors
+    /// Those of [`Units::new`].
+    fn units<'a>(&self, module: &'a ModuleSources<'_>) -> grouping_core::Result<Units<'a>> {
+        let scale = |factors: f64| if self.preset == Some(Preset::Nsc) { 1.0 } else { factors };
+        let units = Units::new(module.sources.iter().map(|(f, weight)| (f, weight * scale(f.scale))))?;
+        match self.gauge {
+            Gauge::Raw => Ok(units),
+            Gauge::Balanced => units.balanced(),
+        }
+    }
+
+    /// Merged factors of the clusters.
+    fn reconstruct(
+        &self,
+        units: &Units<'_>,
+        clusters: &[Vec<usize>],
+        module: &ModuleSources<'_>,
+    ) -> (Matrix, Matrix) {
+        let (k, [d_out, d_in]) = (module.rank, module.shape());
+        let gain = match self.output {
+            Reweighting::On => (self.ref_rank.of(module) / k as f64).sqrt(),
+            Reweighting::Off => 1.0,
+        };
+        let merged: Vec<_> = clusters.iter().map(|members| self.norm.merged_unit(units, members)).collect();
+        // Clusters that stayed empty are zero rows.
+        let a = |j: usize, i: usize| merged.get(j).map_or(0.0, |(a, _)| a[i]) as f32;
+        let b = |i: usize, j: usize| merged.get(j).map_or(0.0, |(_, b)| gain * b[i]) as f32;
+        (Matrix::from_fn(k, d_in, a), Matrix::from_fn(d_out, k, b))
+    }
+}
+
+impl MergeMethod for Lego {
+    fn name(&self) -> &'static str {
+        "lego"
+    }
+
+    fn rank(&self, choice: &RankChoice<'_>) -> usize {
+        choice.wanted_or_largest()
+    }
+
+    fn takes_rank(&self) -> bool {
+        true
+    }
+
+    fn merge(&self, module: &ModuleSources<'_>) -> grouping_core::Result<MergedModule> {
+        let units = self.units(module)?;
+        let grouping = self.group(&units, module.rank, module.shape().iter().sum(), module.seed)?;
+        let units = units.flipped(&grouping.flipped)?;
+        let clusters = grouping.clusters();
+        let (a, b) = self.reconstruct(&units, &clusters, module);
+        let mut merged = MergedModule::new(a, b);
+        merged.clusters = Some(ClusterReport::new(&units, &grouping));
+        Ok(merged)
+    }
+}
