@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::adapter::Adapter;
+use crate::adapter::{Adapter, aligned};
 
 /// Writes one line to stderr; nobody is left to hear of a failure.
 pub(super) fn say(line: Arguments<'_>) {
@@ -33,7 +33,7 @@ pub(super) fn open(paths: &[PathBuf]) -> anyhow::Result<Vec<Adapter>> {
             say(format_args!("warning: {}: {warning}", adapter.path().display()));
         }
     }
-    Ok(adapters)
+    Ok(aligned(&adapters).into_owned())
 }
 
 /// Writes a text beside its place and renames it; a file that is there is replaced only by `force`.

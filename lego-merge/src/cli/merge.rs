@@ -9,7 +9,8 @@ use comfy_table::{Table, presets};
 use serde_json::json;
 
 use super::console::{modules_bar, open, peak_memory_bytes, say};
-use crate::merge::{MergeReport, MethodSpec, Plan, merge_to_folder};
+use super::output::OutputArgs;
+use crate::merge::{BaseMismatch, MergeReport, MethodSpec, Plan, SavedModules, merge_to};
 use crate::recipe::{Recipe, RecipeAdapter};
 
 /// The largest rank that vLLM loads by default.
@@ -17,12 +18,9 @@ const SERVED_RANK: usize = 16;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Adapters: PEFT folders with adapter_config.json and adapter_model.safetensors
+    /// Adapters: PEFT folders, or files of diffusers, kohya or PEFT
     #[arg(required = true, value_name = "ADAPTER")]
     adapters: Vec<PathBuf>,
-    /// Folder to write
-    #[arg(short, long, value_name = "DIR")]
-    out: PathBuf,
     #[command(flatten)]
     method: MethodSpec,
     /// Merge only modules in whose names this regular expression is found
@@ -32,18 +30,23 @@ pub(super) struct Args {
     #[arg(long, value_name = "REGEX")]
     exclude: Option<String>,
     #[command(flatten)]
-    output: OutputArgs,
+    rest: MergeArgs,
 }
 
-/// What every command that writes an adapter takes.
+/// What every command that merges takes beside the merge itself.
 #[derive(Debug, clap::Args)]
-pub(super) struct OutputArgs {
+pub(super) struct MergeArgs {
+    #[command(flatten)]
+    output: OutputArgs,
+    /// What to do with modules that several adapters save whole and differ in [default: an error]
+    #[arg(long, value_enum, value_name = "RULE")]
+    modules_to_save: Option<SavedModules>,
+    /// Merge adapters that name different base models
+    #[arg(long)]
+    allow_base_mismatch: bool,
     /// Only say what would be written: ranks and sizes
     #[arg(long)]
     dry_run: bool,
-    /// Replace an adapter that is there already
-    #[arg(long)]
-    force: bool,
     /// Print the report as JSON
     #[arg(long)]
     json: bool,
@@ -61,13 +64,16 @@ impl Args {
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
-    merge(&args.recipe(), &args.out, &args.output)
+    merge(&args.recipe(), &args.rest)
 }
 
 /// Merges by a recipe, or says what that would give.
-pub(super) fn merge(recipe: &Recipe, out: &Path, output: &OutputArgs) -> anyhow::Result<()> {
+pub(super) fn merge(recipe: &Recipe, args: &MergeArgs) -> anyhow::Result<()> {
     let start = Instant::now();
-    let config = recipe.config()?;
+    let bases = if args.allow_base_mismatch { BaseMismatch::Allow } else { BaseMismatch::Refuse };
+    let config = recipe.config()?.with_base_mismatch(bases);
+    let config = config.with_saved_modules(args.modules_to_save.unwrap_or_default());
+    let out = &args.output.out;
     if let Some(share) = recipe.merge.density.filter(|share| *share >= 1.0) {
         say(format_args!("warning: --density {share}: nothing is pruned"));
     }
@@ -80,22 +86,22 @@ pub(super) fn merge(recipe: &Recipe, out: &Path, output: &OutputArgs) -> anyhow:
             plan.config().r
         ));
     }
-    if output.dry_run {
-        return print_plan(&plan, output);
+    if args.dry_run {
+        return print_plan(&plan, args);
     }
     let bar = modules_bar(plan.modules().len());
-    let report = merge_to_folder(&adapters, &config, out, output.force, |_| bar.inc(1));
+    let report = merge_to(&adapters, &config, &args.output.output(), |_| bar.inc(1));
     bar.finish_and_clear();
     let report = report?;
     let secs = start.elapsed().as_secs_f64();
-    if output.json { print_json(out, &report, secs) } else { print_summary(recipe, out, &report, secs) }
+    if args.json { print_json(out, &report, secs) } else { print_summary(recipe, out, &report, secs) }
 }
 
 /// The ranks and sizes of a merge that was only planned.
-fn print_plan(plan: &Plan, output: &OutputArgs) -> anyhow::Result<()> {
+fn print_plan(plan: &Plan, args: &MergeArgs) -> anyhow::Result<()> {
     let n_values: usize = plan.modules().iter().map(|m| m.rank * (m.n_inputs + m.n_outputs)).sum();
     let mut out = stdout();
-    if output.json {
+    if args.json {
         let modules: Vec<_> = plan
             .modules()
             .iter()
@@ -159,8 +165,12 @@ fn print_summary(recipe: &Recipe, place: &Path, report: &MergeReport, secs: f64)
     writeln!(out, "{table}")?;
     let lambda = if report.lambda == 1.0 { String::new() } else { format!(", λ {}", report.lambda) };
     writeln!(out, "method {}, weights {:?}{lambda}", report.method, report.weights)?;
-    if !report.heads.is_empty() {
-        writeln!(out, "heads carried: {}", report.heads.join(", "))?;
+    for (word, heads) in
+        [("carried", &report.heads), ("averaged", &report.averaged_heads), ("dropped", &report.dropped_heads)]
+    {
+        if !heads.is_empty() {
+            writeln!(out, "heads {word}: {}", heads.join(", "))?;
+        }
     }
     let (n_clusters, n_shared) = report.clusters();
     if n_clusters > 0 {

@@ -3,8 +3,10 @@
 mod compare;
 mod completions;
 mod console;
+mod convert;
 mod inspect;
 mod merge;
+mod output;
 mod plot;
 mod prune;
 mod recipe;
@@ -29,8 +31,10 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Merge adapters (PEFT folders) into one
+    /// Merge adapters into one
     Merge(merge::Args),
+    /// Write one adapter in another format or type
+    Convert(convert::Args),
     /// Compare adapters pair by pair: cosines, subspaces, interference, shared clusters
     Compare(compare::Args),
     /// Write one adapter at smaller ranks
@@ -53,6 +57,7 @@ pub fn run() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Merge(args) => merge::run(&args).map(done),
         Command::Prune(args) => prune::run(&args).map(done),
+        Command::Convert(args) => convert::run(&args).map(done),
         Command::Compare(args) => compare::run(&args).map(done),
         Command::Inspect(args) => inspect::run(&args).map(done),
         Command::Recipe(args) => recipe::run(&args).map(done),

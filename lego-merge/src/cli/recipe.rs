@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::merge::{OutputArgs, merge};
+use super::merge::{MergeArgs, merge};
 use crate::recipe::Recipe;
 
 #[derive(Debug, clap::Args)]
@@ -10,15 +10,12 @@ pub(super) struct Args {
     /// The merge as TOML, or the merge.json beside a merged adapter
     #[arg(value_name = "FILE")]
     recipe: PathBuf,
-    /// Folder to write
-    #[arg(short, long, value_name = "DIR")]
-    out: PathBuf,
     #[command(flatten)]
-    output: OutputArgs,
+    rest: MergeArgs,
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let mut recipe = Recipe::read(&args.recipe)?;
     recipe.check_content()?;
-    merge(&recipe, &args.out, &args.output)
+    merge(&recipe, &args.rest)
 }

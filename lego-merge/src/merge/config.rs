@@ -2,7 +2,7 @@
 
 use regex::Regex;
 
-use super::{MergeMethod, RankRule};
+use super::{BaseMismatch, MergeMethod, RankRule, SavedModules};
 use crate::{Error, Result};
 
 /// What to merge with: the method, one weight an adapter, the rank, a factor on the result and the seed; which modules
@@ -13,6 +13,8 @@ pub struct MergeConfig {
     pub(super) rank: Option<RankRule>,
     pub(super) lambda: f64,
     pub(super) seed: u64,
+    pub(super) base_mismatch: BaseMismatch,
+    pub(super) saved_modules: SavedModules,
     include: Option<Regex>,
     exclude: Option<Regex>,
     overrides: Vec<(Regex, MergeConfig)>,
@@ -31,6 +33,8 @@ impl MergeConfig {
             rank: None,
             lambda: 1.0,
             seed: 0,
+            base_mismatch: BaseMismatch::default(),
+            saved_modules: SavedModules::default(),
             include: None,
             exclude: None,
             overrides: vec![],
@@ -58,6 +62,18 @@ impl MergeConfig {
     /// Seed of every random choice.
     pub fn with_seed(mut self, seed: u64) -> Self {
         self.seed = seed;
+        self
+    }
+
+    /// Whether adapters that name different base models are merged.
+    pub fn with_base_mismatch(mut self, base_mismatch: BaseMismatch) -> Self {
+        self.base_mismatch = base_mismatch;
+        self
+    }
+
+    /// What becomes of modules that several adapters save whole and differ in.
+    pub fn with_saved_modules(mut self, saved_modules: SavedModules) -> Self {
+        self.saved_modules = saved_modules;
         self
     }
 
