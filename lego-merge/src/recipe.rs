@@ -24,7 +24,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::adapter::{CONFIG_FILE, TENSOR_FILE};
-use crate::merge::{MergeConfig, MethodSpec};
+use crate::merge::{BaseMismatch, MergeConfig, MethodSpec, SavedModules};
 use crate::{Error, Result};
 
 /// A recipe is a few kilobytes; nobody needs more than this to be read.
@@ -56,6 +56,12 @@ pub struct Recipe {
     /// No modules in whose names this regular expression is found.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exclude: Option<String>,
+    /// What becomes of modules that several adapters save whole and differ in; an error unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub modules_to_save: Option<SavedModules>,
+    /// Whether adapters that name different base models are merged.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub allow_base_mismatch: bool,
 }
 
 /// One adapter of a recipe.
@@ -95,7 +101,17 @@ impl Recipe {
     /// Merges adapters by one method.
     pub fn new(adapters: Vec<RecipeAdapter>, merge: MethodSpec) -> Self {
         let lego_merge = Some(env!("CARGO_PKG_VERSION").into());
-        Self { lego_merge, base_model: None, adapters, merge, modules: vec![], include: None, exclude: None }
+        Self {
+            lego_merge,
+            base_model: None,
+            adapters,
+            merge,
+            modules: vec![],
+            include: None,
+            exclude: None,
+            modules_to_save: None,
+            allow_base_mismatch: false,
+        }
     }
 
     /// Reads a recipe: JSON where the file's name ends so, else TOML. Paths are made relative to where the process runs.
@@ -162,7 +178,8 @@ impl Recipe {
         if let Some(pattern) = &self.exclude {
             config = config.with_exclude(pattern)?;
         }
-        Ok(config)
+        let bases = if self.allow_base_mismatch { BaseMismatch::Allow } else { BaseMismatch::Refuse };
+        Ok(config.with_saved_modules(self.modules_to_save.unwrap_or_default()).with_base_mismatch(bases))
     }
 
     /// Weights that stand beside the adapters.

@@ -62,12 +62,14 @@ pub struct Output {
     format: Option<Format>,
     dtype: OutputType,
     existing: Existing,
+    documents: Vec<(String, String)>,
 }
 
 impl Output {
     /// The first adapter's format in a file, PEFT in a folder; `f32`; nothing is replaced.
     pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into(), format: None, dtype: OutputType::F32, existing: Existing::Refuse }
+        let (path, documents) = (path.into(), vec![]);
+        Self { path, format: None, dtype: OutputType::F32, existing: Existing::Refuse, documents }
     }
 
     /// Another format than the first adapter's.
@@ -86,6 +88,17 @@ impl Output {
     pub fn with_existing(mut self, existing: Existing) -> Self {
         self.existing = existing;
         self
+    }
+
+    /// A text to write beside the adapter, where the output is a folder: `README.md` or `merge.json`.
+    pub fn with_document(mut self, name: impl Into<String>, text: impl Into<String>) -> Self {
+        self.documents.push((name.into(), text.into()));
+        self
+    }
+
+    /// Texts to write beside the adapter, by the names of their files.
+    pub(crate) fn documents(&self) -> &[(String, String)] {
+        &self.documents
     }
 
     /// The place.

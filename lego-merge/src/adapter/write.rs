@@ -91,6 +91,10 @@ impl Construction {
             (Beside::File(made), file.map_err(Error::io(&path, "open"))?, path)
         } else {
             let folder = names.tempdir_in(parent).map_err(Error::io(parent, "write in"))?;
+            for (name, text) in output.documents() {
+                let path = folder.path().join(name);
+                fs::write(&path, text).map_err(Error::io(&path, "write"))?;
+            }
             let path = folder.path().join(TENSOR_FILE);
             (Beside::Folder(folder), File::create(&path).map_err(Error::io(&path, "create"))?, path)
         };

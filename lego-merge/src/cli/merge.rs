@@ -10,7 +10,8 @@ use serde_json::json;
 
 use super::console::{modules_bar, open, peak_memory_bytes, say};
 use super::output::OutputArgs;
-use crate::merge::{BaseMismatch, MergeReport, MethodSpec, Plan, SavedModules, merge_to};
+use crate::card::{RECIPE_FILE, card};
+use crate::merge::{MergeReport, MethodSpec, Plan, SavedModules, merge_to};
 use crate::recipe::{Recipe, RecipeAdapter};
 
 /// The largest rank that vLLM loads by default.
@@ -70,9 +71,10 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
 /// Merges by a recipe, or says what that would give.
 pub(super) fn merge(recipe: &Recipe, args: &MergeArgs) -> anyhow::Result<()> {
     let start = Instant::now();
-    let bases = if args.allow_base_mismatch { BaseMismatch::Allow } else { BaseMismatch::Refuse };
-    let config = recipe.config()?.with_base_mismatch(bases);
-    let config = config.with_saved_modules(args.modules_to_save.unwrap_or_default());
+    let mut recipe = recipe.clone();
+    recipe.allow_base_mismatch |= args.allow_base_mismatch;
+    recipe.modules_to_save = args.modules_to_save.or(recipe.modules_to_save);
+    let config = recipe.config()?;
     let out = &args.output.out;
     if let Some(share) = recipe.merge.density.filter(|share| *share >= 1.0) {
         say(format_args!("warning: --density {share}: nothing is pruned"));
@@ -90,11 +92,17 @@ pub(super) fn merge(recipe: &Recipe, args: &MergeArgs) -> anyhow::Result<()> {
         return print_plan(&plan, args);
     }
     let bar = modules_bar(plan.modules().len());
-    let report = merge_to(&adapters, &config, &args.output.output(), |_| bar.inc(1));
+    recipe.base_model.clone_from(&plan.config().base_model_name_or_path);
+    let output = args
+        .output
+        .output()
+        .with_document(RECIPE_FILE, recipe.to_json(out)?)
+        .with_document("README.md", card(&recipe, plan.config()));
+    let report = merge_to(&adapters, &config, &output, |_| bar.inc(1));
     bar.finish_and_clear();
     let report = report?;
     let secs = start.elapsed().as_secs_f64();
-    if args.json { print_json(out, &report, secs) } else { print_summary(recipe, out, &report, secs) }
+    if args.json { print_json(out, &report, secs) } else { print_summary(&recipe, out, &report, secs) }
 }
 
 /// The ranks and sizes of a merge that was only planned.

@@ -37,13 +37,13 @@ fn sources(case: &str) -> [PathBuf; 2] {
     [committed(case, 0), committed(case, 1)]
 }
 
-/// Both files of an adapter's folder; fails when there is anything else in it.
-fn files(folder: &Path) -> [Vec<u8>; 2] {
-    let names = ["adapter_config.json", "adapter_model.safetensors"];
+/// The adapter's files, its card and its recipe; fails when there is anything else in the folder.
+fn files(folder: &Path) -> [Vec<u8>; 4] {
+    let names = ["README.md", "adapter_config.json", "adapter_model.safetensors", "merge.json"];
     let mut found: Vec<_> =
         std::fs::read_dir(folder).expect("a folder").map(|e| e.expect("an entry").file_name()).collect();
     found.sort();
-    assert_eq!(found, names, "an output folder holds an adapter and nothing else");
+    assert_eq!(found, names, "an output folder holds an adapter, how it was made, and nothing else");
     names.map(|name| std::fs::read(folder.join(name)).expect("a file"))
 }
 
@@ -80,7 +80,7 @@ fn lego_is_the_default_and_its_switches_change_the_result() {
         // 3 of 8 units: not the sources' rank, so that the output's factor is not 1.
         let output = run(merge_args(&sources("plain"), &out, &[&["--rank", "3"], more].concat()));
         assert!(output.status.success(), "{name}: {}", text(&output.stderr));
-        files(&out)[1].clone()
+        files(&out)[2].clone()
     };
     let plain = merged("default", &[]);
     assert_eq!(plain, merged("named", &["--method", "lego", "--seed", "0"]), "the default is lego, seed 0");
@@ -97,7 +97,7 @@ fn each_option_of_lego_changes_the_result_and_replaces_a_presets() {
         let args = [&["--rank", "3", "--force"], more].concat();
         let output = run(merge_args(&[0, 1, 2].map(|i| committed("halves", i)), &out, &args));
         assert!(output.status.success(), "{more:?}: {}", text(&output.stderr));
-        (files(&out)[1].clone(), text(&output.stdout))
+        (files(&out)[2].clone(), text(&output.stdout))
     };
     let plain = merged(&[]).0;
     for same in [

@@ -59,6 +59,27 @@ fn a_recipe_merges_as_the_command_does_with_paths_from_its_own_folder() {
 }
 
 #[test]
+fn a_merge_leaves_a_card_and_a_recipe_that_repeats_it() {
+    let kitchen = Kitchen::new();
+    let merge =
+        ["merge", "a", "b", "-o", "out-1", "--method", "svd", "--rank", "energy:0.9", "--weights", "1,-0.5"];
+    assert!(kitchen.run(&merge).status.success(), "a merge");
+    let card = std::fs::read_to_string(kitchen.path("out-1").join("README.md")).expect("a card");
+    for words in ["library_name: peft", "base_model: \"toy-linear\"", "| b | -0.5 |", "`svd`, rank energy:0.9"] {
+        assert!(card.contains(words), "no `{words}` in the card:\n{card}");
+    }
+    let recipe = kitchen.path("out-1").join("merge.json");
+    let again = run([Path::new("recipe"), &recipe, Path::new("-o"), &kitchen.path("out-2")]);
+    assert!(again.status.success(), "{}", text(&again.stderr));
+    let bytes =
+        |out: &str| std::fs::read(kitchen.path(out).join("adapter_model.safetensors")).expect("a file");
+    assert_eq!(bytes("out-1"), bytes("out-2"), "the same bytes");
+    let record = std::fs::read_to_string(kitchen.path("out-2").join("merge.json")).expect("a record");
+    let hash = content_hash(&kitchen.path("b")).expect("a hash");
+    assert!(record.contains(&hash), "a recipe records what it read:\n{record}");
+}
+
+#[test]
 fn modules_are_merged_by_the_first_pattern_that_fits() {
     let kitchen = Kitchen::new();
     let recipe = r#"
