@@ -6,8 +6,8 @@ use lego_merge::merge::{Cat, Lego, Linear, MergeConfig, MergeMethod, Svd, merge_
 use crate::adapters::real_data;
 
 fn methods() -> [Box<dyn Fn() -> MergeConfig>; 4] {
-    fn of(method: impl MergeMethod + Copy + 'static) -> Box<dyn Fn() -> MergeConfig> {
-        Box::new(move || MergeConfig::new(method).with_weights([0.5, 0.5]))
+    fn of(method: impl MergeMethod + Clone + 'static) -> Box<dyn Fn() -> MergeConfig> {
+        Box::new(move || MergeConfig::new(method.clone()).with_weights([0.5, 0.5]))
     }
     [of(Lego::default()), of(Linear), of(Cat), of(Svd)]
 }
