@@ -30,9 +30,8 @@ impl Expectation {
     fn sources(&self) -> Vec<Adapter> {
         let folders = (0..).map(|i| committed(&self.case, i)).take_while(|folder| folder.exists());
         let source = |folder| {
-            let factors = Adapter::read(folder)
-                .and_then(|adapter| adapter.factors(&self.module))
-                .expect("a committed module");
+            let adapter = Adapter::read(folder).expect("a committed adapter");
+            let factors = adapter.factors(&self.module).expect("a committed module");
             let sign = |i: usize| if self.antipodal && i % 2 == 1 { -1.0 } else { 1.0 };
             let (a, b) = (factors.a.view(), factors.b.view());
             let rank = a.n_rows();
