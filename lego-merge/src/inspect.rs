@@ -4,7 +4,7 @@ use grouping_core::low_rank::LowRankSum;
 use rayon::prelude::*;
 use serde::Serialize;
 
-use crate::adapter::{Adapter, Factors};
+use crate::adapter::{Adapter, Factors, Format, LoraModule, ModuleKind, aligned};
 use crate::merge::{ClusterReport, Lego};
 use crate::msu::Units;
 use crate::{Error, Result};
@@ -13,8 +13,10 @@ use crate::{Error, Result};
 #[derive(Debug, Clone, Serialize)]
 #[non_exhaustive]
 pub struct AdapterReport {
-    /// Its folder.
+    /// Its folder or file.
     pub adapter: String,
+    /// The family of files that it belongs to.
+    pub format: Format,
     /// Rank that most modules have.
     pub r: usize,
     /// `α` of the configuration.
@@ -37,6 +39,14 @@ pub struct AdapterReport {
 pub struct ModuleSpectrum {
     /// Full name.
     pub module: String,
+    /// What the module is.
+    pub kind: ModuleKind,
+    /// Types of the stored factors, one name where they are alike.
+    pub types: Vec<String>,
+    /// Whether `B` has a bias.
+    pub has_bias: bool,
+    /// Whether there are magnitudes (DoRA); norm and singular values are those of `s·B·A` alone.
+    pub has_magnitude: bool,
     /// Rank.
     pub rank: usize,
     /// `[d_out, d_in]`.
@@ -47,6 +57,19 @@ pub struct ModuleSpectrum {
     pub norm: f64,
     /// Singular values of `s·B·A`, falling.
     pub singular_values: Vec<f64>,
+}
+
+impl ModuleSpectrum {
+    /// Words for what the module has beside its factors.
+    pub fn extras(&self) -> impl Iterator<Item = &'static str> {
+        [("bias", self.has_bias), ("magnitude", self.has_magnitude)].into_iter().filter(|e| e.1).map(|e| e.0)
+    }
+}
+
+fn types(adapter: &Adapter, module: &LoraModule) -> Vec<String> {
+    let mut types = adapter.types(&module.name).map(Vec::from).unwrap_or_default();
+    types.dedup();
+    types
 }
 
 /// How the units of all adapters cluster in one module.
@@ -73,6 +96,10 @@ pub fn spectra(adapter: &Adapter) -> Result<AdapterReport> {
         let svd = sum.and_then(|s| s.svd()).map_err(numeric)?;
         Ok(ModuleSpectrum {
             module: module.name.clone(),
+            kind: module.kind.clone(),
+            types: types(adapter, module),
+            has_bias: module.has_bias,
+            has_magnitude: module.has_magnitude,
             rank: module.rank,
             shape: [module.n_outputs, module.n_inputs],
             scale,
@@ -83,6 +110,7 @@ pub fn spectra(adapter: &Adapter) -> Result<AdapterReport> {
     let config = adapter.config();
     Ok(AdapterReport {
         adapter: adapter.path().display().to_string(),
+        format: adapter.format(),
         r: config.r,
         lora_alpha: config.lora_alpha,
         use_rslora: config.use_rslora,
@@ -98,6 +126,7 @@ pub fn spectra(adapter: &Adapter) -> Result<AdapterReport> {
 /// # Errors
 /// Those of [`Adapter::factors`], and [`Error::Numeric`] for adapters whose modules differ in shape.
 pub fn unit_clusters(adapters: &[Adapter], seed: u64) -> Result<Vec<ModuleClusters>> {
+    let adapters = &*aligned(adapters);
     let mut names: Vec<&str> = adapters.iter().flat_map(|a| a.modules()).map(|m| m.name.as_str()).collect();
     names.sort_unstable();
     names.dedup();

@@ -3,11 +3,14 @@
 pub mod adapter;
 #[cfg(feature = "cli")]
 pub mod cli;
+pub mod compare;
 mod error;
 pub mod inspect;
 #[cfg(feature = "lab")]
 pub mod lab;
 pub mod merge;
 pub mod msu;
+pub mod recipe;
+pub mod verify;
 
 pub use error::{Error, Result};

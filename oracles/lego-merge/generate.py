@@ -136,7 +136,8 @@ def merged_by_peft(base, folders, method, weights, rank, density=None, majority=
 
 
 def main():
-    shutil.rmtree(DATA, ignore_errors=True)
+    for name in CASES:
+        shutil.rmtree(DATA / name, ignore_errors=True)
     entries, tensors = [], {}
     for name, (base, adapters) in CASES.items():
         folders = write_case(name, base, adapters)

@@ -1,4 +1,4 @@
-"""Base models for the oracles: two small ones, and GPT-2 with random weights."""
+"""Base models for the oracles: three small ones, and GPT-2 with random weights."""
 
 import torch
 from torch import nn
@@ -25,11 +25,28 @@ class Toy(nn.Module):
         return self.score(x)
 
 
+class Kinds(nn.Module):
+    """Modules of all kinds that carry factors."""
+
+    def __init__(self):
+        super().__init__()
+        self.embed = nn.Embedding(10, 6)
+        self.conv = nn.Conv2d(3, 5, (3, 2))
+        self.strip = nn.Conv1d(4, 3, 5)
+        self.point = nn.Conv2d(5, 4, 1)
+        self.lin = nn.Linear(6, 4)
+
+    def forward(self, x):
+        return self.lin(self.embed(x))
+
+
 def base_model(name, task_type=None, n_labels=2):
     """The base model that an adapter's configuration names."""
     torch.manual_seed(0)
     if name == "toy-linear":
         return Toy(lambda d_in, d_out: nn.Linear(d_in, d_out, bias=False))
+    if name == "toy-kinds":
+        return Kinds()
     if name == "toy-conv1d":
         return Toy(lambda d_in, d_out: Conv1D(d_out, d_in))
     if name in ("gpt2", "openai-community/gpt2"):

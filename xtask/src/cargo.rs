@@ -69,6 +69,15 @@ struct Target {
     name: String,
 }
 
+/// Builds one binary of a package in release mode, with the package's default features: where it is.
+pub(crate) fn release_binary(root: &Path, package: &str, binary: &str) -> Result<PathBuf> {
+    let mut command = Command::new(cargo());
+    command.args(["build", "--release", "-p", package, "--bin", binary]).current_dir(root);
+    let status = command.stdout(Stdio::null()).status().context("cannot run cargo build")?;
+    ensure!(status.success(), "cargo build failed for `{package}`");
+    Ok(metadata(root)?.target_directory.join("release").join(binary))
+}
+
 /// Builds the binaries of a plan in release mode, one call a package; Cargo's own progress goes to stderr.
 pub(crate) fn build(root: &Path, plan: &Plan) -> Result<HashMap<Program, PathBuf>> {
     let mut packages: BTreeMap<&str, Vec<&str>> = BTreeMap::new();

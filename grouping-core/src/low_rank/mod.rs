@@ -6,11 +6,13 @@
 //! modules side by side.
 
 mod gram;
-mod span;
+mod projection;
 mod stack;
+mod subspace;
 mod sum;
 mod svd;
 
 pub use gram::{Gram, column_gram, row_gram};
+pub use subspace::{Span, norm_within};
 pub use sum::LowRankSum;
 pub use svd::ThinSvd;

@@ -11,6 +11,7 @@ use regex::Regex;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::LoraModule;
 use crate::{Error, Result};
 
 /// Name of the configuration's file in an adapter's folder.
@@ -55,6 +56,12 @@ pub struct AdapterConfig {
     /// Whether the base stores its weights as `[in, out]` (GPT-2's `Conv1D`); the factors are stored alike.
     #[serde(default, deserialize_with = "nullable")]
     pub fan_in_fan_out: bool,
+    /// Whether every module has a magnitude (DoRA).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub use_dora: Option<bool>,
+    /// Whether `B` has a bias in every module.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lora_bias: Option<bool>,
     /// What the adapted model is for.
     #[serde(default)]
     pub task_type: Option<String>,
@@ -100,9 +107,7 @@ where
 }
 
 /// Fields that change what an adapter computes and that this crate does not honour, with the reason.
-const REFUSED: [(&str, &str); 14] = [
-    ("use_dora", "DoRA's magnitudes need the base model"),
-    ("lora_bias", "the bias of the factors would be lost"),
+const REFUSED: [(&str, &str); 12] = [
     ("bias", "trained biases of the base model would be lost"),
     ("use_qalora", "its pooled inputs are no plain low-rank update"),
     ("layer_replication", "replicated layers need the base model"),
@@ -148,10 +153,47 @@ impl AdapterConfig {
             target_modules: None,
             modules_to_save: None,
             fan_in_fan_out: false,
+            use_dora: Some(false),
+            lora_bias: Some(false),
             task_type: None,
             base_model_name_or_path: None,
             other: other.into_iter().map(|(name, value)| (name.to_string(), value)).collect(),
         }
+    }
+
+    /// The configuration that says of these modules what they are, by full names; rsLoRA is folded into `α`.
+    pub(crate) fn of_modules(modules: &[LoraModule]) -> Self {
+        let largest = modules.iter().max_by(|x, y| x.rank.cmp(&y.rank).then(y.name.cmp(&x.name)));
+        let mut config = Self::new(largest.map_or(1, |m| m.rank));
+        config.set_modules(modules);
+        config.target_modules = Some(TargetModules::Names(modules.iter().map(|m| m.name.clone()).collect()));
+        config
+    }
+
+    /// Makes rank, `α`, their patterns and the switches say of these modules what they are.
+    pub(crate) fn set_modules(&mut self, modules: &[LoraModule]) {
+        let largest = modules.iter().max_by(|x, y| x.rank.cmp(&y.rank).then(y.name.cmp(&x.name)));
+        self.r = largest.map_or(1, |m| m.rank);
+        self.lora_alpha = largest.map_or(1.0, LoraModule::alpha);
+        self.use_rslora = false;
+        let other_rank = modules.iter().filter(|m| m.rank != self.r);
+        self.rank_pattern = other_rank.map(|m| (m.name.clone(), m.rank)).collect();
+        let other_alpha = modules.iter().filter(|m| m.alpha() != self.lora_alpha);
+        self.alpha_pattern = other_alpha.map(|m| (m.name.clone(), m.alpha())).collect();
+        self.use_dora = Some(modules.iter().any(|m| m.has_magnitude));
+        self.lora_bias = Some(modules.iter().any(|m| m.has_bias));
+    }
+
+    /// The configuration with every name changed.
+    pub(crate) fn renamed(mut self, rename: impl Fn(&str) -> String) -> Self {
+        self.rank_pattern = self.rank_pattern.into_iter().map(|(k, v)| (rename(&k), v)).collect();
+        self.alpha_pattern = self.alpha_pattern.into_iter().map(|(k, v)| (rename(&k), v)).collect();
+        let all = |names: Vec<String>| names.iter().map(|n| rename(n)).collect::<Vec<_>>();
+        if let Some(TargetModules::Names(names)) = self.target_modules {
+            self.target_modules = Some(TargetModules::Names(all(names)));
+        }
+        self.modules_to_save = self.modules_to_save.map(all);
+        self
     }
 
     /// Parses the text of the configuration at `path` (which only names the file in errors).
@@ -202,12 +244,14 @@ fn misfit(path: &Path, text: &str, error: &serde_json::Error) -> Error {
         Option::<T>::deserialize(value).is_ok()
     }
     type Check = (&'static str, &'static str, fn(&Value) -> bool);
-    const CHECKS: [Check; 11] = [
+    const CHECKS: [Check; 13] = [
         ("r", "a rank of at least 1", |v| usize::deserialize(v).is_ok()),
         ("lora_alpha", "a number", |v| f64::deserialize(v).is_ok()),
         ("peft_type", "LORA", |v| String::deserialize(v).is_ok()),
         ("use_rslora", "true or false", fits::<bool>),
         ("fan_in_fan_out", "true or false", fits::<bool>),
+        ("use_dora", "true or false", fits::<bool>),
+        ("lora_bias", "true or false", fits::<bool>),
         ("rank_pattern", "ranks by pattern", fits::<IndexMap<String, usize>>),
         ("alpha_pattern", "numbers by pattern", fits::<IndexMap<String, f64>>),
         ("target_modules", "names or a pattern", fits::<TargetModules>),
@@ -279,7 +323,7 @@ mod tests {
 
     #[test]
     fn what_merging_would_get_wrong_is_refused_by_name() {
-        for field in ["use_dora", "lora_bias", "use_qalora"] {
+        for field in ["layer_replication", "use_bdlora", "use_qalora"] {
             let error =
                 parse(&format!(r#"{{"r": 4, "lora_alpha": 8, "{field}": true}}"#)).expect_err("refused");
             assert!(error.to_string().contains(field), "{error}");

@@ -1,23 +1,42 @@
-//! Tensors of one safetensors file, memory-mapped and decoded one by one to `f32`, or held in memory.
+//! Tensors of one file, memory-mapped and decoded one by one to `f32`, or held in memory.
+//!
+//! Decoding lets go of the pages that it read, so that the resident memory of an adapter is bounded whatever its size.
 
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use half::{bf16, f16};
 use indexmap::IndexMap;
-use memmap2::Mmap;
-use safetensors::tensor::{Dtype, Metadata, SafeTensorError, SafeTensors, TensorInfo};
-use serde::Deserialize;
-use serde_json::Value;
+use memmap2::{Mmap, UncheckedAdvice};
+use safetensors::tensor::Dtype;
 
+use super::{header, torch_file};
 use crate::{Error, Result};
 
 /// Where an adapter's tensors come from.
 #[derive(Debug)]
 pub(crate) enum Tensors {
-    Mapped { path: PathBuf, map: Mmap, start: usize, header: Metadata },
-    Memory(BTreeMap<String, Tensor>),
+    Mapped { path: PathBuf, map: Mmap, stored: IndexMap<String, Stored>, metadata: BTreeMap<String, String> },
+    Memory(IndexMap<String, Tensor>),
+}
+
+/// One tensor of a file.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Stored {
+    pub(crate) dtype: Dtype,
+    pub(crate) shape: Vec<usize>,
+    pub(crate) place: Place,
+}
+
+/// Where a tensor's values lie in its file; both are checked against the file when they are made.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Place {
+    /// Row-major, these bytes.
+    Dense(Range<usize>),
+    /// Value `(i, j, …)` lies `i·strides[0] + j·strides[1] + …` values into these bytes.
+    Strided { bytes: Range<usize>, strides: Vec<usize> },
 }
 
 /// A tensor in `f32`, row-major.
@@ -30,31 +49,54 @@ pub struct Tensor {
 }
 
 impl Tensors {
-    /// Maps the file and checks its header against its length.
+    /// Maps a safetensors file, or one that `torch.save` wrote, and checks what it says against its length.
     pub(crate) fn open(path: &Path) -> Result<Self> {
         let file = File::open(path).map_err(Error::io(path, "open"))?;
         // SAFETY: the map is read only; a file that another process changes meanwhile can change values, which are
         // checked when they are decoded, and its offsets are checked here.
         let map = unsafe { Mmap::map(&file) }.map_err(Error::io(path, "map"))?;
-        let (header_len, header) = SafeTensors::read_metadata(&map).map_err(|e| misfit(path, &map, &e))?;
-        Ok(Self::Mapped { path: path.to_path_buf(), map, start: header_len + 8, header })
+        let (stored, metadata) = if torch_file::is_one(&map) {
+            (torch_file::parse(path, &map)?, BTreeMap::new())
+        } else {
+            let header = header::parse(path, &map)?;
+            (header.tensors, header.metadata)
+        };
+        Ok(Self::Mapped { path: path.to_path_buf(), map, stored, metadata })
     }
 
-    /// Name and shape of every tensor, by name.
-    pub(crate) fn shapes(&self) -> BTreeMap<String, Vec<usize>> {
-        match self {
-            Self::Mapped { header, .. } => {
-                header.tensors().into_iter().map(|(name, info)| (name, info.shape.clone())).collect()
-            }
-            Self::Memory(tensors) => tensors.iter().map(|(n, t)| (n.clone(), t.shape.clone())).collect(),
-        }
+    /// Names of all tensors in the order of the file.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> + Clone {
+        let len = match self {
+            Self::Mapped { stored, .. } => stored.len(),
+            Self::Memory(tensors) => tensors.len(),
+        };
+        (0..len).filter_map(|i| match self {
+            Self::Mapped { stored, .. } => stored.get_index(i).map(|(name, _)| name.as_str()),
+            Self::Memory(tensors) => tensors.get_index(i).map(|(name, _)| name.as_str()),
+        })
     }
 
     /// Shape of one tensor.
-    pub(crate) fn shape(&self, name: &str) -> Option<Vec<usize>> {
+    pub(crate) fn shape(&self, name: &str) -> Option<&[usize]> {
         match self {
-            Self::Mapped { header, .. } => header.info(name).map(|info| info.shape.clone()),
-            Self::Memory(tensors) => tensors.get(name).map(|t| t.shape.clone()),
+            Self::Mapped { stored, .. } => stored.get(name).map(|s| s.shape.as_slice()),
+            Self::Memory(tensors) => tensors.get(name).map(|t| t.shape.as_slice()),
+        }
+    }
+
+    /// Type of one tensor as stored.
+    pub(crate) fn dtype(&self, name: &str) -> Option<Dtype> {
+        match self {
+            Self::Mapped { stored, .. } => stored.get(name).map(|s| s.dtype),
+            Self::Memory(tensors) => tensors.get(name).map(|_| Dtype::F32),
+        }
+    }
+
+    /// What the header says beside the tensors.
+    pub(crate) fn metadata(&self) -> BTreeMap<String, String> {
+        match self {
+            Self::Mapped { metadata, .. } => metadata.clone(),
+            Self::Memory(_) => BTreeMap::new(),
         }
     }
 
@@ -65,14 +107,14 @@ impl Tensors {
     pub(crate) fn decode(&self, label: &Path, name: &str) -> Result<Tensor> {
         let tensor = match self {
             Self::Memory(tensors) => tensors.get(name).cloned(),
-            Self::Mapped { path, map, start, header } => match header.info(name) {
+            Self::Mapped { path, stored, .. } => match stored.get(name) {
                 None => None,
-                Some(info) => {
-                    let (from, to) = info.data_offsets;
-                    let values = decode(&map[start + from..start + to], info.dtype).ok_or_else(|| {
-                        Error::format(path, name, "type F32, F16 or BF16", format!("{:?}", info.dtype))
-                    })?;
-                    Some(Tensor { shape: info.shape.clone(), values })
+                Some(Stored { dtype, shape, .. }) => {
+                    let values =
+                        self.look(name, |bytes| decode(bytes, *dtype)).flatten().ok_or_else(|| {
+                            Error::format(path, name, "type F32, F16 or BF16", format!("{dtype:?}"))
+                        })?;
+                    Some(Tensor { shape: shape.clone(), values })
                 }
             },
         };
@@ -84,6 +126,47 @@ impl Tensors {
         Ok(tensor)
     }
 
+    /// Decodes a single number of any type.
+    pub(crate) fn scalar(&self, label: &Path, name: &str) -> Result<f64> {
+        let path = self.path().unwrap_or(label);
+        if self.shape(name).map(|s| s.iter().product()) != Some(1usize) {
+            return Err(Error::format(path, name, "one number", format!("shape {:?}", self.shape(name))));
+        }
+        let bytes = self.bytes(name).unwrap_or_default();
+        let value = match (self.dtype(name), bytes.as_slice()) {
+            (Some(Dtype::F64), &[a, b, c, d, e, f, g, h]) => f64::from_le_bytes([a, b, c, d, e, f, g, h]),
+            (Some(Dtype::I64), &[a, b, c, d, e, f, g, h]) => {
+                i64::from_le_bytes([a, b, c, d, e, f, g, h]) as f64
+            }
+            (Some(Dtype::I32), &[a, b, c, d]) => f64::from(i32::from_le_bytes([a, b, c, d])),
+            _ => f64::from(self.decode(label, name)?.values[0]),
+        };
+        if value.is_finite() { Ok(value) } else { Err(Error::format(path, name, "a finite number", value)) }
+    }
+
+    /// One tensor's values as stored, row-major.
+    pub(crate) fn bytes(&self, name: &str) -> Option<Vec<u8>> {
+        match self {
+            Self::Memory(tensors) => encode(&tensors.get(name)?.values, Dtype::F32),
+            Self::Mapped { .. } => self.look(name, <[u8]>::to_vec),
+        }
+    }
+
+    /// Shows a mapped tensor's bytes, row-major, and releases their pages.
+    fn look<T>(&self, name: &str, with: impl FnOnce(&[u8]) -> T) -> Option<T> {
+        let Self::Mapped { map, stored, .. } = self else { return None };
+        let Stored { dtype, shape, place } = stored.get(name)?;
+        let (range, seen) = match place {
+            Place::Dense(range) => (range, with(map.get(range.clone())?)),
+            Place::Strided { bytes, strides } => {
+                let values = gather(map.get(bytes.clone())?, dtype.bitsize() / 8, shape, strides)?;
+                (bytes, with(&values))
+            }
+        };
+        release(map, range);
+        Some(seen)
+    }
+
     pub(crate) fn path(&self) -> Option<&Path> {
         match self {
             Self::Mapped { path, .. } => Some(path),
@@ -92,47 +175,38 @@ impl Tensors {
     }
 }
 
-/// The error of a header that does not fit its file: the tensor at fault where there is one.
-fn misfit(path: &Path, file: &[u8], error: &SafeTensorError) -> Error {
-    blame(path, file)
-        .unwrap_or_else(|| Error::format(path, "header", "a safetensors header that fits the file", error))
+/// The kernel maps the surroundings of a page too, in windows of this many bytes.
+const FAULT_WINDOW: usize = 64 << 10;
+
+/// Lets go of the pages of `range`; they are read from the file again when they are wanted again.
+fn release(map: &Mmap, range: &Range<usize>) {
+    let address = map.as_ptr() as usize;
+    let from = ((address + range.start) / FAULT_WINDOW * FAULT_WINDOW).max(address) - address;
+    let to = ((address + range.end).next_multiple_of(FAULT_WINDOW) - address).min(map.len());
+    if from < to {
+        // SAFETY: the map is a read-only view of a file, so its pages hold nothing that the file does not. A system
+        // that does not take the advice keeps the pages, which is no error.
+        let _ = unsafe { map.unchecked_advise_range(UncheckedAdvice::DontNeed, from, to - from) };
+    }
 }
 
-fn blame(path: &Path, file: &[u8]) -> Option<Error> {
-    let (length, rest) = file.split_first_chunk::<8>()?;
-    let length = u64::from_le_bytes(*length);
-    let Some(header) = usize::try_from(length).ok().and_then(|n| rest.get(..n)) else {
-        let expected = format!("at most the {} bytes that follow", rest.len());
-        return Some(Error::format(path, "header's length", expected, length));
-    };
-    let n_data_bytes = (rest.len() - header.len()) as u64;
-    let entries: IndexMap<String, Value> = serde_json::from_slice(header).ok()?;
-    for (name, entry) in entries.iter().filter(|(name, _)| *name != "__metadata__") {
-        let Ok(info) = TensorInfo::deserialize(entry) else {
-            let expected = "a known dtype, a shape and data_offsets";
-            return Some(Error::format(path, name, expected, entry));
-        };
-        let (from, to) = info.data_offsets;
-        let n_values = info.shape.iter().try_fold(1u64, |n, &len| n.checked_mul(len as u64));
-        let n_bytes = n_values.and_then(|n| n.checked_mul(info.dtype.bitsize() as u64)).map(|bits| bits / 8);
-        let found = format!("data_offsets [{from}, {to}]");
-        let expected = match n_bytes {
-            Some(n)
-                if to.checked_sub(from).is_some_and(|found| found as u64 == n)
-                    && to as u64 <= n_data_bytes =>
-            {
-                continue;
+/// Copies a strided tensor of `width` bytes a value into row-major order.
+fn gather(bytes: &[u8], width: usize, shape: &[usize], strides: &[usize]) -> Option<Vec<u8>> {
+    let n: usize = shape.iter().product();
+    let mut out = Vec::with_capacity(n * width);
+    let mut index = vec![0; shape.len()];
+    for _ in 0..n {
+        let at: usize = index.iter().zip(strides).map(|(i, stride)| i * stride).sum();
+        out.extend_from_slice(bytes.get(at * width..(at + 1) * width)?);
+        for axis in (0..shape.len()).rev() {
+            index[axis] += 1;
+            if index[axis] < shape[axis] {
+                break;
             }
-            Some(n) => format!(
-                "{n} bytes of {:?} values of shape {:?} within {n_data_bytes} bytes of data",
-                info.dtype, info.shape
-            ),
-            None => format!("a shape that a file can hold instead of {:?}", info.shape),
-        };
-        let size = to.checked_sub(from).map_or_else(String::new, |n| format!(", {n} bytes"));
-        return Some(Error::format(path, name, expected, found + &size));
+            index[axis] = 0;
+        }
     }
-    None
+    Some(out)
 }
 
 fn decode(bytes: &[u8], dtype: Dtype) -> Option<Vec<f32>> {
@@ -141,6 +215,16 @@ fn decode(bytes: &[u8], dtype: Dtype) -> Option<Vec<f32>> {
         Dtype::F32 => bytes.as_chunks::<4>().0.iter().map(|&b| f32::from_le_bytes(b)).collect(),
         Dtype::F16 => halves().map(|b| f16::from_bits(b).to_f32()).collect(),
         Dtype::BF16 => halves().map(|b| bf16::from_bits(b).to_f32()).collect(),
+        _ => return None,
+    })
+}
+
+/// Encodes values, each rounded once to the nearest; `None` for a type that is not written.
+pub(crate) fn encode(values: &[f32], dtype: Dtype) -> Option<Vec<u8>> {
+    Some(match dtype {
+        Dtype::F32 => values.iter().flat_map(|v| v.to_le_bytes()).collect(),
+        Dtype::F16 => values.iter().flat_map(|&v| f16::from_f32(v).to_le_bytes()).collect(),
+        Dtype::BF16 => values.iter().flat_map(|&v| bf16::from_f32(v).to_le_bytes()).collect(),
         _ => return None,
     })
 }

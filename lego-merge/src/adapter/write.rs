@@ -1,43 +1,78 @@
-//! Writing a PEFT folder tensor by tensor: the header first, then every tensor at its place, then one rename.
+//! Writing a safetensors file tensor by tensor, alone or in a PEFT folder: the header first, then every tensor at its place, then
+//! one rename.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::Write;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use indexmap::IndexMap;
+use safetensors::tensor::Dtype;
 use serde_json::json;
-use tempfile::TempDir;
+use tempfile::{NamedTempFile, TempDir};
 
-use super::{AdapterConfig, CONFIG_FILE, TENSOR_FILE};
+use super::tensors::encode;
+use super::{Adapter, AdapterConfig, CONFIG_FILE, Existing, Output, TENSOR_FILE};
 use crate::{Error, Result};
 
-/// A folder under construction. It lies beside its place under a temporary name, is removed when dropped, and takes
-/// its place in [`FolderWriter::finish`]. Tensors may be written in any order, from any thread.
-#[derive(Debug)]
-pub struct FolderWriter {
-    place: PathBuf,
-    force: bool,
-    folder: TempDir,
-    file: File,
-    offsets: IndexMap<String, (u64, usize)>,
+/// A tensor that will be written.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Announced {
+    pub(crate) name: String,
+    pub(crate) shape: Vec<usize>,
+    pub(crate) dtype: Dtype,
 }
 
-impl FolderWriter {
-    /// Starts the folder `place` with `f32` tensors of the given names and shapes, in this order.
+/// A file, or a folder with one, under construction. It lies beside its place under a temporary name, is removed when
+/// dropped, and takes its place in [`Construction::finish`]. Tensors may be written in any order, from any thread.
+#[derive(Debug)]
+pub(crate) struct Construction {
+    place: PathBuf,
+    existing: Existing,
+    beside: Beside,
+    file: File,
+    offsets: IndexMap<String, Slot>,
+}
+
+#[derive(Debug)]
+enum Beside {
+    Folder(TempDir),
+    File(NamedTempFile),
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Slot {
+    offset: u64,
+    n_values: usize,
+    dtype: Dtype,
+}
+
+impl Construction {
+    /// Starts an output with these tensors, in this order, and these entries in its header.
     ///
     /// # Errors
-    /// [`Error::Exists`] when `place` is there and `force` is not set, [`Error::Io`] when it cannot be written.
-    pub fn create(place: &Path, shapes: &[(String, Vec<usize>)], force: bool) -> Result<Self> {
-        check_free(place, force)?;
-        let mut header = IndexMap::from([("__metadata__".to_string(), json!({"format": "pt"}))]);
+    /// [`Error::Exists`] when the place is taken and nothing is to be replaced, [`Error::Io`] when it cannot be written.
+    pub(crate) fn begin(
+        output: &Output,
+        tensors: &[Announced],
+        metadata: BTreeMap<String, String>,
+    ) -> Result<Self> {
+        let (place, is_file) = (output.path(), output.is_file());
+        check_free(place, output.existing(), is_file)?;
+        let mut header = IndexMap::from([("__metadata__".to_string(), json!(metadata))]);
         let mut offsets = IndexMap::new();
         let mut end = 0u64;
-        for (name, shape) in shapes {
-            let len: usize = shape.iter().product();
-            let to = end + 4 * len as u64;
-            header.insert(name.clone(), json!({"data_offsets": [end, to], "dtype": "F32", "shape": shape}));
-            offsets.insert(name.clone(), (end, len));
+        // The widest types first keeps every tensor aligned to its type.
+        let mut order: Vec<&Announced> = tensors.iter().collect();
+        order.sort_by_key(|t| std::cmp::Reverse(t.dtype.bitsize()));
+        for Announced { name, shape, dtype } in order {
+            let n_values: usize = shape.iter().product();
+            let to = end + (n_values * dtype.bitsize() / 8) as u64;
+            header.insert(name.clone(), json!({"data_offsets": [end, to], "dtype": dtype, "shape": shape}));
+            if offsets.insert(name.clone(), Slot { offset: end, n_values, dtype: *dtype }).is_some() {
+                return Err(Error::format(place, name, "each name once", "it twice"));
+            }
             end = to;
         }
         let mut text = serde_json::to_vec(&header)
@@ -48,81 +83,141 @@ impl FolderWriter {
             _ => Path::new("."),
         };
         fs::create_dir_all(parent).map_err(Error::io(parent, "create"))?;
-        let folder = tempfile::Builder::new()
-            .prefix(".lego-merge-")
-            .tempdir_in(parent)
-            .map_err(Error::io(parent, "write in"))?;
-        let path = folder.path().join(TENSOR_FILE);
-        let mut file = File::create(&path).map_err(Error::io(&path, "create"))?;
+        let mut names = tempfile::Builder::new();
+        names.prefix(".lego-merge-");
+        let (beside, mut file, path) = if is_file {
+            let made = names.tempfile_in(parent).map_err(Error::io(parent, "write in"))?;
+            let (file, path) = (made.as_file().try_clone(), made.path().to_path_buf());
+            (Beside::File(made), file.map_err(Error::io(&path, "open"))?, path)
+        } else {
+            let folder = names.tempdir_in(parent).map_err(Error::io(parent, "write in"))?;
+            let path = folder.path().join(TENSOR_FILE);
+            (Beside::Folder(folder), File::create(&path).map_err(Error::io(&path, "create"))?, path)
+        };
         let start = 8 + text.len() as u64;
-        let header = (text.len() as u64).to_le_bytes();
-        file.write_all(&header)
+        let length = (text.len() as u64).to_le_bytes();
+        file.write_all(&length)
             .and_then(|()| file.write_all(&text))
             .and_then(|()| file.set_len(start + end))
             .map_err(Error::io(&path, "write"))?;
-        for (offset, _) in offsets.values_mut() {
-            *offset += start;
-        }
-        Ok(Self { place: place.to_path_buf(), force, folder, file, offsets })
+        offsets.values_mut().for_each(|slot| slot.offset += start);
+        Ok(Self { place: place.to_path_buf(), existing: output.existing(), beside, file, offsets })
     }
 
-    /// Writes one tensor's values.
+    /// Where the output will be.
+    pub(crate) fn place(&self) -> &Path {
+        &self.place
+    }
+
+    fn slot(&self, name: &str) -> Result<Slot> {
+        let missing = || Error::format(&self.place, name, "a tensor announced in the header", "none");
+        self.offsets.get(name).copied().ok_or_else(missing)
+    }
+
+    /// Writes one tensor's values, each rounded once to the tensor's type.
     ///
     /// # Errors
-    /// [`Error::Format`] when there is no such tensor or it has another length, [`Error::Io`] from the system.
-    pub fn write(&self, name: &str, values: &[f32]) -> Result<()> {
-        let path = self.place.join(TENSOR_FILE);
-        let &(offset, len) = self
-            .offsets
-            .get(name)
-            .ok_or_else(|| Error::format(&path, name, "a tensor announced in the header", "none"))?;
-        if len != values.len() {
-            return Err(Error::format(&path, name, format!("{len} values"), values.len()));
+    /// [`Error::Format`] when there is no such tensor, it has another length, or a value is beyond its type's range;
+    /// [`Error::Io`] from the system.
+    pub(crate) fn write(&self, name: &str, values: &[f32]) -> Result<()> {
+        let Slot { n_values, dtype, .. } = self.slot(name)?;
+        if n_values != values.len() {
+            return Err(Error::format(&self.place, name, format!("{n_values} values"), values.len()));
         }
-        let bytes: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
-        self.file.write_all_at(&bytes, offset).map_err(Error::io(&path, "write"))
+        let largest = match dtype {
+            Dtype::F16 => 65519.0,
+            Dtype::BF16 => 3.394_999e38,
+            _ => f32::MAX,
+        };
+        if let Some(value) = values.iter().find(|v| v.abs() > largest) {
+            let expected = format!("values in the range of {dtype:?} (another --dtype has more)");
+            return Err(Error::format(&self.place, name, expected, value));
+        }
+        let encoded = encode(values, dtype)
+            .ok_or_else(|| Error::format(&self.place, name, "type F32, F16 or BF16", format!("{dtype:?}")))?;
+        self.write_bytes(name, &encoded)
     }
 
-    /// Adds the configuration and puts the folder in its place.
+    /// Writes one tensor's bytes.
+    ///
+    /// # Errors
+    /// As [`Construction::write`].
+    pub(crate) fn write_bytes(&self, name: &str, bytes: &[u8]) -> Result<()> {
+        let Slot { offset, n_values, dtype } = self.slot(name)?;
+        if n_values * dtype.bitsize() / 8 != bytes.len() {
+            let expected = format!("{n_values} values of {dtype:?}");
+            return Err(Error::format(&self.place, name, expected, format!("{} bytes", bytes.len())));
+        }
+        self.file.write_all_at(bytes, offset).map_err(Error::io(&self.place, "write"))
+    }
+
+    /// Adds the configuration to a folder and puts the output in its place.
     ///
     /// # Errors
     /// [`Error::Exists`] when the place was taken meanwhile, [`Error::Io`] from the system.
-    pub fn finish(self, config: &AdapterConfig) -> Result<()> {
-        let path = self.folder.path().join(CONFIG_FILE);
-        let mut text = serde_json::to_string_pretty(config)
-            .map_err(|e| Error::format(&path, "configuration", "values that JSON can hold", e))?;
-        text.push('\n');
-        fs::write(&path, text).map_err(Error::io(&path, "write"))?;
-        check_free(&self.place, self.force)?;
-        open_to_readers(self.folder.path())?;
-        let made = self.folder.keep();
-        let result = replace(&made, &self.place);
-        if result.is_err() {
-            let _ = fs::remove_dir_all(&made);
+    pub(crate) fn finish(self, config: Option<&AdapterConfig>) -> Result<()> {
+        match self.beside {
+            Beside::File(made) => {
+                check_free(&self.place, self.existing, true)?;
+                open_to_readers(made.path(), 0o644)?;
+                let placed = match self.existing {
+                    Existing::Replace => made.persist(&self.place),
+                    Existing::Refuse => made.persist_noclobber(&self.place),
+                };
+                placed.map(|_| ()).map_err(|e| Error::io(&self.place, "rename to")(e.error))
+            }
+            Beside::Folder(folder) => {
+                if let Some(config) = config {
+                    write_config(folder.path(), config)?;
+                }
+                check_free(&self.place, self.existing, false)?;
+                open_to_readers(folder.path(), 0o755)?;
+                let made = folder.keep();
+                let result = replace(&made, &self.place);
+                if result.is_err() {
+                    let _ = fs::remove_dir_all(&made);
+                }
+                result
+            }
         }
-        result
     }
 }
 
-/// Temporary folders are private; the adapter is as readable as any other file of the user.
-fn open_to_readers(folder: &Path) -> Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    fs::set_permissions(folder, fs::Permissions::from_mode(0o755)).map_err(Error::io(folder, "open"))
+fn write_config(folder: &Path, config: &AdapterConfig) -> Result<()> {
+    let path = folder.join(CONFIG_FILE);
+    let mut text = serde_json::to_string_pretty(config)
+        .map_err(|e| Error::format(&path, "configuration", "values that JSON can hold", e))?;
+    text.push('\n');
+    fs::write(&path, text).map_err(Error::io(&path, "write"))
 }
 
-fn check_free(place: &Path, force: bool) -> Result<()> {
-    match fs::symlink_metadata(place) {
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
-        Err(e) => Err(Error::io(place, "look at")(e)),
-        Ok(_) if !force => Err(Error::Exists { path: place.to_path_buf() }),
-        Ok(found) if found.is_dir() && holds_only_an_adapter(place) => Ok(()),
-        Ok(_) => Err(Error::format(place, "output", "an adapter's folder to replace", "something else")),
+/// What is temporary is private; an adapter is as readable as any other file of the user.
+fn open_to_readers(path: &Path, mode: u32) -> Result<()> {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).map_err(Error::io(path, "open"))
+}
+
+fn check_free(place: &Path, existing: Existing, is_file: bool) -> Result<()> {
+    let found = match fs::symlink_metadata(place) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(e) => return Err(Error::io(place, "look at")(e)),
+        Ok(_) if existing == Existing::Refuse => return Err(Error::Exists { path: place.to_path_buf() }),
+        Ok(found) => found,
+    };
+    if is_file {
+        if found.is_file() && Adapter::read(place).is_ok() {
+            return Ok(());
+        }
+        return Err(Error::format(place, "output", "an adapter's file to replace", "something else"));
     }
+    if found.is_dir() && holds_only_an_adapter(place) {
+        return Ok(());
+    }
+    Err(Error::format(place, "output", "an adapter's folder to replace", "something else"))
 }
 
-/// `--force` replaces an adapter (or an empty folder), never a folder that holds other things.
+/// What is replaced is an adapter (or an empty folder), never a folder that holds other things.
 fn holds_only_an_adapter(folder: &Path) -> bool {
-    const KNOWN: [&str; 3] = [CONFIG_FILE, TENSOR_FILE, "README.md"];
+    const KNOWN: [&str; 5] = [CONFIG_FILE, TENSOR_FILE, "adapter_model.bin", "merge.json", "README.md"];
     fs::read_dir(folder).is_ok_and(|entries| {
         entries
             .into_iter()
@@ -144,4 +239,31 @@ fn replace(made: &Path, place: &Path) -> Result<()> {
         return Err(Error::io(place, "rename to")(e));
     }
     if had_old { fs::remove_dir_all(&old).map_err(Error::io(&old, "remove")) } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_output_given_up_halfway_leaves_nothing() {
+        let folder = tempfile::tempdir().expect("a folder");
+        for place in ["out", "out.safetensors"].map(|name| folder.path().join(name)) {
+            let announced = |name: &str, shape: &[usize]| Announced {
+                name: name.into(),
+                shape: shape.to_vec(),
+                dtype: Dtype::F16,
+            };
+            let tensors = [announced("x", &[2, 2]), announced("y", &[3])];
+            let output = Output::new(&place);
+            let construction =
+                Construction::begin(&output, &tensors, BTreeMap::new()).expect("a place to write");
+            construction.write("x", &[1.0; 4]).expect("writes");
+            assert!(construction.write("y", &[1.0; 4]).is_err(), "another length than announced");
+            assert!(construction.write("z", &[1.0; 4]).is_err(), "a tensor that was not announced");
+            assert!(construction.write("y", &[1e6; 3]).is_err(), "values that would become infinite");
+            drop(construction);
+            assert_eq!(fs::read_dir(folder.path()).expect("a folder").count(), 0, "nothing is left");
+        }
+    }
 }

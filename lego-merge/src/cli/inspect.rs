@@ -6,17 +6,25 @@ use std::path::PathBuf;
 use comfy_table::{Table, presets};
 use serde_json::json;
 
+use super::console::write_new;
+use super::plot;
 use crate::adapter::Adapter;
 use crate::inspect::{AdapterReport, ModuleClusters, spectra, unit_clusters};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Adapters: PEFT folders
+    /// Adapters: folders or files
     #[arg(required = true, value_name = "ADAPTER")]
     adapters: Vec<PathBuf>,
     /// Seed of the clustering
     #[arg(long, default_value_t = 0)]
     seed: u64,
+    /// Also draw the spectra into this SVG file
+    #[arg(long, value_name = "FILE.svg")]
+    plot: Option<PathBuf>,
+    /// Replace the plot if it is there already
+    #[arg(long)]
+    force: bool,
     /// Print everything as JSON
     #[arg(long)]
     json: bool,
@@ -26,6 +34,9 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let adapters = args.adapters.iter().map(Adapter::read).collect::<Result<Vec<_>, _>>()?;
     let reports = adapters.iter().map(spectra).collect::<Result<Vec<_>, _>>()?;
     let clusters = unit_clusters(&adapters, args.seed)?;
+    if let Some(path) = &args.plot {
+        write_new(path, &plot::spectra(&reports)?, args.force)?;
+    }
     let mut out = stdout();
     if args.json {
         let value = json!({"event": "inspected", "adapters": reports, "clusters": clusters});
@@ -40,7 +51,11 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
 fn print_adapter(out: &mut impl Write, report: &AdapterReport) -> anyhow::Result<()> {
     let root = if report.use_rslora { " (rsLoRA)" } else { "" };
     let task = report.task_type.as_deref().unwrap_or("no task type");
-    writeln!(out, "{}: r {}, α {}{root}, {task}", report.adapter, report.r, report.lora_alpha)?;
+    writeln!(
+        out,
+        "{}: {}, r {}, α {}{root}, {task}",
+        report.adapter, report.format, report.r, report.lora_alpha
+    )?;
     if !report.heads.is_empty() {
         writeln!(out, "heads: {}", report.heads.join(", "))?;
     }
@@ -49,13 +64,19 @@ fn print_adapter(out: &mut impl Write, report: &AdapterReport) -> anyhow::Result
     }
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
-    table.set_header(["module", "d_out × d_in", "rank", "scale", "norm", "singular values"]);
+    table.set_header(["module", "kind", "type", "d_out × d_in", "rank", "scale", "norm", "singular values"]);
     for m in &report.modules {
         let values =
             m.singular_values.iter().take(8).map(|s| format!("{s:.3}")).collect::<Vec<_>>().join(" ");
         let more = if m.singular_values.len() > 8 { " …" } else { "" };
         table.add_row([
             m.module.clone(),
+            [m.kind.to_string()]
+                .into_iter()
+                .chain(m.extras().map(Into::into))
+                .collect::<Vec<_>>()
+                .join(" + "),
+            m.types.join("/"),
             format!("{} × {}", m.shape[0], m.shape[1]),
             m.rank.to_string(),
             format!("{:.4}", m.scale),
@@ -67,7 +88,7 @@ fn print_adapter(out: &mut impl Write, report: &AdapterReport) -> anyhow::Result
     Ok(())
 }
 
-fn print_clusters(out: &mut impl Write, clusters: &[ModuleClusters]) -> anyhow::Result<()> {
+pub(super) fn print_clusters(out: &mut impl Write, clusters: &[ModuleClusters]) -> anyhow::Result<()> {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
     table.set_header(["units of all adapters", "cluster sizes", "of several adapters", "inertia share"]);

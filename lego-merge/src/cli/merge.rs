@@ -2,61 +2,147 @@
 
 use std::collections::BTreeMap;
 use std::io::{Write, stdout};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use comfy_table::{Table, presets};
 use serde_json::json;
 
-use super::console::{modules_bar, peak_memory_bytes, say};
-use crate::adapter::Adapter;
-use crate::merge::{MergeReport, MethodSpec, merge_to_folder};
+use super::console::{modules_bar, open, peak_memory_bytes, say};
+use super::output::OutputArgs;
+use crate::merge::{BaseMismatch, MergeReport, MethodSpec, Plan, SavedModules, merge_to};
+use crate::recipe::{Recipe, RecipeAdapter};
+
+/// The largest rank that vLLM loads by default.
+const SERVED_RANK: usize = 16;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Adapters: PEFT folders with adapter_config.json and adapter_model.safetensors
+    /// Adapters: PEFT folders, or files of diffusers, kohya or PEFT
     #[arg(required = true, value_name = "ADAPTER")]
     adapters: Vec<PathBuf>,
-    /// Folder to write
-    #[arg(short, long, value_name = "DIR")]
-    out: PathBuf,
     #[command(flatten)]
     method: MethodSpec,
-    /// Replace an adapter that is there already
+    /// Merge only modules in whose names this regular expression is found
+    #[arg(long, value_name = "REGEX")]
+    include: Option<String>,
+    /// Leave out modules in whose names this regular expression is found
+    #[arg(long, value_name = "REGEX")]
+    exclude: Option<String>,
+    #[command(flatten)]
+    rest: MergeArgs,
+}
+
+/// What every command that merges takes beside the merge itself.
+#[derive(Debug, clap::Args)]
+pub(super) struct MergeArgs {
+    #[command(flatten)]
+    output: OutputArgs,
+    /// What to do with modules that several adapters save whole and differ in [default: an error]
+    #[arg(long, value_enum, value_name = "RULE")]
+    modules_to_save: Option<SavedModules>,
+    /// Merge adapters that name different base models
     #[arg(long)]
-    force: bool,
+    allow_base_mismatch: bool,
+    /// Only say what would be written: ranks and sizes
+    #[arg(long)]
+    dry_run: bool,
     /// Print the report as JSON
     #[arg(long)]
     json: bool,
 }
 
+impl Args {
+    /// The merge in words, as it is recorded beside the result.
+    fn recipe(&self) -> Recipe {
+        let adapters = self.adapters.iter().map(RecipeAdapter::new).collect();
+        let mut recipe = Recipe::new(adapters, self.method.clone());
+        recipe.include.clone_from(&self.include);
+        recipe.exclude.clone_from(&self.exclude);
+        recipe
+    }
+}
+
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
+    merge(&args.recipe(), &args.rest)
+}
+
+/// Merges by a recipe, or says what that would give.
+pub(super) fn merge(recipe: &Recipe, args: &MergeArgs) -> anyhow::Result<()> {
     let start = Instant::now();
-    let config = args.method.config()?;
-    if let Some(share) = args.method.density.filter(|share| *share >= 1.0) {
+    let bases = if args.allow_base_mismatch { BaseMismatch::Allow } else { BaseMismatch::Refuse };
+    let config = recipe.config()?.with_base_mismatch(bases);
+    let config = config.with_saved_modules(args.modules_to_save.unwrap_or_default());
+    let out = &args.output.out;
+    if let Some(share) = recipe.merge.density.filter(|share| *share >= 1.0) {
         say(format_args!("warning: --density {share}: nothing is pruned"));
     }
-    let adapters = args.adapters.iter().map(Adapter::read).collect::<Result<Vec<_>, _>>()?;
-    for adapter in &adapters {
-        for warning in adapter.warnings() {
-            say(format_args!("warning: {}: {warning}", adapter.path().display()));
-        }
+    let paths: Vec<PathBuf> = recipe.adapters.iter().map(|a| a.path.clone()).collect();
+    let adapters = open(&paths)?;
+    let plan = Plan::new(&adapters, &config)?;
+    if plan.config().r > SERVED_RANK {
+        say(format_args!(
+            "warning: rank {}: some servers load adapters up to rank {SERVED_RANK} only unless told otherwise",
+            plan.config().r
+        ));
     }
-    let mut names: Vec<&str> = adapters.iter().flat_map(|a| a.modules()).map(|m| m.name.as_str()).collect();
-    names.sort_unstable();
-    names.dedup();
-    let bar = modules_bar(names.len());
-    let report = merge_to_folder(&adapters, &config, &args.out, args.force, |_| bar.inc(1));
+    if args.dry_run {
+        return print_plan(&plan, args);
+    }
+    let bar = modules_bar(plan.modules().len());
+    let report = merge_to(&adapters, &config, &args.output.output(), |_| bar.inc(1));
     bar.finish_and_clear();
     let report = report?;
     let secs = start.elapsed().as_secs_f64();
-    if args.json { print_json(args, &report, secs) } else { print_summary(args, &report, secs) }
+    if args.json { print_json(out, &report, secs) } else { print_summary(recipe, out, &report, secs) }
 }
 
-fn print_json(args: &Args, report: &MergeReport, secs: f64) -> anyhow::Result<()> {
+/// The ranks and sizes of a merge that was only planned.
+fn print_plan(plan: &Plan, args: &MergeArgs) -> anyhow::Result<()> {
+    let n_values: usize = plan.modules().iter().map(|m| m.rank * (m.n_inputs + m.n_outputs)).sum();
+    let mut out = stdout();
+    if args.json {
+        let modules: Vec<_> = plan
+            .modules()
+            .iter()
+            .map(|m| {
+                json!({"module": m.name, "rank": m.rank,
+            "n_inputs": m.n_inputs, "n_outputs": m.n_outputs, "adapters": m.members, "weights": m.weights})
+            })
+            .collect();
+        let heads: Vec<_> = plan.heads().iter().map(|(name, _)| name).collect();
+        let value = json!({"event": "planned", "r": plan.config().r, "modules": modules, "heads": heads,
+            "factor_values": n_values});
+        return Ok(writeln!(out, "{value}")?);
+    }
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_header(["module", "d_out × d_in", "adapters", "rank"]);
+    for m in plan.modules() {
+        let adapters = m.members.iter().map(|i| (i + 1).to_string()).collect::<Vec<_>>().join(" ");
+        table.add_row([
+            m.name.clone(),
+            format!("{} × {}", m.n_outputs, m.n_inputs),
+            adapters,
+            m.rank.to_string(),
+        ]);
+    }
+    writeln!(out, "{table}")?;
+    for (name, owner) in plan.heads() {
+        writeln!(out, "head {name} of adapter {}", owner + 1)?;
+    }
+    let megabytes = n_values as f64 * 4.0 / 1e6;
+    writeln!(
+        out,
+        "rank {} at most, {megabytes:.1} MB of factors in f32; nothing was written",
+        plan.config().r
+    )?;
+    Ok(())
+}
+
+fn print_json(out: &Path, report: &MergeReport, secs: f64) -> anyhow::Result<()> {
     let mut value = json!(report);
     value["event"] = "merged".into();
-    value["out"] = args.out.display().to_string().into();
+    value["out"] = out.display().to_string().into();
     value["relative_distance"] = report.relative_distance().into();
     value["agreement"] = json!(report.agreement());
     value["wall_secs"] = secs.into();
@@ -64,7 +150,7 @@ fn print_json(args: &Args, report: &MergeReport, secs: f64) -> anyhow::Result<()
     Ok(writeln!(stdout(), "{value}")?)
 }
 
-fn print_summary(args: &Args, report: &MergeReport, secs: f64) -> anyhow::Result<()> {
+fn print_summary(recipe: &Recipe, place: &Path, report: &MergeReport, secs: f64) -> anyhow::Result<()> {
     let mut by_rank: BTreeMap<(usize, &[usize]), usize> = BTreeMap::new();
     for module in &report.modules {
         *by_rank.entry((module.rank, &module.source_ranks)).or_default() += 1;
@@ -79,21 +165,25 @@ fn print_summary(args: &Args, report: &MergeReport, secs: f64) -> anyhow::Result
     writeln!(out, "{table}")?;
     let lambda = if report.lambda == 1.0 { String::new() } else { format!(", λ {}", report.lambda) };
     writeln!(out, "method {}, weights {:?}{lambda}", report.method, report.weights)?;
-    if !report.heads.is_empty() {
-        writeln!(out, "heads carried: {}", report.heads.join(", "))?;
+    for (word, heads) in
+        [("carried", &report.heads), ("averaged", &report.averaged_heads), ("dropped", &report.dropped_heads)]
+    {
+        if !heads.is_empty() {
+            writeln!(out, "heads {word}: {}", heads.join(", "))?;
+        }
     }
     let (n_clusters, n_shared) = report.clusters();
     if n_clusters > 0 {
         writeln!(out, "clusters with ranks of several adapters: {n_shared} of {n_clusters}")?;
     }
     for kept in report.agreement() {
-        let adapter = args.adapters[kept.adapter].display();
+        let adapter = recipe.adapters[kept.adapter].path.display();
         let (cosine, share) = (kept.cosine, 100.0 * kept.retained_energy);
         writeln!(out, "{adapter}: cosine {cosine:.3}, retained energy {share:.1} %")?;
     }
     writeln!(out, "distance to the weighted sum: {:.2e} of its norm", report.relative_distance())?;
     let memory =
         peak_memory_bytes().map_or_else(String::new, |b| format!(", peak memory {:.0} MB", b as f64 / 1e6));
-    writeln!(out, "{} written in {secs:.2} s{memory}", args.out.display())?;
+    writeln!(out, "{} written in {secs:.2} s{memory}", place.display())?;
     Ok(())
 }

@@ -8,22 +8,19 @@ use comfy_table::{Table, presets};
 use serde_json::{Value, json};
 
 use super::console::{modules_bar, peak_memory_bytes, say};
+use super::output::OutputArgs;
 use crate::adapter::Adapter;
-use crate::merge::{MergeReport, ModuleReport, PruneSpec, merge_to_folder};
+use crate::merge::{MergeReport, ModuleReport, PruneSpec, merge_to};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Adapter: a PEFT folder
+    /// Adapter: a PEFT folder, or a file of diffusers, kohya or PEFT
     #[arg(value_name = "ADAPTER")]
     adapter: PathBuf,
-    /// Folder to write
-    #[arg(short, long, value_name = "DIR")]
-    out: PathBuf,
     #[command(flatten)]
     prune: PruneSpec,
-    /// Replace an adapter that is there already
-    #[arg(long)]
-    force: bool,
+    #[command(flatten)]
+    output: OutputArgs,
     /// Print the report as JSON
     #[arg(long)]
     json: bool,
@@ -37,7 +34,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     }
     let bar = modules_bar(adapter.modules().len());
     let config = args.prune.config();
-    let report = merge_to_folder(&[adapter], &config, &args.out, args.force, |_| bar.inc(1));
+    let report = merge_to(&[adapter], &config, &args.output.output(), |_| bar.inc(1));
     bar.finish_and_clear();
     let report = report?;
     let secs = start.elapsed().as_secs_f64();
@@ -68,7 +65,7 @@ fn print_json(args: &Args, report: &MergeReport, secs: f64) -> anyhow::Result<()
     let value = json!({
         "event": "pruned",
         "adapter": args.adapter.display().to_string(),
-        "out": args.out.display().to_string(),
+        "out": args.output.out.display().to_string(),
         "method": report.method,
         "rank_rule": args.prune.rank,
         "modules": report.modules.iter().map(of_module).collect::<Vec<Value>>(),
@@ -104,5 +101,5 @@ fn print_table(args: &Args, report: &MergeReport, secs: f64) -> anyhow::Result<(
     if !report.heads.is_empty() {
         writeln!(out, "heads carried: {}", report.heads.join(", "))?;
     }
-    Ok(writeln!(out, "{} written in {secs:.2} s", args.out.display())?)
+    Ok(writeln!(out, "{} written in {secs:.2} s", args.output.out.display())?)
 }

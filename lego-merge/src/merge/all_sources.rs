@@ -2,26 +2,36 @@
 
 use rayon::prelude::*;
 
-use super::{ModuleSources, Plan, PlannedModule};
+use super::{ModuleSources, PlannedModule};
 use crate::Result;
 use crate::adapter::Adapter;
 
 /// The sources of a whole merge, for methods that look at all of them before they merge any.
 pub struct AllSources<'a> {
-    pub(super) adapters: &'a [Adapter],
-    pub(super) plan: &'a Plan,
-    pub(super) seed: u64,
+    adapters: &'a [Adapter],
+    modules: Vec<&'a PlannedModule>,
+    seed: u64,
 }
 
-impl AllSources<'_> {
+impl<'a> AllSources<'a> {
+    /// The sources of the modules that are merged by one of a configuration's rules.
+    pub(super) fn of_rule(
+        adapters: &'a [Adapter],
+        modules: &'a [PlannedModule],
+        rule: usize,
+        seed: u64,
+    ) -> Self {
+        Self { adapters, modules: modules.iter().filter(|m| m.rule == rule).collect(), seed }
+    }
+
     /// Number of adapters.
     pub fn n_adapters(&self) -> usize {
         self.adapters.len()
     }
 
-    /// All modules that will be merged, by name.
-    pub fn modules(&self) -> &[PlannedModule] {
-        self.plan.modules()
+    /// All modules that the method will merge, by name.
+    pub fn modules(&self) -> &[&'a PlannedModule] {
+        &self.modules
     }
 
     /// Reads each module's sources and visits them, in parallel; results in the order of [`Self::modules`].
@@ -32,12 +42,16 @@ impl AllSources<'_> {
         self.modules().par_iter().map(|part| visit(&self.read(part)?)).collect()
     }
 
-    pub(super) fn read<'a>(&self, part: &'a PlannedModule) -> Result<ModuleSources<'a>> {
-        let source = |&i: &usize| Ok((self.adapters[i].factors(&part.name)?, self.plan.weights()[i]));
+    /// Reads one module.
+    ///
+    /// # Errors
+    /// Those of [`Adapter::factors`].
+    pub fn read<'m>(&self, part: &'m PlannedModule) -> Result<ModuleSources<'m>> {
+        let source = |(&i, &weight): (&usize, &f64)| Ok((self.adapters[i].factors(&part.name)?, weight));
         Ok(ModuleSources {
             name: &part.name,
             rank: part.rank,
-            sources: part.members.iter().map(source).collect::<Result<_>>()?,
+            sources: part.members.iter().zip(&part.weights).map(source).collect::<Result<_>>()?,
             members: &part.members,
             seed: module_seed(self.seed, &part.name),
         })

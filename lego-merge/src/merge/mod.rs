@@ -4,11 +4,14 @@
 
 mod agreement;
 mod all_sources;
+mod bias;
 mod cat;
 mod config;
 mod dare;
 mod election;
+mod fit;
 mod halves;
+mod heads;
 mod lego;
 mod linear;
 mod magnitude_prune;
@@ -33,6 +36,8 @@ pub use cat::Cat;
 pub use config::MergeConfig;
 pub use dare::Dare;
 pub use election::MajoritySign;
+pub use fit::BaseMismatch;
+pub use heads::SavedModules;
 pub use lego::{ClusterReport, Features, Gauge, Lego, Norm, Preset, RefRank, Reweighting};
 pub use linear::{Average, Linear};
 pub use magnitude_prune::MagnitudePrune;
@@ -47,8 +52,11 @@ pub use svd::Svd;
 pub use task_arithmetic::TaskArithmetic;
 pub use ties::Ties;
 
-use crate::adapter::{Adapter, FolderWriter, PREFIX};
+use crate::adapter::{
+    Adapter, AdapterWriter, Existing, Format, ModuleTensors, Outline, Output, Part, aligned,
+};
 use crate::{Error, Result};
+use bias::merged_bias;
 use report::report;
 
 /// A way to merge the sources of one module into factors of a given rank. One file a method.
@@ -107,24 +115,25 @@ pub fn merge(
     config: &MergeConfig,
     on_module: impl Fn(&ModuleReport) + Sync,
 ) -> Result<(Adapter, MergeReport)> {
+    let adapters = &*aligned(adapters);
     let plan = Plan::new(adapters, config)?;
-    let parts = run(adapters, config, &plan, |_, merged, report| {
+    let parts = visit(adapters, config, &plan, |part, merged, report| {
         on_module(report);
-        Ok(merged)
+        let bias = merged_bias(adapters, config, part)?;
+        let (name, kind) = (part.name.clone(), part.kind.clone());
+        Ok(ModuleTensors { name, kind, a: merged.a, b: merged.b, bias })
     })?;
-    let (modules, merged): (Vec<_>, Vec<_>) = parts.into_iter().unzip();
-    let names = plan.modules().iter().map(|m| m.name.clone());
-    let factors = names.zip(merged).map(|(name, m)| (name, m.a, m.b));
-    let heads = plan.heads().iter().map(|(name, owner)| Ok((name.clone(), adapters[*owner].head(name)?)));
+    let (reports, modules): (Vec<_>, Vec<_>) = parts.into_iter().unzip();
+    let heads = plan.heads().iter().map(|(name, _)| Ok((name.clone(), plan.head(adapters, name)?)));
     let heads = heads.collect::<Result<Vec<_>>>()?;
-    let adapter = Adapter::from_parts("merged", plan.config().clone(), factors, heads)?;
-    Ok((adapter, plan.report(config, modules)))
+    let adapter = Adapter::from_modules("merged", plan.config().clone(), modules, heads)?;
+    Ok((adapter, plan.report(config, reports)))
 }
 
-/// Merges adapters into a PEFT folder, module by module: memory holds one module a thread.
+/// Merges adapters into a PEFT folder of `f32`, module by module: memory holds one module a thread.
 ///
 /// # Errors
-/// Those of [`merge`], and those of [`FolderWriter`].
+/// Those of [`merge_to`].
 pub fn merge_to_folder(
     adapters: &[Adapter],
     config: &MergeConfig,
@@ -132,38 +141,74 @@ pub fn merge_to_folder(
     force: bool,
     on_module: impl Fn(&ModuleReport) + Sync,
 ) -> Result<MergeReport> {
+    let existing = if force { Existing::Replace } else { Existing::Refuse };
+    merge_to(adapters, config, &Output::new(folder).with_existing(existing), on_module)
+}
+
+/// Merges adapters into a folder or file, module by module: memory holds one module a thread.
+///
+/// # Errors
+/// Those of [`merge`], [`Error::Exists`] and [`Error::Io`] for the output, and [`Error::Unsupported`] for what its
+/// format has no place for.
+pub fn merge_to(
+    adapters: &[Adapter],
+    config: &MergeConfig,
+    output: &Output,
+    on_module: impl Fn(&ModuleReport) + Sync,
+) -> Result<MergeReport> {
+    let adapters = &*aligned(adapters);
     let plan = Plan::new(adapters, config)?;
-    let writer = FolderWriter::create(folder, &plan.shapes(adapters), force)?;
-    let parts = run(adapters, config, &plan, |part, merged, report| {
-        writer.write(&format!("{PREFIX}{}.lora_A.weight", part.name), merged.a.values())?;
-        writer.write(&format!("{PREFIX}{}.lora_B.weight", part.name), merged.b.values())?;
+    let writer = AdapterWriter::create(
+        output,
+        &Outline {
+            first: &adapters[0],
+            modules: plan.outline(),
+            heads: plan.head_shapes(adapters),
+            config: plan.config().clone(),
+            is_pipeline: adapters.iter().any(|a| a.format() != Format::Peft),
+            part_type: &|module, part| output.dtype().of(adapters.iter().map(|a| a.part_type(module, part))),
+            head_type: &|name| output.dtype().of(adapters.iter().map(|a| a.head_type(name))),
+        },
+    )?;
+    let parts = visit(adapters, config, &plan, |part, merged, report| {
+        writer.part(&part.name, Part::A, merged.a.values())?;
+        writer.part(&part.name, Part::B, merged.b.values())?;
+        if let Some(bias) = merged_bias(adapters, config, part)? {
+            writer.part(&part.name, Part::Bias, &bias)?;
+        }
         on_module(report);
         Ok(())
     })?;
-    for (name, owner) in plan.heads() {
-        writer.write(&format!("{PREFIX}{name}"), &adapters[*owner].head(name)?.values)?;
+    for (name, _) in plan.heads() {
+        writer.head(name, &plan.head(adapters, name)?.values)?;
     }
-    writer.finish(plan.config())?;
+    writer.finish()?;
     Ok(plan.report(config, parts.into_iter().map(|(report, ())| report).collect()))
 }
 
 /// Runs the method over all modules in parallel; results in the plan's order.
-fn run<T: Send>(
+pub(crate) fn visit<T: Send>(
     adapters: &[Adapter],
     config: &MergeConfig,
     plan: &Plan,
     each: impl Fn(&PlannedModule, MergedModule, &ModuleReport) -> Result<T> + Sync,
 ) -> Result<Vec<(ModuleReport, T)>> {
-    let sources = AllSources { adapters, plan, seed: config.seed };
-    let prepared = config.method.prepare(&sources)?;
-    let method = prepared.as_ref().unwrap_or(&config.method);
+    let rules: Vec<(&MergeConfig, AllSources<'_>)> = config
+        .rules()
+        .enumerate()
+        .map(|(i, rule)| (rule, AllSources::of_rule(adapters, plan.modules(), i, rule.seed)))
+        .collect();
+    let prepared = rules.iter().map(|(rule, sources)| rule.method.prepare(sources));
+    let prepared = prepared.collect::<Result<Vec<_>>>()?;
     plan.modules()
         .par_iter()
         .map(|part| {
+            let (rule, sources) = &rules[part.rule];
+            let method = prepared[part.rule].as_ref().unwrap_or(&rule.method);
             let module = sources.read(part)?;
             let mut merged = method.merge(&module).map_err(Error::numeric(&part.name))?;
-            if config.lambda != 1.0 {
-                let scaled = |v: &mut f32| *v = (config.lambda * f64::from(*v)) as f32;
+            if rule.lambda != 1.0 {
+                let scaled = |v: &mut f32| *v = (rule.lambda * f64::from(*v)) as f32;
                 merged.b.values_mut().iter_mut().for_each(scaled);
             }
             let report = report(&module, &merged).map_err(Error::numeric(&part.name))?;

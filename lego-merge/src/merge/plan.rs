@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{AllSources, MergeConfig, MergeReport, ModuleReport, RankChoice, RankRule};
-use crate::adapter::{Adapter, AdapterConfig, PREFIX, TargetModules, in_module, targets};
+use super::heads::{Heads, saved_modules};
+use super::{AllSources, MergeConfig, MergeReport, ModuleReport, RankChoice, RankRule, fit};
+use crate::adapter::{Adapter, AdapterConfig, LoraModule, ModuleKind, TargetModules, Tensor, targets};
 use crate::{Error, Result};
 
 /// One module of the output.
@@ -12,6 +13,10 @@ use crate::{Error, Result};
 pub struct PlannedModule {
     /// Full name.
     pub name: String,
+    /// What the module is.
+    pub kind: ModuleKind,
+    /// Whether the output has a bias there.
+    pub has_bias: bool,
     /// Rank of the result, `k_m`.
     pub rank: usize,
     /// `d_in`.
@@ -20,13 +25,17 @@ pub struct PlannedModule {
     pub n_outputs: usize,
     /// Adapters that have the module, in the order given.
     pub members: Vec<usize>,
+    /// The weight of each.
+    pub weights: Vec<f64>,
+    /// By which of the configuration's rules it is merged: 0, or the position of the override plus 1.
+    pub(super) rule: usize,
 }
 
 /// Everything about the output but its values.
 #[derive(Debug, Clone)]
 pub struct Plan {
     modules: Vec<PlannedModule>,
-    heads: Vec<(String, usize)>,
+    heads: Heads,
     weights: Vec<f64>,
     config: AdapterConfig,
 }
@@ -38,19 +47,21 @@ impl Plan {
     /// [`Error::Conflict`] for adapters that do not fit each other, [`Error::Option`] for weights or a rank that do
     /// not fit.
     pub fn new(adapters: &[Adapter], config: &MergeConfig) -> Result<Self> {
-        let weights = weights(adapters, config)?;
-        if !config.lambda.is_finite() {
-            let (expected, found) = ("a finite number".into(), config.lambda.to_string());
-            return Err(Error::Option { option: "lambda", expected, found });
+        let weights = config.rules().map(|rule| weights(adapters, rule)).collect::<Result<Vec<_>>>()?;
+        for rule in config.rules() {
+            check(rule)?;
         }
-        let modules = modules(adapters, config)?;
-        let heads = heads(adapters)?;
-        check_apart(adapters, &modules, &heads)?;
+        let modules = modules(adapters, config, &weights)?;
+        let weights = weights.into_iter().next().unwrap_or_default();
+        let heads = Heads::new(adapters, config.saved_modules, &weights)?;
+        heads.check_apart(adapters, &modules)?;
         let mut plan = Self { modules, heads, weights, config: adapters[0].config().clone() };
-        if let Some(rule) = config.rank.filter(|rule| rule.needs_values()) {
-            plan.find_ranks(adapters, rule, config.seed)?;
+        for (i, rule) in config.rules().enumerate() {
+            if let Some(rank) = rule.rank.filter(|rank| rank.needs_values()) {
+                plan.find_ranks(adapters, rank, i, rule.seed)?;
+            }
         }
-        plan.config = output_config(adapters, &plan.modules, &plan.heads)?;
+        plan.config = output_config(adapters, &plan.modules, plan.heads())?;
         Ok(plan)
     }
 
@@ -61,7 +72,7 @@ impl Plan {
 
     /// Names of the heads that are carried, each with the adapter that it is taken from.
     pub fn heads(&self) -> &[(String, usize)] {
-        &self.heads
+        self.heads.owners()
     }
 
     /// One weight an adapter.
@@ -74,23 +85,31 @@ impl Plan {
         &self.config
     }
 
-    /// Reads every module to find its rank.
-    fn find_ranks(&mut self, adapters: &[Adapter], rule: RankRule, seed: u64) -> Result<()> {
-        let sources = AllSources { adapters, plan: self, seed };
-        let ranks = sources.visit(|module| rule.rank(module).map_err(Error::numeric(module.name)))?;
-        self.modules.iter_mut().zip(ranks).for_each(|(module, rank)| module.rank = rank);
+    /// Reads the modules of one rule to find their ranks.
+    fn find_ranks(&mut self, adapters: &[Adapter], rank: RankRule, rule: usize, seed: u64) -> Result<()> {
+        let sources = AllSources::of_rule(adapters, &self.modules, rule, seed);
+        let ranks = sources.visit(|module| rank.rank(module).map_err(Error::numeric(module.name)))?;
+        let of_rule = self.modules.iter_mut().filter(|m| m.rule == rule);
+        of_rule.zip(ranks).for_each(|(module, rank)| module.rank = rank);
         Ok(())
     }
 
-    pub(super) fn shapes(&self, adapters: &[Adapter]) -> Vec<(String, Vec<usize>)> {
-        let factors = self.modules.iter().flat_map(|m| {
-            let name = |side| format!("{PREFIX}{}.lora_{side}.weight", m.name);
-            [(name("A"), vec![m.rank, m.n_inputs]), (name("B"), vec![m.n_outputs, m.rank])]
-        });
-        let heads = self.heads.iter().map(|(name, owner)| {
-            (format!("{PREFIX}{name}"), adapters[*owner].head_shape(name).unwrap_or_default())
-        });
-        factors.chain(heads).collect()
+    /// The output's modules, of scale 1.
+    pub(super) fn outline(&self) -> Vec<LoraModule> {
+        self.modules.iter().map(of_scale_one).collect()
+    }
+
+    /// Names and shapes of the heads.
+    pub(super) fn head_shapes(&self, adapters: &[Adapter]) -> Vec<(String, Vec<usize>)> {
+        let shape = |(name, owner): &(String, usize)| {
+            (name.clone(), adapters[*owner].head_shape(name).unwrap_or_default())
+        };
+        self.heads().iter().map(shape).collect()
+    }
+
+    /// The values of a head.
+    pub(super) fn head(&self, adapters: &[Adapter], name: &str) -> Result<Tensor> {
+        self.heads.tensor(adapters, &self.weights, name)
     }
 
     pub(super) fn report(&self, config: &MergeConfig, modules: Vec<ModuleReport>) -> MergeReport {
@@ -99,9 +118,16 @@ impl Plan {
             weights: self.weights.clone(),
             lambda: config.lambda,
             modules,
-            heads: self.heads.iter().map(|(name, _)| name.clone()).collect(),
+            heads: self.heads.carried(),
+            averaged_heads: self.heads.averaged(),
+            dropped_heads: self.heads.dropped().to_vec(),
         }
     }
+}
+
+fn of_scale_one(module: &PlannedModule) -> LoraModule {
+    let PlannedModule { name, kind, rank, n_inputs, n_outputs, has_bias, .. } = module.clone();
+    LoraModule::of_scale_one(name, kind, rank, [n_outputs, n_inputs], has_bias)
 }
 
 fn weights(adapters: &[Adapter], config: &MergeConfig) -> Result<Vec<f64>> {
@@ -119,21 +145,37 @@ fn weights(adapters: &[Adapter], config: &MergeConfig) -> Result<Vec<f64>> {
     }
 }
 
-fn modules(adapters: &[Adapter], config: &MergeConfig) -> Result<Vec<PlannedModule>> {
+/// A factor must be finite, and a rank wanted by a method that takes one.
+fn check(rule: &MergeConfig) -> Result<()> {
+    if !rule.lambda.is_finite() {
+        let (expected, found) = ("a finite number".into(), rule.lambda.to_string());
+        return Err(Error::Option { option: "lambda", expected, found });
+    }
+    if let (Some(wanted), false) = (&rule.rank, rule.method.takes_rank()) {
+        let (expected, found) =
+            (format!("no rank with the method {}", rule.method.name()), wanted.to_string());
+        return Err(Error::Option { option: "rank", expected, found });
+    }
+    Ok(())
+}
+
+fn modules(adapters: &[Adapter], config: &MergeConfig, weights: &[Vec<f64>]) -> Result<Vec<PlannedModule>> {
     let mut members: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
     for (i, adapter) in adapters.iter().enumerate() {
-        for module in adapter.modules() {
+        for module in adapter.modules().iter().filter(|m| config.takes(&m.name)) {
             members.entry(&module.name).or_default().push(i);
         }
     }
     let all = adapters.iter().flat_map(|a| a.modules());
     let largest = all.map(|m| m.rank).max().unwrap_or(0);
-    let method = &config.method;
-    if let (Some(wanted), false) = (&config.rank, method.takes_rank()) {
-        let (expected, found) = (format!("no rank with the method {}", method.name()), wanted.to_string());
-        return Err(Error::Option { option: "rank", expected, found });
+    if members.is_empty() {
+        let (expected, found) = ("patterns that leave a module to merge".into(), "none left".into());
+        return Err(Error::Option { option: "include, exclude", expected, found });
     }
-    let mut most = 0;
+    fit::check(adapters, config.base_mismatch)?;
+    let has_bias = adapters.iter().flat_map(|a| a.modules()).any(|m| m.has_bias);
+    let rules: Vec<&MergeConfig> = config.rules().collect();
+    let mut most = vec![0; rules.len()];
     let mut out = Vec::with_capacity(members.len());
     for (name, members) in members {
         let found: Vec<_> = members.iter().filter_map(|&i| Some((i, adapters[i].module(name)?))).collect();
@@ -149,71 +191,44 @@ fn modules(adapters: &[Adapter], config: &MergeConfig) -> Result<Vec<PlannedModu
                 });
             }
         }
+        let kind = module.kind.clone();
+        if let Some(&(i, other)) = found.iter().find(|(_, other)| !other.kind.fits(&kind)) {
+            return Err(Error::Conflict {
+                path: adapters[i].path().into(),
+                first: adapters[first].path().into(),
+                field: format!("kind of module {name}"),
+                expected: kind.to_string(),
+                found: other.kind.to_string(),
+            });
+        }
+        if has_bias && kind == ModuleKind::Embedding {
+            let path = adapters[first].path().into();
+            let (field, found) = (format!("module {name}"), kind.to_string());
+            let reason = "beside an adapter with lora_bias, which PEFT does not open for embeddings";
+            return Err(Error::Unsupported { path, field, found, reason });
+        }
         let ranks: Vec<usize> = found.iter().map(|(_, m)| m.rank).collect();
-        most = most.max(ranks.iter().sum());
-        let wanted = match config.rank {
+        let rule = config.rule_of(name);
+        most[rule] = most[rule].max(ranks.iter().sum());
+        let wanted = match rules[rule].rank {
             Some(RankRule::Fixed(rank)) => Some(rank),
             _ => None,
         };
-        let rank = method.rank(&RankChoice { source_ranks: &ranks, wanted, largest });
+        let rank = rules[rule].method.rank(&RankChoice { source_ranks: &ranks, wanted, largest });
         let (n_inputs, n_outputs) = (module.n_inputs, module.n_outputs);
-        out.push(PlannedModule { name: name.into(), rank, n_inputs, n_outputs, members });
+        let weights = members.iter().map(|&i| weights[rule][i]).collect();
+        let name = name.into();
+        out.push(PlannedModule { name, kind, has_bias, rank, n_inputs, n_outputs, members, weights, rule });
     }
-    match config.rank {
-        Some(RankRule::Fixed(wanted)) if wanted == 0 || wanted > most => {
+    for (rule, most) in rules.into_iter().zip(most) {
+        if let Some(RankRule::Fixed(wanted)) = rule.rank
+            && (wanted == 0 || (most > 0 && wanted > most))
+        {
             let expected = format!("1 to {most}, the units of the largest module");
-            Err(Error::Option { option: "rank", expected, found: wanted.to_string() })
-        }
-        _ => Ok(out),
-    }
-}
-
-/// Heads by name; one that several adapters have must be equal to the bit.
-fn heads(adapters: &[Adapter]) -> Result<Vec<(String, usize)>> {
-    let mut owners: BTreeMap<&str, usize> = BTreeMap::new();
-    for (i, adapter) in adapters.iter().enumerate() {
-        for name in adapter.heads() {
-            let &mut first = owners.entry(name).or_insert(i);
-            if first == i {
-                continue;
-            }
-            let (ours, theirs) = (adapters[first].head(name)?, adapter.head(name)?);
-            let bits = |values: &[f32]| values.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
-            if ours.shape != theirs.shape || bits(&ours.values) != bits(&theirs.values) {
-                return Err(Error::Conflict {
-                    path: adapter.path().into(),
-                    first: adapters[first].path().into(),
-                    field: format!("head {name}"),
-                    expected: format!("the same values, shape {:?}", ours.shape),
-                    found: format!("others, shape {:?}", theirs.shape),
-                });
-            }
+            return Err(Error::Option { option: "rank", expected, found: wanted.to_string() });
         }
     }
-    Ok(owners.into_iter().map(|(name, owner)| (name.to_string(), owner)).collect())
-}
-
-/// A module with factors in one adapter and saved whole in another: PEFT would load one of the two only.
-fn check_apart(adapters: &[Adapter], modules: &[PlannedModule], heads: &[(String, usize)]) -> Result<()> {
-    for (head, owner) in heads {
-        let inside =
-            |m: &&PlannedModule| {
-                head.strip_prefix(&m.name).is_some_and(|rest| rest.starts_with('.'))
-                    || adapters[*owner].config().modules_to_save.iter().flatten().any(|saved| {
-                        in_module(saved, head) && in_module(saved, &format!("{}.weight", m.name))
-                    })
-            };
-        if let Some(module) = modules.iter().find(inside) {
-            return Err(Error::Conflict {
-                path: adapters[module.members[0]].path().into(),
-                first: adapters[*owner].path().into(),
-                field: format!("module {}", module.name),
-                expected: format!("no factors beside the saved `{head}`"),
-                found: "lora_A and lora_B".into(),
-            });
-        }
-    }
-    Ok(())
+    Ok(out)
 }
 
 fn output_config(
@@ -222,24 +237,8 @@ fn output_config(
     heads: &[(String, usize)],
 ) -> Result<AdapterConfig> {
     let first = &adapters[0];
-    for adapter in &adapters[1..] {
-        if adapter.config().fan_in_fan_out != first.config().fan_in_fan_out {
-            return Err(Error::Conflict {
-                path: adapter.path().into(),
-                first: first.path().into(),
-                field: "fan_in_fan_out".into(),
-                expected: first.config().fan_in_fan_out.to_string(),
-                found: adapter.config().fan_in_fan_out.to_string(),
-            });
-        }
-    }
     let mut config = first.config().clone();
-    config.r = modules.iter().map(|m| m.rank).max().unwrap_or(0);
-    config.lora_alpha = config.r as f64;
-    config.use_rslora = false;
-    let smaller = || modules.iter().filter(|m| m.rank != config.r);
-    config.rank_pattern = smaller().map(|m| (m.name.clone(), m.rank)).collect();
-    config.alpha_pattern = smaller().map(|m| (m.name.clone(), m.rank as f64)).collect();
+    config.set_modules(&modules.iter().map(of_scale_one).collect::<Vec<_>>());
     config.target_modules = Some(TargetModules::Names(target_modules(adapters, modules)));
     config.modules_to_save = saved_modules(adapters, heads);
     if let Some(&(_, owner)) = heads.first() {
@@ -289,15 +288,4 @@ fn target_modules(adapters: &[Adapter], modules: &[PlannedModule]) -> Vec<String
     } else {
         modules.iter().map(|m| m.name.clone()).collect()
     }
-}
-
-/// Modules of the heads: as their owners list them, else the module that holds the tensor.
-fn saved_modules(adapters: &[Adapter], heads: &[(String, usize)]) -> Option<Vec<String>> {
-    let mut out = BTreeSet::new();
-    for (name, owner) in heads {
-        let listed = adapters[*owner].config().modules_to_save.as_deref().unwrap_or_default();
-        let module = || name.rsplit_once('.').map_or(name.as_str(), |(module, _)| module);
-        out.insert(listed.iter().find(|m| in_module(m, name)).map_or_else(|| module().into(), String::clone));
-    }
-    (!out.is_empty()).then(|| out.into_iter().collect())
 }

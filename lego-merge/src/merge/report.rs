@@ -46,6 +46,12 @@ pub struct MergeReport {
     pub modules: Vec<ModuleReport>,
     /// Heads that were carried.
     pub heads: Vec<String>,
+    /// Heads that were averaged.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub averaged_heads: Vec<String>,
+    /// Heads that were left out, for the adapters differ in them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub dropped_heads: Vec<String>,
 }
 
 impl MergeReport {

@@ -60,17 +60,3 @@ fn a_made_adapter_is_a_plain_safetensors_file_of_f32() {
     let again = std::fs::read(place.join("adapter_model.safetensors")).expect("a file");
     assert_eq!(again, bytes, "the same adapter gives the same bytes");
 }
-
-#[test]
-fn a_folder_given_up_halfway_leaves_nothing() {
-    use lego_merge::adapter::FolderWriter;
-    let folder = tempfile::tempdir().expect("a folder");
-    let place = folder.path().join("out");
-    let shapes = [("x".to_string(), vec![2, 2]), ("y".to_string(), vec![3])];
-    let writer = FolderWriter::create(&place, &shapes, false).expect("a place to write");
-    writer.write("x", &[1.0; 4]).expect("writes");
-    assert!(writer.write("y", &[1.0; 4]).is_err(), "another length than announced");
-    assert!(writer.write("z", &[1.0; 4]).is_err(), "a tensor that was not announced");
-    drop(writer);
-    assert_eq!(std::fs::read_dir(folder.path()).expect("a folder").count(), 0, "nothing is left");
-}

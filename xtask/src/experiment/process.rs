@@ -3,7 +3,6 @@
 //! Its standard input is a locked file: the lock is held as long as the process lives, also when this one is killed,
 //! so no two processes ever work on one output. Its prints go straight to files: nothing is lost with a pipe.
 
-use std::ffi::OsStr;
 use std::fs::{File, TryLockError};
 use std::io;
 use std::path::PathBuf;
@@ -36,9 +35,8 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    pub(crate) fn start(program: &OsStr, args: &[String], streams: Streams) -> io::Result<Process> {
-        let mut command = Command::new(program);
-        command.args(args).stdin(Stdio::from(streams.lock)).stdout(streams.stdout).stderr(streams.stderr);
+    pub(crate) fn start(mut command: Command, streams: Streams) -> io::Result<Process> {
+        command.stdin(Stdio::from(streams.lock)).stdout(streams.stdout).stderr(streams.stderr);
         isolate(&mut command);
         Ok(Process { child: command.spawn()?, started: Instant::now(), ended: false })
     }

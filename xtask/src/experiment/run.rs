@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::PathBuf;
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -206,7 +207,9 @@ impl Run<'_> {
         let printed = Tail::new(slot.stdout())?;
         let held = lock.try_clone().context("cannot share a lock")?;
         let streams = Streams { lock, stdout, stderr: open(slot.stderr())? };
-        let process = Process::start(command[0].as_ref(), &command[1..], streams)
+        let mut child = Command::new(&command[0]);
+        child.args(&command[1..]);
+        let process = Process::start(child, streams)
             .with_context(|| format!("{}: cannot start `{}`", node.title(), shell(&command)))?;
         let bar = self.console.stage(&node.title());
         let stage =

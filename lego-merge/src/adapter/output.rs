@@ -1,0 +1,125 @@
+//! Where an adapter is written, in which format and type.
+
+use std::path::{Path, PathBuf};
+
+use safetensors::tensor::Dtype;
+
+use super::Format;
+use crate::{Error, Result};
+
+/// Types of the written tensors.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
+#[non_exhaustive]
+pub enum OutputType {
+    /// 32 bits
+    #[default]
+    F32,
+    /// IEEE half precision
+    F16,
+    /// bfloat16
+    Bf16,
+    /// The sources' type of each tensor, f32 where they differ
+    Keep,
+}
+
+impl OutputType {
+    /// The type of a tensor whose sources have these types.
+    pub(crate) fn of(self, sources: impl IntoIterator<Item = Option<Dtype>>) -> Dtype {
+        match self {
+            Self::F32 => Dtype::F32,
+            Self::F16 => Dtype::F16,
+            Self::Bf16 => Dtype::BF16,
+            Self::Keep => {
+                let mut types = sources.into_iter().flatten();
+                match types.next() {
+                    Some(first) if is_kept(first) && types.all(|other| other == first) => first,
+                    _ => Dtype::F32,
+                }
+            }
+        }
+    }
+}
+
+fn is_kept(dtype: Dtype) -> bool {
+    matches!(dtype, Dtype::F32 | Dtype::F16 | Dtype::BF16)
+}
+
+/// What to do when there is something at the output's place.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Existing {
+    /// An error.
+    #[default]
+    Refuse,
+    /// Replace it if it is an adapter; anything else is an error.
+    Replace,
+}
+
+/// Where and how an adapter is written: a path that ends with `.safetensors` is a single file, any other a PEFT folder.
+#[derive(Debug, Clone)]
+pub struct Output {
+    path: PathBuf,
+    format: Option<Format>,
+    dtype: OutputType,
+    existing: Existing,
+}
+
+impl Output {
+    /// The first adapter's format in a file, PEFT in a folder; `f32`; nothing is replaced.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into(), format: None, dtype: OutputType::F32, existing: Existing::Refuse }
+    }
+
+    /// Another format than the first adapter's.
+    pub fn with_format(mut self, format: impl Into<Option<Format>>) -> Self {
+        self.format = format.into();
+        self
+    }
+
+    /// Types of the tensors.
+    pub fn with_type(mut self, dtype: OutputType) -> Self {
+        self.dtype = dtype;
+        self
+    }
+
+    /// What to do when there is something at the place.
+    pub fn with_existing(mut self, existing: Existing) -> Self {
+        self.existing = existing;
+        self
+    }
+
+    /// The place.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Types of the tensors.
+    pub(crate) fn dtype(&self) -> OutputType {
+        self.dtype
+    }
+
+    pub(crate) fn existing(&self) -> Existing {
+        self.existing
+    }
+
+    /// Whether a single file is written.
+    pub(crate) fn is_file(&self) -> bool {
+        self.path.extension().is_some_and(|e| e == "safetensors")
+    }
+
+    /// The format to write, `first` being that of the first adapter.
+    ///
+    /// # Errors
+    /// [`Error::Option`] for a folder in a format that has none.
+    pub(crate) fn resolve(&self, first: Format) -> Result<Format> {
+        match (self.is_file(), self.format) {
+            (false, None | Some(Format::Peft)) => Ok(Format::Peft),
+            (false, Some(format)) => Err(Error::Option {
+                option: "to",
+                expected: format!("an output FILE.safetensors for the format {format}"),
+                found: self.path.display().to_string(),
+            }),
+            (true, format) => Ok(format.unwrap_or(first)),
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! `lego-merge compare`.
+
+use std::io::{Write, stdout};
+use std::path::PathBuf;
+
+use anyhow::ensure;
+use comfy_table::{Table, presets};
+use serde_json::json;
+
+use super::console::{open, write_new};
+use super::plot::{HeatMap, Shade, heat_maps};
+use crate::compare::{Comparison, compare};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Adapters, at least two
+    #[arg(required = true, value_name = "ADAPTER")]
+    adapters: Vec<PathBuf>,
+    /// Also draw heat maps of all pairs into this SVG file
+    #[arg(long, value_name = "FILE.svg")]
+    plot: Option<PathBuf>,
+    /// Replace the plot if it is there already
+    #[arg(long)]
+    force: bool,
+    /// Seed of the clustering
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Print everything as JSON, with each module's pairs
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(args: &Args) -> anyhow::Result<()> {
+    ensure!(
+        args.adapters.len() > 1,
+        "compare: expected at least two adapters, found {}",
+        args.adapters.len()
+    );
+    let adapters = open(&args.adapters)?;
+    let comparison = compare(&adapters, args.seed)?;
+    if let Some(path) = &args.plot {
+        write_new(path, &plot(&comparison)?, args.force)?;
+    }
+    let mut out = stdout();
+    if args.json {
+        let mut value = json!(comparison);
+        value["event"] = "compared".into();
+        return Ok(writeln!(out, "{value}")?);
+    }
+    print(&mut out, &comparison)
+}
+
+fn plot(comparison: &Comparison) -> anyhow::Result<String> {
+    let pairs = &comparison.overall;
+    let maps = [
+        HeatMap { title: "cosine of the updates", values: &pairs.cosine, shade: Shade::Signed },
+        HeatMap { title: "overlap of column spaces", values: &pairs.column_overlap, shade: Shade::Share },
+        HeatMap { title: "overlap of row spaces", values: &pairs.row_overlap, shade: Shade::Share },
+        HeatMap {
+            title: "interference (of column in row)",
+            values: &pairs.interference,
+            shade: Shade::Share,
+        },
+    ];
+    heat_maps(&maps, comparison.adapters.len())
+}
+
+fn print(out: &mut impl Write, comparison: &Comparison) -> anyhow::Result<()> {
+    for (i, adapter) in comparison.adapters.iter().enumerate() {
+        writeln!(out, "{}: {adapter}", i + 1)?;
+    }
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_header([
+        "pair",
+        "cosine",
+        "column overlap, least angle",
+        "row overlap, least angle",
+        "interference →, ←",
+    ]);
+    let pairs = &comparison.overall;
+    let number = |v: Option<f64>| v.map_or_else(|| "–".to_string(), |v| format!("{v:.3}"));
+    let angle = |v: Option<f64>| v.map_or_else(|| "–".to_string(), |v| format!("{v:.0}°"));
+    let n = comparison.adapters.len();
+    for (i, j) in (0..n).flat_map(|i| (i + 1..n).map(move |j| (i, j))) {
+        table.add_row([
+            format!("{}, {}", i + 1, j + 1),
+            number(pairs.cosine[i][j]),
+            format!("{}, {}", number(pairs.column_overlap[i][j]), angle(pairs.column_angle_deg[i][j])),
+            format!("{}, {}", number(pairs.row_overlap[i][j]), angle(pairs.row_angle_deg[i][j])),
+            format!("{}, {}", number(pairs.interference[j][i]), number(pairs.interference[i][j])),
+        ]);
+    }
+    writeln!(out, "{table}\n")?;
+    super::inspect::print_clusters(out, &comparison.clusters)
+}

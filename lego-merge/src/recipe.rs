@@ -1,0 +1,217 @@
+//! A whole merge as a file: adapters with weights and content hashes, the method, and others for some modules.
+//!
+//! ```toml
+//! include = "self_attn"
+//!
+//! [[adapter]]
+//! path = "rust-adapter"                 # relative to the recipe's folder
+//! weight = 0.5
+//! sha256 = "9f86d081…"                  # optional; checked before the merge
+//!
+//! [merge]
+//! method = "lego"
+//! rank = 8
+//!
+//! [[module]]
+//! pattern = "v_proj$"
+//! merge = { method = "svd", rank = "energy:0.9" }
+//! ```
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::adapter::{CONFIG_FILE, TENSOR_FILE};
+use crate::merge::{MergeConfig, MethodSpec};
+use crate::{Error, Result};
+
+/// A recipe is a few kilobytes; nobody needs more than this to be read.
+const RECIPE_LIMIT: u64 = 4 << 20;
+
+/// A merge in words. Read from TOML, or from the JSON that a merge leaves beside its result.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[non_exhaustive]
+pub struct Recipe {
+    /// Version of this crate that wrote the recipe.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lego_merge: Option<String>,
+    /// Base model of the adapters, for readers; the adapters' own configurations decide.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base_model: Option<String>,
+    /// What is merged.
+    #[serde(rename = "adapter")]
+    pub adapters: Vec<RecipeAdapter>,
+    /// How.
+    #[serde(default)]
+    pub merge: MethodSpec,
+    /// How the modules that a pattern finds are merged instead; the first that fits.
+    #[serde(default, rename = "module", skip_serializing_if = "Vec::is_empty")]
+    pub modules: Vec<RecipeModules>,
+    /// Only modules in whose names this regular expression is found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub include: Option<String>,
+    /// No modules in whose names this regular expression is found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exclude: Option<String>,
+}
+
+/// One adapter of a recipe.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[non_exhaustive]
+pub struct RecipeAdapter {
+    /// Folder or file, relative to the recipe's folder.
+    pub path: PathBuf,
+    /// Its weight, 1 unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weight: Option<f64>,
+    /// What [`content_hash`] must give.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
+}
+
+/// Modules that are merged otherwise.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[non_exhaustive]
+pub struct RecipeModules {
+    /// Regular expression, found anywhere in the module's full name.
+    pub pattern: String,
+    /// How.
+    pub merge: MethodSpec,
+}
+
+impl RecipeAdapter {
+    /// An adapter of weight 1, its content unchecked.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into(), weight: None, sha256: None }
+    }
+}
+
+impl Recipe {
+    /// Merges adapters by one method.
+    pub fn new(adapters: Vec<RecipeAdapter>, merge: MethodSpec) -> Self {
+        let lego_merge = Some(env!("CARGO_PKG_VERSION").into());
+        Self { lego_merge, base_model: None, adapters, merge, modules: vec![], include: None, exclude: None }
+    }
+
+    /// Reads a recipe: JSON where the file's name ends so, else TOML. Paths are made relative to where the process runs.
+    ///
+    /// # Errors
+    /// [`Error::Io`] for a file that cannot be read, [`Error::Format`] for one that is no recipe.
+    pub fn read(path: &Path) -> Result<Self> {
+        let size = std::fs::metadata(path).map_err(Error::io(path, "read"))?.len();
+        if size > RECIPE_LIMIT {
+            return Err(Error::format(path, "size", format!("at most {RECIPE_LIMIT} bytes"), size));
+        }
+        let text = std::fs::read_to_string(path).map_err(Error::io(path, "read"))?;
+        let misfit = |e: String| Error::format(path, "recipe", "adapters and how to merge them", e);
+        let mut recipe: Self = if path.extension().is_some_and(|e| e == "json") {
+            serde_json::from_str(&text).map_err(|e| misfit(e.to_string()))?
+        } else {
+            toml::from_str(&text).map_err(|e| misfit(e.to_string().trim_end().into()))?
+        };
+        if recipe.adapters.is_empty() {
+            return Err(Error::format(path, "adapter", "at least one adapter", "none"));
+        }
+        let folder = path.parent().unwrap_or(Path::new(""));
+        recipe.adapters.iter_mut().for_each(|a| a.path = folder.join(&a.path));
+        Ok(recipe)
+    }
+
+    /// Checks the content of every adapter that has a hash, and gives a hash to every other.
+    ///
+    /// # Errors
+    /// [`Error::Format`] for an adapter whose content is another, [`Error::Io`] for one that cannot be read.
+    pub fn check_content(&mut self) -> Result<()> {
+        for adapter in &mut self.adapters {
+            let found = content_hash(&adapter.path)?;
+            match &adapter.sha256 {
+                Some(expected) if !expected.eq_ignore_ascii_case(&found) => {
+                    return Err(Error::format(&adapter.path, "sha256", expected, found));
+                }
+                _ => adapter.sha256 = Some(found),
+            }
+        }
+        Ok(())
+    }
+
+    /// The configuration of the merge.
+    ///
+    /// # Errors
+    /// [`Error::Option`] for options or patterns that do not fit, or weights given twice.
+    pub fn config(&self) -> Result<MergeConfig> {
+        let weights = self.weights()?;
+        let spec = |spec: &MethodSpec| {
+            let mut spec = spec.clone();
+            if spec.weights.is_none() {
+                spec.weights.clone_from(&weights);
+            }
+            spec.config()
+        };
+        let mut config = spec(&self.merge)?;
+        for modules in &self.modules {
+            config = config.with_override(&modules.pattern, spec(&modules.merge)?)?;
+        }
+        if let Some(pattern) = &self.include {
+            config = config.with_include(pattern)?;
+        }
+        if let Some(pattern) = &self.exclude {
+            config = config.with_exclude(pattern)?;
+        }
+        Ok(config)
+    }
+
+    /// Weights that stand beside the adapters.
+    fn weights(&self) -> Result<Option<Vec<f64>>> {
+        if self.adapters.iter().all(|a| a.weight.is_none()) {
+            return Ok(None);
+        }
+        if let Some(weights) = &self.merge.weights {
+            let (expected, found) =
+                ("weights beside the adapters or in [merge]".into(), format!("both, {weights:?}"));
+            return Err(Error::Option { option: "weights", expected, found });
+        }
+        Ok(Some(self.adapters.iter().map(|a| a.weight.unwrap_or(1.0)).collect()))
+    }
+
+    /// The recipe as it is written into `folder`, beside the merged adapter: paths relative to it where they can be.
+    ///
+    /// # Errors
+    /// [`Error::Format`] for values that JSON cannot hold.
+    pub fn to_json(&self, folder: &Path) -> Result<String> {
+        let mut recipe = self.clone();
+        let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
+        for adapter in &mut recipe.adapters {
+            if let Some(path) = pathdiff::diff_paths(absolute(&adapter.path), absolute(folder)) {
+                adapter.path = path;
+            }
+        }
+        serde_json::to_string_pretty(&recipe)
+            .map(|text| text + "\n")
+            .map_err(|e| Error::format(folder, "recipe", "values that JSON can hold", e))
+    }
+}
+
+/// SHA-256 of an adapter in hexadecimal digits: of its file, or of its tensors' file followed by its configuration.
+///
+/// # Errors
+/// [`Error::Io`] for files that cannot be read.
+pub fn content_hash(adapter: &Path) -> Result<String> {
+    let files = if adapter.is_dir() {
+        let tensors = adapter.join(TENSOR_FILE);
+        let tensors = if tensors.exists() { tensors } else { adapter.join("adapter_model.bin") };
+        vec![tensors, adapter.join(CONFIG_FILE)]
+    } else {
+        vec![adapter.to_path_buf()]
+    };
+    let mut hash = Sha256::new();
+    for path in files {
+        let mut file = File::open(&path).map_err(Error::io(&path, "open"))?;
+        std::io::copy(&mut file, &mut hash).map_err(Error::io(&path, "read"))?;
+    }
+    Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+}

@@ -1,0 +1,109 @@
+//! A binary of the workspace, run as a user runs it: the whole process is measured, several times, the median counts.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::thread::sleep;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use serde::Deserialize;
+
+use super::{Measure, Words};
+use crate::cargo;
+use crate::experiment::cache::Usage;
+use crate::experiment::process::{Process, Streams, lock};
+
+/// One command of a binary.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct WholeProcess {
+    /// The binary of the crate, built in release mode.
+    binary: String,
+    /// Its arguments; `{out}` is a place that is free before every run.
+    args: Vec<String>,
+    /// Number of runs.
+    #[serde(default = "three")]
+    runs: usize,
+    #[serde(default)]
+    env: BTreeMap<String, String>,
+}
+
+fn three() -> usize {
+    3
+}
+
+/// An example of the crate that makes what the processes work on, run where its result is not there yet.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Prepare {
+    example: String,
+    args: Vec<String>,
+    /// What it makes.
+    makes: String,
+}
+
+impl Prepare {
+    pub(super) fn run(&self, root: &Path, package: &str, words: &Words) -> Result<()> {
+        let place = PathBuf::from(words.fill(std::slice::from_ref(&self.makes))?.concat());
+        if place.exists() {
+            return Ok(());
+        }
+        let mut command = Command::new(cargo::cargo());
+        command.args(["run", "--release", "--package", package, "--example", &self.example, "--"]);
+        command.args(words.fill(&self.args)?).current_dir(root);
+        let status = command.stdout(Stdio::null()).status().context("cannot run cargo")?;
+        ensure!(status.success(), "example `{}` failed ({status})", self.example);
+        ensure!(place.exists(), "example `{}` has not made {}", self.example, place.display());
+        Ok(())
+    }
+}
+
+impl WholeProcess {
+    pub(super) fn id(&self) -> String {
+        format!("{} {}", self.binary, self.args.join(" "))
+    }
+
+    /// The median of one measure over all runs.
+    pub(super) fn figure(&self, root: &Path, package: &str, measure: Measure, words: &Words) -> Result<f64> {
+        let binary = cargo::release_binary(root, package, &self.binary)?;
+        let work = words.work();
+        fs::create_dir_all(work).with_context(|| format!("cannot create {}", work.display()))?;
+        let mut figures = Vec::new();
+        for _ in 0..self.runs.max(1) {
+            let out = work.join("out");
+            if out.exists() {
+                fs::remove_dir_all(&out).with_context(|| format!("cannot remove {}", out.display()))?;
+            }
+            let usage = self.run(&binary, words)?;
+            figures.push(match measure {
+                Measure::Wall => usage.wall_secs,
+                Measure::Cpu => usage.cpu_secs,
+                Measure::Memory => usage.peak_memory_bytes as f64,
+            });
+        }
+        figures.sort_by(f64::total_cmp);
+        Ok(figures[figures.len() / 2])
+    }
+
+    fn run(&self, binary: &Path, words: &Words) -> Result<Usage> {
+        let work = words.work();
+        let Some(lock) = lock(&work.join("lock")).context("cannot lock the folder of the bench")? else {
+            bail!("{}: another bench runs there", work.display())
+        };
+        let file = |name: &str| File::create(work.join(name)).with_context(|| format!("cannot write {name}"));
+        let streams = Streams { lock, stdout: file("stdout")?, stderr: file("stderr")? };
+        let mut command = Command::new(binary);
+        command.args(words.fill(&self.args)?).envs(&self.env);
+        let mut process = Process::start(command, streams).context("cannot start the binary")?;
+        loop {
+            if let Some((status, usage)) = process.poll().context("cannot wait for the binary")? {
+                let printed = fs::read_to_string(work.join("stderr")).unwrap_or_default();
+                ensure!(status.success(), "`{}` failed ({status}):\n{printed}", self.id());
+                return Ok(usage);
+            }
+            sleep(Duration::from_millis(2));
+        }
+    }
+}
