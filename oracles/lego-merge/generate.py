@@ -6,7 +6,8 @@ Each case is a folder of adapters written by PEFT with random weights. `expected
 `expected.safetensors` holds the update of each module, [out, in] in float32. Updates of `linear`, `cat`, `svd`, `ties` and
 `magnitude_prune` are PEFT's own (`add_weighted_adapter`) where PEFT is right (within 2e-6 of float64), else float64 from the
 formula: rsLoRA, unequal ranks. `average` is float64. Updates of `lego` are the third-party semantics in float64 (reference.py), on units that
-cluster so clearly that a third of all single k-means++ runs find the best labels.
+cluster so clearly that a third of all single k-means++ runs find the best labels. `lego.py` adds merged factors of LEGO from given
+first centroids.
 """
 
 import json
@@ -18,6 +19,7 @@ import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors.torch import load_file, save_file
 
+import lego
 import reference
 from toy import WIDTHS, base_model
 
@@ -165,6 +167,7 @@ def main():
                     add("lego", weights, 4, updates, "third party", parameter=parameter, output=output)
     save_file(tensors, DATA / "expected.safetensors")
     (DATA / "expected.json").write_text(json.dumps(entries, indent=1) + "\n")
+    lego.main()
     print(f"{len(entries)} expectations, {sum(f.stat().st_size for f in DATA.rglob('*') if f.is_file())} bytes")
 
 

@@ -62,7 +62,6 @@ impl Gram {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::low_rank::row_gram;
     use crate::matrix::Matrix;
 

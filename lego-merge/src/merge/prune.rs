@@ -1,8 +1,8 @@
 //! Pruning: one adapter at smaller ranks, as a merge of it alone with weight 1.
 //!
 //! By SVD truncation, the best approximation of each module's update at its rank, or by LEGO, which clusters the adapter's
-//! own units (LoRA-LEGO offers this, too). LEGO loses to truncation at every rank (experiment `lego-merge/prune`), so
-//! truncation is the default.
+//! own units, as LoRA-LEGO proposes. LEGO loses to truncation, the more the smaller the rank (experiment `lego-merge/prune`),
+//! so truncation is the default.
 
 use serde::{Deserialize, Serialize};
 

@@ -271,6 +271,23 @@ mod tests {
     use super::*;
 
     #[test]
+    fn options_of_lego_are_read_from_words() {
+        let text = r#"{"method": "lego", "preset": "nsc", "features": "raw", "gauge": "balanced", "antipodal": true,
+            "restarts": 3, "norm": "l2", "ref-rank": 8, "rank": "energy:0.9"}"#;
+        let spec: MethodSpec = serde_json::from_str(text).expect("a specification");
+        assert_eq!((spec.norm, spec.ref_rank), (Some(Norm::L2), Some(RefRank::Rank(8))), "{spec:?}");
+        assert_eq!(spec.config().expect("a configuration").rank, Some(RankRule::Energy(0.9)), "{spec:?}");
+        let again = serde_json::to_string(&spec).expect("JSON");
+        assert_eq!(serde_json::from_str::<MethodSpec>(&again).expect("a specification"), spec, "{again}");
+        let mut smoea = MethodSpec::new(MethodName::Lego);
+        smoea.preset = Some(Preset::Smoea);
+        let rank = |spec: &MethodSpec| spec.config().expect("a configuration").rank;
+        assert_eq!(rank(&smoea), Some(RankRule::Fixed(16)), "the preset's rank");
+        smoea.rank = Some(RankRule::Fixed(4));
+        assert_eq!(rank(&smoea), Some(RankRule::Fixed(4)), "the given rank");
+    }
+
+    #[test]
     fn names_are_those_of_the_methods() {
         for text in ["lego", "linear", "cat", "svd", "task-arithmetic", "average", "ties", "dare-linear"] {
             let name: MethodName = serde_json::from_str(&format!("\"{text}\"")).expect("a method");

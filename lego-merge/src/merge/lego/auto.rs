@@ -5,14 +5,19 @@ use grouping_core::cluster::{KMeansConfig, silhouette};
 use crate::merge::ModuleSources;
 use crate::msu::Units;
 
+/// Runs of k-means for each number of clusters: with 1, a bad one hides the clearest number in 3 % of modules of 56 units in 8
+/// noisy groups.
+const N_RESTARTS: usize = 3;
+
 /// The number of clusters, from 2 to one less than there are units, whose mean silhouette is the greatest; 1 where there
-/// are fewer than 3 units. The units are clustered as they are, with their scales and weights.
+/// are fewer than 3 units. The units are clustered as they are, with their scales and weights; where nothing stands apart,
+/// the least number, 2, is the usual answer, and any other means as little.
 pub(crate) fn clearest_number_of_clusters(module: &ModuleSources<'_>) -> grouping_core::Result<usize> {
     let units = Units::new(module.sources.iter().map(|(f, weight)| (f, weight * f.scale)))?;
     let gram = units.gram()?;
     let mut best = (1, f64::NEG_INFINITY);
     for k in 2..units.len() {
-        let fit = KMeansConfig::new(k).with_seed(module.seed).with_n_restarts(1).fit_gram(&gram)?;
+        let fit = KMeansConfig::new(k).with_seed(module.seed).with_n_restarts(N_RESTARTS).fit_gram(&gram)?;
         let score = silhouette(&gram, fit.labels())?;
         if score > best.1 {
             best = (k, score);
