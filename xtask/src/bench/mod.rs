@@ -51,6 +51,8 @@ struct Case {
     #[serde(default)]
     measure: Measure,
     reference: Option<Reference>,
+    /// Another command of ours to compare with, such as the same on one thread.
+    versus: Option<WholeProcess>,
     /// The greatest allowed ratio ours / reference.
     at_most: Option<f64>,
     /// The greatest allowed figure of ours, in seconds or bytes.
@@ -104,7 +106,12 @@ pub(crate) fn read(path: &Path) -> Result<Cases> {
             place()
         );
         ensure!(
-            case.at_most.is_none() || case.reference.is_some(),
+            case.reference.is_none() || case.versus.is_none(),
+            "{} is compared with either a reference or another command",
+            place()
+        );
+        ensure!(
+            case.at_most.is_none() || case.reference.is_some() || case.versus.is_some(),
             "{} has a greatest ratio and no reference",
             place()
         );
@@ -173,9 +180,10 @@ fn measure(
         (None, Some(process)) => (process.figure(root, package, case.measure, words)?, process.id()),
         (None, None) => anyhow::bail!("there is nothing to measure"),
     };
-    let reference = match &case.reference {
-        Some(reference) => references.figure(reference, case.measure, words)?,
-        None => None,
+    let reference = match (&case.reference, &case.versus) {
+        (Some(reference), _) => references.figure(reference, case.measure, words)?,
+        (None, Some(other)) => Some(other.figure(root, package, case.measure, words)?),
+        (None, None) => None,
     };
     Ok(Ratio {
         name: case.name.clone(),
