@@ -18,6 +18,7 @@ import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors.torch import load_file, save_file
 
+import dense
 import reference
 from toy import WIDTHS, base_model
 
@@ -164,6 +165,7 @@ def main():
                     add("lego", weights, 4, updates, "third party", parameter=parameter, output=output)
     save_file(tensors, DATA / "expected.safetensors")
     (DATA / "expected.json").write_text(json.dumps(entries, indent=1) + "\n")
+    dense.main()
     print(f"{len(entries)} expectations, {sum(f.stat().st_size for f in DATA.rglob('*') if f.is_file())} bytes")
 
 

@@ -18,9 +18,9 @@ pub use tensors::Tensor;
 pub use write::FolderWriter;
 
 pub(crate) use read::{in_module, targets};
+pub(crate) use tensors::Tensors;
 
 use crate::{Error, Result};
-use tensors::Tensors;
 
 /// Name of the tensors' file in an adapter's folder.
 pub const TENSOR_FILE: &str = "adapter_model.safetensors";

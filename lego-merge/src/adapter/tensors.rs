@@ -58,6 +58,18 @@ impl Tensors {
         }
     }
 
+    /// Type, shape and bytes of one tensor in a file.
+    pub(crate) fn stored(&self, name: &str) -> Option<(Dtype, &[usize], &[u8])> {
+        match self {
+            Self::Memory(_) => None,
+            Self::Mapped { map, start, header, .. } => {
+                let info = header.info(name)?;
+                let (from, to) = info.data_offsets;
+                Some((info.dtype, &info.shape, map.get(start + from..start + to)?))
+            }
+        }
+    }
+
     /// Decodes one tensor.
     ///
     /// # Errors

@@ -3,6 +3,7 @@
 mod adapters;
 mod bad_input;
 mod command;
+mod dense;
 mod golden;
 mod lab;
 mod properties;
