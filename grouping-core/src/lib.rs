@@ -9,6 +9,7 @@ pub mod folder;
 #[cfg(feature = "nn")]
 pub mod kernels;
 pub mod low_rank;
+pub mod magnitude;
 pub mod matrix;
 #[cfg(feature = "nn")]
 pub mod nn;

@@ -19,6 +19,7 @@ import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors.torch import load_file, save_file
 
+import dense
 import lego
 import reference
 from toy import WIDTHS, base_model
@@ -168,6 +169,7 @@ def main():
     save_file(tensors, DATA / "expected.safetensors")
     (DATA / "expected.json").write_text(json.dumps(entries, indent=1) + "\n")
     lego.main()
+    dense.main()
     print(f"{len(entries)} expectations, {sum(f.stat().st_size for f in DATA.rglob('*') if f.is_file())} bytes")
 
 

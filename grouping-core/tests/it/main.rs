@@ -3,6 +3,7 @@
 mod cluster;
 mod device;
 mod kernels;
+mod krylov;
 mod low_rank;
 mod nn;
 mod norms;

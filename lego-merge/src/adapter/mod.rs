@@ -38,11 +38,11 @@ pub(crate) use align::aligned;
 pub(crate) use assemble::{in_module, is_of_base, targets};
 pub(crate) use format::Part;
 pub(crate) use layout::{AdapterWriter, Outline};
+pub(crate) use tensors::Tensors;
 
 use crate::{Error, Result};
 use assemble::{Parts, Said};
 use format::{Spelling, peft};
-use tensors::Tensors;
 
 /// Name of the tensors' file in a PEFT folder.
 pub const TENSOR_FILE: &str = "adapter_model.safetensors";

@@ -100,6 +100,14 @@ impl Tensors {
         }
     }
 
+    /// Type, shape and row-major bytes of one tensor in a file.
+    pub(crate) fn stored(&self, name: &str) -> Option<(Dtype, &[usize], &[u8])> {
+        let Self::Mapped { map, stored, .. } = self else { return None };
+        let Stored { dtype, shape, place } = stored.get(name)?;
+        let Place::Dense(range) = place else { return None };
+        Some((*dtype, shape, map.get(range.clone())?))
+    }
+
     /// Decodes one tensor.
     ///
     /// # Errors

@@ -5,29 +5,39 @@
 //! one or two passes. It loses where few values carry much: the rescaled rest is noisier the smaller the density.
 //!
 //! Deviation: the draws are ours (ChaCha8, one stream a module, half and source), so that a result depends on neither
-//! threads nor other modules; their distribution is PEFT's.
+//! threads nor other modules; their distribution is PEFT's. [`Masks`] replay PEFT's own.
+
+use std::sync::Arc;
 
 use super::election::disjoint_mean;
 use super::halves::merge_halves;
 use super::sparsify::drop_and_rescale;
-use super::{Density, MajoritySign, MergeMethod, MergedModule, ModuleSources};
+use super::{AllSources, Density, MajoritySign, Masks, MergeMethod, MergedModule, ModuleSources};
+use crate::Result;
 
 /// The methods `dare-linear` and `dare-ties`.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Dare {
     density: Density,
     majority: Option<MajoritySign>,
+    masks: Option<Arc<Masks>>,
 }
 
 impl Dare {
     /// `dare-linear`: what is kept is added.
     pub fn linear(density: Density) -> Self {
-        Self { density, majority: None }
+        Self { density, majority: None, masks: None }
     }
 
     /// `dare-ties`: what is kept elects a sign, and the values that agree are averaged.
     pub fn ties(density: Density, majority: MajoritySign) -> Self {
-        Self { density, majority: Some(majority) }
+        Self { density, majority: Some(majority), masks: None }
+    }
+
+    /// Replays masks instead of drawing.
+    pub fn with_masks(mut self, masks: Option<Arc<Masks>>) -> Self {
+        self.masks = masks;
+        self
     }
 }
 
@@ -36,13 +46,23 @@ impl MergeMethod for Dare {
         if self.majority.is_some() { "dare-ties" } else { "dare-linear" }
     }
 
+    fn prepare(&self, sources: &AllSources<'_>) -> Result<Option<Box<dyn MergeMethod>>> {
+        if let Some(masks) = self.masks.as_ref().filter(|_| self.density.get() < 1.0) {
+            masks.check_factors(sources)?;
+        }
+        Ok(None)
+    }
+
     fn merge(&self, module: &ModuleSources<'_>) -> grouping_core::Result<MergedModule> {
         merge_halves(module, |mut half| {
-            half.change_each(|values, seed| drop_and_rescale(values, self.density, seed));
-            match self.majority {
+            match &self.masks {
+                Some(masks) => masks.drop_and_rescale(&mut half, module, self.density)?,
+                None => half.change_each(|values, seed| drop_and_rescale(values, self.density, seed)),
+            }
+            Ok(match self.majority {
                 Some(majority) => disjoint_mean(&half, majority),
                 None => half.weighted_sum(),
-            }
+            })
         })
     }
 }

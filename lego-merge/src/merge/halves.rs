@@ -15,6 +15,8 @@ use super::{MergedModule, ModuleSources};
 
 /// One half of all sources of a module: `A`, `[r, d_in]` each, or `B`, `[d_out, r]` each.
 pub(super) struct Half<'a> {
+    /// `A` or `B`.
+    pub(super) side: char,
     /// One tensor a source, all of one length.
     pub(super) tensors: Vec<Cow<'a, [f32]>>,
     /// One weight a source.
@@ -47,25 +49,30 @@ impl Half<'_> {
 /// Merges `A` and `B` apart by the same rule.
 ///
 /// # Errors
-/// Those of [`ModuleSources::weighted_sum`].
+/// Those of [`ModuleSources::weighted_sum`] and of `combine`.
 pub(super) fn merge_halves(
     module: &ModuleSources<'_>,
-    combine: impl Fn(Half<'_>) -> Vec<f32>,
+    combine: impl Fn(Half<'_>) -> grouping_core::Result<Vec<f32>>,
 ) -> grouping_core::Result<MergedModule> {
     let [n_outputs, n_inputs] = module.weighted_sum()?.shape();
     let rank = module.rank;
     let scales = || module.sources.iter().map(|(f, weight)| weight * f.scale);
     let a = Half {
+        side: 'A',
         tensors: module.sources.iter().map(|(f, _)| padded_rows(&f.a, rank)).collect(),
         weights: scales().map(|s| s.abs().sqrt().copysign(s)).collect(),
         seed: derive_seed(module.seed, 0),
     };
     let b = Half {
+        side: 'B',
         tensors: module.sources.iter().map(|(f, _)| padded_columns(&f.b, rank)).collect(),
         weights: scales().map(|s| s.abs().sqrt()).collect(),
         seed: derive_seed(module.seed, 1),
     };
-    Ok(MergedModule::new(Matrix::new(rank, n_inputs, combine(a))?, Matrix::new(n_outputs, rank, combine(b))?))
+    Ok(MergedModule::new(
+        Matrix::new(rank, n_inputs, combine(a)?)?,
+        Matrix::new(n_outputs, rank, combine(b)?)?,
+    ))
 }
 
 /// `m` with zero rows below, `[n_rows, ..]`.

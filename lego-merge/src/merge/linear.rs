@@ -21,7 +21,7 @@ impl MergeMethod for Linear {
     }
 
     fn merge(&self, module: &ModuleSources<'_>) -> grouping_core::Result<MergedModule> {
-        merge_halves(module, |half| half.weighted_sum())
+        merge_halves(module, |half| Ok(half.weighted_sum()))
     }
 }
 
@@ -34,7 +34,7 @@ impl MergeMethod for Average {
         let n_sources = module.sources.len() as f64;
         merge_halves(module, |mut half| {
             half.weights.iter_mut().for_each(|w| *w /= n_sources);
-            half.weighted_sum()
+            Ok(half.weighted_sum())
         })
     }
 }

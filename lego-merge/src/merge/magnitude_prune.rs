@@ -28,7 +28,7 @@ impl MergeMethod for MagnitudePrune {
     fn merge(&self, module: &ModuleSources<'_>) -> grouping_core::Result<MergedModule> {
         merge_halves(module, |mut half| {
             half.change_each(|values, _| keep_largest(values, self.density));
-            half.weighted_sum()
+            Ok(half.weighted_sum())
         })
     }
 }

@@ -29,7 +29,7 @@ impl Density {
     }
 
     /// How many of `n` values are kept.
-    fn of(self, n: usize) -> usize {
+    pub(super) fn of(self, n: usize) -> usize {
         ((self.0 * n as f64) as usize).min(n)
     }
 }

@@ -1,11 +1,15 @@
 //! A method with its options as words: what the command line, recipes and `merge.json` say.
 
+use std::path::PathBuf;
+use std::sync::Arc;
+
 use grouping_core::cluster::Symmetry;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Average, Cat, Dare, Density, Features, Gauge, Lego, Linear, MagnitudePrune, MajoritySign, MergeConfig,
-    MergeMethod, Norm, Preset, RankRule, RefRank, Reweighting, Svd, TaskArithmetic, Ties,
+    Average, Cat, Dare, DenseSvd, Density, Features, Gauge, Lego, Linear, MagnitudePrune, MajoritySign,
+    Masks, MergeConfig, MergeMethod, Norm, Preset, RankRule, RefRank, Reweighting, Svd, TaskArithmetic, Ties,
+    TiesDelta,
 };
 use crate::{Error, Result};
 
@@ -36,6 +40,18 @@ pub enum MethodName {
     DareTies,
     /// Trim the factors to --density, then as linear
     MagnitudePrune,
+    /// TIES on the dense updates of each module, approximated at --rank
+    TiesSvd,
+    /// DARE on the dense updates of each module, added and approximated at --rank
+    DareLinearSvd,
+    /// DARE on the dense updates, then as ties-svd
+    DareTiesSvd,
+    /// Trim the dense updates of each module to --density, add, approximate at --rank
+    MagnitudePruneSvd,
+    /// TIES as in its paper: trims each adapter as a whole, weights vote; approximated at --rank
+    TiesDelta,
+    /// DARE as in its paper; the same as dare-linear-svd
+    DareDelta,
 }
 
 impl MethodName {
@@ -52,17 +68,35 @@ impl MethodName {
             Self::DareLinear => "dare-linear",
             Self::DareTies => "dare-ties",
             Self::MagnitudePrune => "magnitude-prune",
+            Self::TiesSvd => "ties-svd",
+            Self::DareLinearSvd => "dare-linear-svd",
+            Self::DareTiesSvd => "dare-ties-svd",
+            Self::MagnitudePruneSvd => "magnitude-prune-svd",
+            Self::TiesDelta => "ties-delta",
+            Self::DareDelta => "dare-delta",
         }
     }
 
     /// Whether the method keeps a share of the values, `--density`.
     fn prunes(self) -> bool {
-        matches!(self, Self::Ties | Self::DareLinear | Self::DareTies | Self::MagnitudePrune)
+        self.drops() || self.trims()
+    }
+
+    /// Whether the method keeps the largest values.
+    fn trims(self) -> bool {
+        use MethodName::{MagnitudePrune, MagnitudePruneSvd, Ties, TiesDelta, TiesSvd};
+        matches!(self, Ties | MagnitudePrune | TiesSvd | MagnitudePruneSvd | TiesDelta)
+    }
+
+    /// Whether the method keeps values at random, or by `--masks`.
+    fn drops(self) -> bool {
+        use MethodName::{DareDelta, DareLinear, DareLinearSvd, DareTies, DareTiesSvd};
+        matches!(self, DareLinear | DareTies | DareLinearSvd | DareTiesSvd | DareDelta)
     }
 
     /// Whether the method elects a sign, `--majority-sign`.
     fn elects(self) -> bool {
-        matches!(self, Self::Ties | Self::DareTies)
+        matches!(self, Self::Ties | Self::DareTies | Self::TiesSvd | Self::DareTiesSvd | Self::TiesDelta)
     }
 }
 
@@ -90,6 +124,10 @@ pub struct MethodSpec {
     #[cfg_attr(feature = "cli", arg(long, value_name = "D"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub density: Option<f64>,
+    /// Replay the masks of DARE from a safetensors file: tensors <module>.lora_A.<adapter> and .lora_B.<adapter>, or .delta.<adapter> for methods on dense updates, of zeros and ones, adapters counted from 0
+    #[cfg_attr(feature = "cli", arg(long, value_name = "FILE"))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub masks: Option<PathBuf>,
     /// How the methods of TIES elect a sign [default: total]
     #[cfg_attr(feature = "cli", arg(long, value_enum, value_name = "RULE"))]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -152,6 +190,7 @@ impl MethodSpec {
             rank: None,
             weights: None,
             density: None,
+            masks: None,
             majority_sign: None,
             lambda: 1.0,
             seed: 0,
@@ -181,6 +220,7 @@ impl MethodSpec {
 
     fn method(&self) -> Result<Box<dyn MergeMethod>> {
         let majority = self.majority_sign.unwrap_or_default();
+        let masks = self.masks.as_ref().map(Masks::open).transpose()?.map(Arc::new);
         Ok(match self.method {
             MethodName::Lego => Box::new(self.lego()?),
             MethodName::Linear => Box::new(Linear),
@@ -189,9 +229,17 @@ impl MethodSpec {
             MethodName::TaskArithmetic => Box::new(TaskArithmetic),
             MethodName::Average => Box::new(Average),
             MethodName::Ties => Box::new(Ties::new(self.density()?).with_majority_sign(majority)),
-            MethodName::DareLinear => Box::new(Dare::linear(self.density()?)),
-            MethodName::DareTies => Box::new(Dare::ties(self.density()?, majority)),
+            MethodName::DareLinear => Box::new(Dare::linear(self.density()?).with_masks(masks)),
+            MethodName::DareTies => Box::new(Dare::ties(self.density()?, majority).with_masks(masks)),
             MethodName::MagnitudePrune => Box::new(MagnitudePrune::new(self.density()?)),
+            MethodName::TiesSvd => Box::new(DenseSvd::ties(self.density()?, majority)),
+            MethodName::DareLinearSvd => Box::new(DenseSvd::dare_linear(self.density()?).with_masks(masks)),
+            MethodName::DareTiesSvd => {
+                Box::new(DenseSvd::dare_ties(self.density()?, majority).with_masks(masks))
+            }
+            MethodName::MagnitudePruneSvd => Box::new(DenseSvd::magnitude_prune(self.density()?)),
+            MethodName::TiesDelta => Box::new(TiesDelta::new(self.density()?).with_majority_sign(majority)),
+            MethodName::DareDelta => Box::new(DenseSvd::dare_delta(self.density()?).with_masks(masks)),
         })
     }
 
@@ -243,7 +291,7 @@ impl MethodSpec {
                 "--majority-sign",
                 self.majority_sign.is_some(),
                 method.elects(),
-                "methods of TIES (ties, dare-ties)",
+                "methods of TIES (ties, dare-ties, ties-svd, dare-ties-svd, ties-delta)",
             ),
             ("--preset", self.preset.is_some(), is_lego, "lego"),
             ("--features", self.features.is_some(), is_lego, "lego"),
@@ -252,6 +300,7 @@ impl MethodSpec {
             ("--restarts", self.restarts.is_some(), is_lego, "lego"),
             ("--norm", self.norm.is_some(), is_lego, "lego"),
             ("--ref-rank", self.ref_rank.is_some(), is_lego, "lego"),
+            ("--masks", self.masks.is_some(), method.drops(), "methods of DARE"),
             ("--no-parameter-reweighting", self.no_parameter_reweighting, is_lego, "lego"),
             ("--no-output-reweighting", self.no_output_reweighting, is_lego, "lego"),
         ];
@@ -289,7 +338,22 @@ mod tests {
 
     #[test]
     fn names_are_those_of_the_methods() {
-        for text in ["lego", "linear", "cat", "svd", "task-arithmetic", "average", "ties", "dare-linear"] {
+        for text in [
+            "lego",
+            "linear",
+            "cat",
+            "svd",
+            "task-arithmetic",
+            "average",
+            "ties",
+            "dare-linear",
+            "ties-svd",
+            "dare-linear-svd",
+            "dare-ties-svd",
+            "magnitude-prune-svd",
+            "ties-delta",
+            "dare-delta",
+        ] {
             let name: MethodName = serde_json::from_str(&format!("\"{text}\"")).expect("a method");
             assert_eq!(name.as_str(), text, "written as read");
             let mut spec = MethodSpec::new(name);

@@ -38,7 +38,7 @@ impl MergeMethod for Ties {
     fn merge(&self, module: &ModuleSources<'_>) -> grouping_core::Result<MergedModule> {
         merge_halves(module, |mut half| {
             half.change_each(|values, _| keep_largest(values, self.density));
-            disjoint_mean(&half, self.majority)
+            Ok(disjoint_mean(&half, self.majority))
         })
     }
 }

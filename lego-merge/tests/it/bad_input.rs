@@ -285,7 +285,7 @@ fn a_module_that_is_a_head_elsewhere() {
 
 #[test]
 fn options_that_do_not_fit() {
-    let cases: [(&[&str], &[&str]); 29] = [
+    let cases: [(&[&str], &[&str]); 32] = [
         (&["--method", "knit"], &["knit", "lego", "svd"]),
         (&["--method", "ties"], &["--density", "ties"]),
         (&["--method", "ties", "--density", "0"], &["density", "0"]),
@@ -317,6 +317,12 @@ fn options_that_do_not_fit() {
         (&["--method", "svd", "--preset", "nsc"], &["--preset", "lego", "svd"]),
         (&["--method", "cat", "--antipodal"], &["--antipodal", "lego", "cat"]),
         (&["--method", "ties", "--density", "0.5", "--features", "raw"], &["--features", "lego", "ties"]),
+        (&["--method", "ties-svd"], &["density", "ties-svd"]),
+        (&["--method", "ties-svd", "--density", "0.5", "--masks", "m"], &["--masks", "DARE", "ties-svd"]),
+        (
+            &["--method", "dare-delta", "--density", "0.5", "--majority-sign", "total"],
+            &["--majority-sign", "ties-delta"],
+        ),
         (&["--speed", "9"], &["--speed"]),
     ];
     for (options, words) in cases {
@@ -356,4 +362,70 @@ fn outputs_that_cannot_be_written() {
     assert!(merge_to(&file.join("out"), false).contains("file"), "a file is no place for a folder");
     assert!(merge_to(&file, true).contains("file"), "a file is not replaced");
     assert_eq!(listing(bench.folder.path()).len(), 4, "nothing is left behind");
+}
+
+#[test]
+fn masks_that_are_missing_misshapen_or_no_masks_are_named() {
+    const DENSE: &str = "layers.1.v.delta.1";
+    const FACTOR: &str = "layers.0.q.lora_A.0";
+    type Change = fn(&mut Value, &mut Vec<u8>);
+    let cases: [(&str, &str, Change, &[&str]); 6] = [
+        (
+            "dare-linear-svd",
+            DENSE,
+            |header, _| drop(header.as_object_mut().map(|h| h.remove(DENSE))),
+            &["none"],
+        ),
+        ("dare-ties", FACTOR, |header, _| header[FACTOR]["shape"] = json!([12, 4]), &["[4, 12]", "[12, 4]"]),
+        ("dare-delta", DENSE, |header, _| header[DENSE]["dtype"] = json!("I8"), &["U8, BOOL or F32", "I8"]),
+        ("dare-linear", FACTOR, |header, data| spoil(header, FACTOR, data), &["zeros and ones", "index 0"]),
+        ("dare-ties-svd", DENSE, |header, data| spoil(header, DENSE, data), &["zeros and ones", "index 0"]),
+        ("dare-ties-svd", "header's length", |_, data| data.clear(), &["expected"]),
+    ];
+    for (method, name, change, words) in cases {
+        let bench = Bench::new();
+        let bytes =
+            fs::read(crate::adapters::data().join("masks/plain.safetensors")).expect("committed masks");
+        let length = u64::from_le_bytes(bytes[..8].try_into().expect("a length")) as usize;
+        let mut header: Value = serde_json::from_slice(&bytes[8..8 + length]).expect("a header");
+        let mut data = bytes[8 + length..].to_vec();
+        change(&mut header, &mut data);
+        let text = header.to_string();
+        let mut file = [&(text.len() as u64).to_le_bytes(), text.as_bytes(), &data].concat();
+        if data.is_empty() {
+            file.truncate(20);
+        } else if !text.contains(DENSE) {
+            // A hole in the data is no file at all: the masks that remain, packed anew.
+            file = packed(&header, &data);
+        }
+        fs::write(bench.path("masks"), file).expect("writes");
+        let masks = bench.path("masks").display().to_string();
+        let options = ["--method", method, "--density", "0.6", "--masks", &masks];
+        bench.refuses_with(&options, &[&["masks", name], words].concat());
+    }
+    let bench = Bench::new();
+    let absent = bench.path("absent").display().to_string();
+    let options = ["--method", "dare-linear", "--density", "0.6", "--masks", &absent];
+    bench.refuses_with(&options, &["absent", "open"]);
+}
+
+/// Puts a 7 where the mask begins.
+fn spoil(header: &Value, name: &str, data: &mut [u8]) {
+    data[header[name]["data_offsets"][0].as_u64().expect("an offset") as usize] = 7;
+}
+
+/// A safetensors file of the tensors in `header`, their data moved together.
+fn packed(header: &Value, data: &[u8]) -> Vec<u8> {
+    let mut header = header.as_object().expect("an object").clone();
+    let mut kept = vec![];
+    for (name, entry) in header.iter_mut().filter(|(name, _)| *name != "__metadata__") {
+        let at = |i: usize| {
+            entry["data_offsets"][i].as_u64().unwrap_or_else(|| panic!("{name}: no offset")) as usize
+        };
+        let (from, to) = (kept.len(), kept.len() + at(1) - at(0));
+        kept.extend_from_slice(&data[at(0)..at(1)]);
+        entry["data_offsets"] = json!([from, to]);
+    }
+    let text = Value::from(header).to_string();
+    [&(text.len() as u64).to_le_bytes(), text.as_bytes(), &kept].concat()
 }

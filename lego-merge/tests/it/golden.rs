@@ -56,16 +56,22 @@ impl Expectation {
 fn expectations() -> Vec<(Expectation, BTreeMap<String, Dense>)> {
     let text = std::fs::read_to_string(data().join("expected.json")).expect("the list of expectations");
     let list: Vec<Expectation> = serde_json::from_str(&text).expect("a list of expectations");
-    let bytes = std::fs::read(data().join("expected.safetensors")).expect("the expected updates");
+    let updates = updates_in("expected.safetensors", list.len());
+    list.into_iter().zip(updates).collect()
+}
+
+/// The updates of a file of goldens, one map by module for each of `n` expectations.
+pub(crate) fn updates_in(file: &str, n: usize) -> Vec<BTreeMap<String, Dense>> {
+    let bytes = std::fs::read(data().join(file)).expect("the expected updates");
     let tensors = SafeTensors::deserialize(&bytes).expect("a safetensors file");
-    let mut updates: Vec<BTreeMap<String, Dense>> = list.iter().map(|_| BTreeMap::new()).collect();
+    let mut updates = vec![BTreeMap::new(); n];
     for (name, view) in tensors.iter() {
         let (index, module) = name.split_once('/').expect("index/module");
         let values =
             view.data().as_chunks::<4>().0.iter().map(|&b| f64::from(f32::from_le_bytes(b))).collect();
         updates[index.parse::<usize>().expect("an index")].insert(module.into(), values);
     }
-    list.into_iter().zip(updates).collect()
+    updates
 }
 
 fn check(methods: &[&str]) -> usize {

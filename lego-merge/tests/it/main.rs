@@ -5,6 +5,7 @@ mod agreement;
 mod bad_input;
 mod command;
 mod compare;
+mod dense;
 mod golden;
 mod kinds;
 mod lab;

@@ -65,7 +65,9 @@ fn a_merge_leaves_a_card_and_a_recipe_that_repeats_it() {
         ["merge", "a", "b", "-o", "out-1", "--method", "svd", "--rank", "energy:0.9", "--weights", "1,-0.5"];
     assert!(kitchen.run(&merge).status.success(), "a merge");
     let card = std::fs::read_to_string(kitchen.path("out-1").join("README.md")).expect("a card");
-    for words in ["library_name: peft", "base_model: \"toy-linear\"", "| b | -0.5 |", "`svd`, rank energy:0.9"] {
+    for words in
+        ["library_name: peft", "base_model: \"toy-linear\"", "| b | -0.5 |", "`svd`, rank energy:0.9"]
+    {
         assert!(card.contains(words), "no `{words}` in the card:\n{card}");
     }
     let recipe = kitchen.path("out-1").join("merge.json");
