@@ -108,7 +108,8 @@ pub fn unit_clusters(adapters: &[Adapter], seed: u64) -> Result<Vec<ModuleCluste
         let factors = members.iter().map(|&i| adapters[i].factors(name)).collect::<Result<Vec<_>>>()?;
         let k = factors.iter().map(|f| f.a.n_rows()).max().unwrap_or(0);
         let units = Units::new(factors.iter().map(|f| (f, 1.0)));
-        let (labels, inertia, variance) = group(&units, k, 10, seed).map_err(Error::numeric(name))?;
+        let (labels, inertia, variance) =
+            units.gram().and_then(|gram| group(&gram, k, 10, seed)).map_err(Error::numeric(name))?;
         let clusters = cluster_report(&units, &clusters(&labels), inertia, variance);
         Ok(ModuleClusters { module: name.to_string(), adapters: members, clusters })
     };

@@ -7,7 +7,7 @@
 //! Deviation: the paper leaves open whether the scale is folded and how adapters are weighted; this is the only choice
 //! that keeps `ΔW` exact and treats both halves alike.
 
-use grouping_core::low_rank::{Gram, column_gram, row_gram};
+use grouping_core::low_rank::{Gram, Grams, column_gram, row_gram};
 use grouping_core::matrix::Matrix;
 
 use crate::adapter::Factors;
@@ -50,9 +50,17 @@ impl<'a> Units<'a> {
     pub fn gram(&self) -> grouping_core::Result<Gram> {
         let a: Vec<_> = self.sources.iter().map(|(f, _)| f.a.view()).collect();
         let b: Vec<_> = self.sources.iter().map(|(f, _)| f.b.view()).collect();
+        self.gram_from(&Grams { left: column_gram(&b)?, right: row_gram(&a)? })
+    }
+
+    /// As [`Self::gram`], from the inner products of the units' halves, without scales.
+    ///
+    /// # Errors
+    /// [`grouping_core::Error::Shape`] when they are not of as many units.
+    pub fn gram_from(&self, grams: &Grams) -> grouping_core::Result<Gram> {
         let fold_a: Vec<f64> = self.places.iter().map(|&(s, _)| self.fold(s).0).collect();
         let fold_b: Vec<f64> = self.places.iter().map(|&(s, _)| self.fold(s).1).collect();
-        row_gram(&a)?.scaled(&fold_a)?.plus(&column_gram(&b)?.scaled(&fold_b)?)
+        grams.right.clone().scaled(&fold_a)?.plus(&grams.left.clone().scaled(&fold_b)?)
     }
 
     /// Mean of the units in `members`: its halves `a [d_in]`, `b [d_out]`.

@@ -19,6 +19,7 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors.torch import load_file, save_file
 
 import reference
+import subspace
 from toy import WIDTHS, base_model
 
 DATA = Path(__file__).parents[2] / "lego-merge/tests/data"
@@ -164,6 +165,7 @@ def main():
                     add("lego", weights, 4, updates, "third party", parameter=parameter, output=output)
     save_file(tensors, DATA / "expected.safetensors")
     (DATA / "expected.json").write_text(json.dumps(entries, indent=1) + "\n")
+    subspace.main()
     print(f"{len(entries)} expectations, {sum(f.stat().st_size for f in DATA.rglob('*') if f.is_file())} bytes")
 
 

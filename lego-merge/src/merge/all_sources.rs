@@ -40,6 +40,7 @@ impl AllSources<'_> {
             sources: part.members.iter().map(source).collect::<Result<_>>()?,
             members: &part.members,
             seed: module_seed(self.seed, &part.name),
+            grams: Default::default(),
         })
     }
 }

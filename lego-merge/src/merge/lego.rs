@@ -13,6 +13,7 @@
 //! scales and weights are folded into the units, which then count equally, and `k = n` keeps every unit as it is.
 
 use grouping_core::cluster::{KMeansConfig, silhouette};
+use grouping_core::low_rank::Gram;
 use grouping_core::matrix::Matrix;
 use serde::Serialize;
 
@@ -105,22 +106,21 @@ pub struct ClusterReport {
     pub inertia_share: f64,
 }
 
-/// Groups units and says how: `k` clusters of at most as many units.
+/// Groups the units whose inner products `gram` holds and says how: `k` clusters of at most as many units.
 pub(crate) fn group(
-    units: &Units<'_>,
+    gram: &Gram,
     k: usize,
     n_restarts: usize,
     seed: u64,
 ) -> grouping_core::Result<(Vec<usize>, f64, f64)> {
-    let n = units.len();
-    let gram = units.gram()?;
+    let n = gram.len();
     let total: f64 = (0..n).map(|i| gram.at(i, i)).sum();
     let mean = gram.values().iter().sum::<f64>() / n.max(1) as f64;
     let variance = (total - mean).max(0.0);
     if k >= n {
         return Ok(((0..n).collect(), 0.0, variance));
     }
-    let fit = KMeansConfig::new(k).with_seed(seed).with_n_restarts(n_restarts).fit_gram(&gram)?;
+    let fit = KMeansConfig::new(k).with_seed(seed).with_n_restarts(n_restarts).fit_gram(gram)?;
     Ok((fit.labels().to_vec(), fit.inertia(), variance))
 }
 
@@ -128,7 +128,7 @@ pub(crate) fn group(
 /// are fewer than 3 units.
 pub(super) fn clearest_number_of_clusters(module: &ModuleSources<'_>) -> grouping_core::Result<usize> {
     let units = Units::new(module.sources.iter().map(|(f, w)| (f, *w)));
-    let gram = units.gram()?;
+    let gram = units.gram_from(module.grams()?)?;
     let mut best = (1, f64::NEG_INFINITY);
     for k in 2..units.len() {
         let fit = KMeansConfig::new(k).with_seed(module.seed).with_n_restarts(1).fit_gram(&gram)?;
@@ -191,9 +191,9 @@ impl MergeMethod for Lego {
     }
 
     fn merge(&self, module: &ModuleSources<'_>) -> grouping_core::Result<MergedModule> {
-        module.weighted_sum()?;
         let units = Units::new(module.sources.iter().map(|(f, w)| (f, *w)));
-        let (labels, inertia, variance) = group(&units, module.rank, self.n_restarts, module.seed)?;
+        let gram = units.gram_from(module.grams()?)?;
+        let (labels, inertia, variance) = group(&gram, module.rank, self.n_restarts, module.seed)?;
         let (a, b, clusters) = self.reconstruct(&units, &labels, module);
         let mut merged = MergedModule::new(a, b);
         merged.clusters = Some(cluster_report(&units, &clusters, inertia, variance));

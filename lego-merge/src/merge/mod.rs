@@ -5,9 +5,15 @@
 mod all_sources;
 mod cat;
 mod config;
+mod core_space;
 mod dare;
 mod election;
+mod entrywise;
 mod halves;
+mod in_span;
+mod inner;
+mod knots;
+mod kth_largest;
 mod lego;
 mod linear;
 mod magnitude_prune;
@@ -20,6 +26,7 @@ mod spec;
 mod svd;
 mod task_arithmetic;
 mod ties;
+mod tsv;
 
 use std::path::Path;
 
@@ -28,8 +35,12 @@ use rayon::prelude::*;
 pub use all_sources::AllSources;
 pub use cat::Cat;
 pub use config::MergeConfig;
+pub use core_space::CoreSpace;
 pub use dare::Dare;
 pub use election::MajoritySign;
+pub use entrywise::Entrywise;
+pub use inner::Inner;
+pub use knots::Knots;
 pub use lego::{ClusterReport, Lego, Reweighting};
 pub(crate) use lego::{cluster_report, clusters, group};
 pub use linear::{Average, Linear};
@@ -43,6 +54,7 @@ pub use spec::{MethodName, MethodSpec};
 pub use svd::Svd;
 pub use task_arithmetic::TaskArithmetic;
 pub use ties::Ties;
+pub use tsv::Tsv;
 
 use crate::adapter::{Adapter, FolderWriter, PREFIX};
 use crate::{Error, Result};

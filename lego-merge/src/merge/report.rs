@@ -57,8 +57,9 @@ pub(super) fn report(
     merged: &MergedModule,
 ) -> grouping_core::Result<ModuleReport> {
     let sum = module.weighted_sum()?;
-    let sum_norm = sum.frobenius_norm()?;
-    let distance = sum.plus(-1.0, merged.b.view(), merged.a.view())?.frobenius_norm()?;
+    let grams = module.grams()?;
+    let sum_norm = sum.frobenius_norm_from(grams);
+    let distance = sum.distance_from(grams, merged.b.view(), merged.a.view())?;
     Ok(ModuleReport {
         module: module.name.into(),
         rank: module.rank,

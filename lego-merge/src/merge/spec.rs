@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Average, Cat, Dare, Density, Lego, Linear, MagnitudePrune, MajoritySign, MergeConfig, MergeMethod,
-    RankRule, Reweighting, Svd, TaskArithmetic, Ties,
+    Average, Cat, CoreSpace, Dare, Density, Entrywise, Inner, Knots, Lego, Linear, MagnitudePrune,
+    MajoritySign, MergeConfig, MergeMethod, RankRule, Reweighting, Svd, TaskArithmetic, Ties, Tsv,
 };
 use crate::{Error, Result};
 
@@ -35,6 +35,12 @@ pub enum MethodName {
     DareTies,
     /// Trim the factors to --density, then as linear
     MagnitudePrune,
+    /// KnOTS: --inner on the updates' coordinates in the subspace of all of them
+    Knots,
+    /// Core Space: --inner on the updates' cores between common bases of all factors
+    CoreSpace,
+    /// TSV-Merge: singular vectors of all updates, decorrelated
+    Tsv,
 }
 
 impl MethodName {
@@ -51,12 +57,20 @@ impl MethodName {
             Self::DareLinear => "dare-linear",
             Self::DareTies => "dare-ties",
             Self::MagnitudePrune => "magnitude-prune",
+            Self::Knots => "knots",
+            Self::CoreSpace => "core-space",
+            Self::Tsv => "tsv",
         }
     }
 
     /// Whether the method keeps a share of the values, `--density`.
     fn prunes(self) -> bool {
         matches!(self, Self::Ties | Self::DareLinear | Self::DareTies | Self::MagnitudePrune)
+    }
+
+    /// Whether the method merges inside a subspace, `--inner`.
+    fn has_inner(self) -> bool {
+        matches!(self, Self::Knots | Self::CoreSpace)
     }
 
     /// Whether the method elects a sign, `--majority-sign`.
@@ -74,7 +88,7 @@ pub struct MethodSpec {
     /// How to merge
     #[cfg_attr(feature = "cli", arg(long, value_enum, default_value = "lego"))]
     pub method: MethodName,
-    /// Rank of the result: a number, energy:0.95 (share of the squared norm kept), ratio:0.01 (smallest singular value against the largest), or auto (by silhouette); for lego and svd [default: the largest source rank] and task-arithmetic [default: exact]
+    /// Rank of the result: a number, energy:0.95 (share of the squared norm kept), ratio:0.01 (smallest singular value against the largest), or auto (by silhouette); for lego and svd [default: the largest source rank], and for task-arithmetic, knots, core-space and tsv [default: exact]
     #[cfg_attr(feature = "cli", arg(long, value_name = "K"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rank: Option<RankRule>,
@@ -89,6 +103,10 @@ pub struct MethodSpec {
     #[cfg_attr(feature = "cli", arg(long, value_name = "D"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub density: Option<f64>,
+    /// What knots and core-space do inside their subspace [default: ties]
+    #[cfg_attr(feature = "cli", arg(long, value_enum, value_name = "HOW"))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub inner: Option<Inner>,
     /// How the methods of TIES elect a sign [default: total]
     #[cfg_attr(feature = "cli", arg(long, value_enum, value_name = "RULE"))]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -124,6 +142,7 @@ impl MethodSpec {
             rank: None,
             weights: None,
             density: None,
+            inner: None,
             majority_sign: None,
             lambda: 1.0,
             seed: 0,
@@ -157,13 +176,45 @@ impl MethodSpec {
             MethodName::DareLinear => Box::new(Dare::linear(self.density()?)),
             MethodName::DareTies => Box::new(Dare::ties(self.density()?, majority)),
             MethodName::MagnitudePrune => Box::new(MagnitudePrune::new(self.density()?)),
+            MethodName::Knots => match self.entrywise()? {
+                Some(inner) => Box::new(Knots::new(inner)),
+                None => {
+                    let expected = "ta, ties or dare with the method knots".into();
+                    return Err(Error::Option { option: "inner", expected, found: "tsv".into() });
+                }
+            },
+            MethodName::CoreSpace => match self.entrywise()? {
+                Some(inner) => Box::new(CoreSpace::new(inner)),
+                None => Box::new(CoreSpace::tsv()),
+            },
+            MethodName::Tsv => Box::new(Tsv),
+        })
+    }
+
+    /// The method, with what it does inside its subspace where it has one.
+    fn words(&self) -> String {
+        let method = self.method.as_str();
+        if self.method.has_inner() {
+            format!("the method {method} --inner {}", self.inner.unwrap_or_default().as_str())
+        } else {
+            format!("the method {method}")
+        }
+    }
+
+    /// What is done entry by entry inside the subspace; `None` is TSV, which is not.
+    fn entrywise(&self) -> Result<Option<Entrywise>> {
+        Ok(match self.inner.unwrap_or_default() {
+            Inner::Ta => Some(Entrywise::Sum),
+            Inner::Ties => Some(Entrywise::Ties(self.density()?)),
+            Inner::Dare => Some(Entrywise::Dare(self.density()?)),
+            Inner::Tsv => None,
         })
     }
 
     fn density(&self) -> Result<Density> {
         let missing = || Error::Option {
             option: "density",
-            expected: format!("--density with the method {}, such as 0.5", self.method.as_str()),
+            expected: format!("--density with {}, such as 0.5", self.words()),
             found: "none".into(),
         };
         Density::new(self.density.ok_or_else(missing)?)
@@ -180,8 +231,10 @@ impl MethodSpec {
     fn check_options(&self) -> Result<()> {
         let method = self.method;
         let is_lego = method == MethodName::Lego;
+        let prunes = method.prunes() || (method.has_inner() && self.inner.unwrap_or_default().prunes());
         let options = [
-            ("--density", self.density.is_some(), method.prunes(), "methods that prune"),
+            ("--density", self.density.is_some(), prunes, "methods that prune"),
+            ("--inner", self.inner.is_some(), method.has_inner(), "knots and core-space"),
             (
                 "--majority-sign",
                 self.majority_sign.is_some(),
@@ -193,11 +246,9 @@ impl MethodSpec {
         ];
         match options.into_iter().find(|&(_, given, fits, _)| given && !fits) {
             None => Ok(()),
-            Some((option, _, _, owners)) => Err(Error::Option {
-                option,
-                expected: format!("it with {owners} only"),
-                found: format!("the method {}", method.as_str()),
-            }),
+            Some((option, _, _, owners)) => {
+                Err(Error::Option { option, expected: format!("it with {owners} only"), found: self.words() })
+            }
         }
     }
 }
@@ -208,11 +259,13 @@ mod tests {
 
     #[test]
     fn names_are_those_of_the_methods() {
-        for text in ["lego", "linear", "cat", "svd", "task-arithmetic", "average", "ties", "dare-linear"] {
+        let plain =
+            ["lego", "linear", "cat", "svd", "task-arithmetic", "average", "ties", "dare-linear", "tsv"];
+        for text in plain.into_iter().chain(["knots", "core-space"]) {
             let name: MethodName = serde_json::from_str(&format!("\"{text}\"")).expect("a method");
             assert_eq!(name.as_str(), text, "written as read");
             let mut spec = MethodSpec::new(name);
-            spec.density = name.prunes().then_some(0.5);
+            spec.density = (name.prunes() || name.has_inner()).then_some(0.5);
             assert_eq!(spec.config().expect("a method").method.name(), text, "the method's own name");
         }
     }

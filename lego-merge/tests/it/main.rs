@@ -9,3 +9,4 @@ mod properties;
 mod readme;
 mod real_adapters;
 mod roundtrip;
+mod subspace;
