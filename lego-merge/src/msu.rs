@@ -8,7 +8,6 @@
 //! that keeps `ΔW` exact and treats both halves alike.
 
 use grouping_core::low_rank::{Gram, Grams, column_gram, row_gram};
-use grouping_core::matrix::Matrix;
 
 use crate::adapter::Factors;
 
@@ -63,34 +62,57 @@ impl<'a> Units<'a> {
         grams.right.clone().scaled(&fold_a)?.plus(&grams.left.clone().scaled(&fold_b)?)
     }
 
-    /// Mean of the units in `members`: its halves `a [d_in]`, `b [d_out]`.
-    pub fn mean(&self, members: &[usize]) -> (Vec<f64>, Vec<f64>) {
+    /// Mean of the units of each group: its halves `a [d_in]`, `b [d_out]`. A unit is in one group at most.
+    pub fn means(&self, groups: &[Vec<usize>]) -> Vec<(Vec<f64>, Vec<f64>)> {
         let (d_in, d_out) = self.sources.first().map_or((0, 0), |(f, _)| (f.a.n_cols(), f.b.n_rows()));
-        let (mut a, mut b) = (vec![0.0; d_in], vec![0.0; d_out]);
-        for &unit in members {
-            let (source, i) = self.places[unit];
-            let (factors, _) = self.sources[source];
-            let (fold_a, fold_b) = self.fold(source);
-            for (sum, &v) in a.iter_mut().zip(factors.a.view().row(i)) {
-                *sum += fold_a * f64::from(v);
-            }
-            for (sum, v) in b.iter_mut().zip(column(&factors.b, i)) {
-                *sum += fold_b * f64::from(v);
-            }
+        let mut group_of = vec![None; self.len()];
+        for (g, members) in groups.iter().enumerate() {
+            members.iter().for_each(|&unit| group_of[unit] = Some((g, 1.0 / members.len() as f64)));
         }
-        let n = members.len().max(1) as f64;
-        a.iter_mut().chain(&mut b).for_each(|v| *v /= n);
-        (a, b)
+        let mut a = vec![vec![0.0; d_in]; groups.len()];
+        // Rows of B' first, as B lies in memory.
+        let mut rows = vec![0.0; d_out * groups.len()];
+        let mut first = 0;
+        for (source, (factors, _)) in self.sources.iter().enumerate() {
+            let r = factors.a.n_rows();
+            let own = &group_of[first..first + r];
+            let (fold_a, fold_b) = self.fold(source);
+            for (i, place) in own.iter().enumerate() {
+                let Some((g, share)) = *place else { continue };
+                for (sum, &v) in a[g].iter_mut().zip(factors.a.view().row(i)) {
+                    *sum += share * fold_a * f64::from(v);
+                }
+            }
+            let places: Vec<(usize, usize, f64)> = own
+                .iter()
+                .enumerate()
+                .filter_map(|(i, g)| g.map(|(g, share)| (i, g, share * fold_b)))
+                .collect();
+            let of_b = factors.b.values().chunks_exact(r.max(1));
+            for (sums, row) in rows.chunks_exact_mut(groups.len().max(1)).zip(of_b) {
+                places.iter().for_each(|&(i, g, factor)| sums[g] += factor * f64::from(row[i]));
+            }
+            first += r;
+        }
+        let column = |g: usize| rows.iter().skip(g).step_by(groups.len().max(1)).copied().collect();
+        a.into_iter().enumerate().map(|(g, a)| (a, column(g))).collect()
     }
 
-    /// `‖sᵢ‖_∞` of one unit.
-    pub fn max_norm(&self, unit: usize) -> f64 {
-        let (source, i) = self.places[unit];
-        let (factors, _) = self.sources[source];
-        let peak = |m: f64, v: f32| m.max(f64::from(v).abs());
-        let a = factors.a.view().row(i).iter().copied().fold(0.0, peak);
-        let b = column(&factors.b, i).fold(0.0, peak);
-        self.fold(source).0 * a.max(b)
+    /// `‖sᵢ‖_∞` of every unit, `[n]`.
+    pub fn max_norms(&self) -> Vec<f64> {
+        let mut norms = Vec::with_capacity(self.len());
+        for (source, (factors, _)) in self.sources.iter().enumerate() {
+            let peak = |m: f32, v: &f32| m.max(v.abs());
+            let r = factors.a.n_rows();
+            let mut peaks: Vec<f32> =
+                (0..r).map(|i| factors.a.view().row(i).iter().fold(0.0, peak)).collect();
+            for row in factors.b.values().chunks_exact(r.max(1)) {
+                peaks.iter_mut().zip(row).for_each(|(m, v)| *m = peak(*m, v));
+            }
+            let (fold, _) = self.fold(source);
+            norms.extend(peaks.into_iter().map(|m| fold * f64::from(m)));
+        }
+        norms
     }
 
     /// What both halves of a source's units are multiplied by.
@@ -99,8 +121,4 @@ impl<'a> Units<'a> {
         let root = scale.abs().sqrt();
         (root, root.copysign(scale))
     }
-}
-
-fn column(m: &Matrix, j: usize) -> impl Iterator<Item = f32> + '_ {
-    m.values().iter().skip(j).step_by(m.n_cols()).copied()
 }

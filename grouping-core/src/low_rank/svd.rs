@@ -63,7 +63,7 @@ impl<'a> ThinSvd<'a> {
     /// `U_k`, `[n_rows, k]`: the first `k` left singular vectors as columns (zeros where the singular value is 0).
     ///
     /// # Errors
-    /// [`Error::Shape`] never for a decomposition of a sum that was checked.
+    /// Those of [`combine_columns`]; the factors of a sum do not meet them.
     pub fn left(&self, k: usize) -> Result<Matrix> {
         combine_columns(&self.left.parts, self.left.first(k, |_| 1.0).as_ref())
     }

@@ -10,6 +10,7 @@
 //! in Core Space's code, where KnOTS's ranks the values of all modules together.
 
 use grouping_core::seed::derive_seed;
+use pulp::{Arch, Simd, WithSimd};
 
 use super::Density;
 use super::sparsify::{drop_and_rescale, keep_largest};
@@ -29,18 +30,38 @@ pub enum Entrywise {
 impl Entrywise {
     /// Merges one tensor an adapter, all of one length; adapter `i` draws from the `i`-th stream of `seed`.
     pub(super) fn merge(self, mut tensors: Vec<Vec<f32>>, seed: u64) -> Vec<f32> {
-        match self {
-            Self::Sum => sum(&tensors),
+        let pass = match self {
+            Self::Sum => Pass::Sum(&tensors),
             Self::Ties(density) => {
                 tensors.iter_mut().for_each(|values| keep_largest(values, density));
-                mean_of_agreeing(&tensors)
+                Pass::MeanOfAgreeing(&tensors)
             }
             Self::Dare(density) => {
                 for (i, values) in tensors.iter_mut().enumerate() {
                     drop_and_rescale(values, density, derive_seed(seed, i as u64));
                 }
-                sum(&tensors)
+                Pass::Sum(&tensors)
             }
+        };
+        Arch::new().dispatch(pass)
+    }
+}
+
+/// A pass over all tensors, compiled for the best instructions that the CPU has: it is inlined into what is compiled for
+/// each instruction set.
+enum Pass<'a> {
+    Sum(&'a [Vec<f32>]),
+    MeanOfAgreeing(&'a [Vec<f32>]),
+}
+
+impl WithSimd for Pass<'_> {
+    type Output = Vec<f32>;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> Vec<f32> {
+        match self {
+            Self::Sum(tensors) => sum(tensors),
+            Self::MeanOfAgreeing(tensors) => mean_of_agreeing(tensors),
         }
     }
 }
@@ -48,6 +69,7 @@ impl Entrywise {
 /// Entries that are summed at once: all sources' blocks stay in the first-level cache.
 const BLOCK: usize = 1024;
 
+#[inline(always)]
 fn sum(tensors: &[Vec<f32>]) -> Vec<f32> {
     let mut out = vec![0f32; tensors.first().map_or(0, Vec::len)];
     let mut sums = [0f64; BLOCK];
@@ -59,6 +81,7 @@ fn sum(tensors: &[Vec<f32>]) -> Vec<f32> {
 }
 
 /// `Σᵢ xᵢₚ` for the entries `start..start + len`.
+#[inline(always)]
 fn add_block(sums: &mut [f64; BLOCK], tensors: &[Vec<f32>], start: usize, len: usize) {
     sums.fill(0.0);
     for tensor in tensors {
@@ -67,6 +90,7 @@ fn add_block(sums: &mut [f64; BLOCK], tensors: &[Vec<f32>], start: usize, len: u
 }
 
 /// The mean of the values that have the elected sign, 0 where none has.
+#[inline(always)]
 fn mean_of_agreeing(tensors: &[Vec<f32>]) -> Vec<f32> {
     let mut out = vec![0f32; tensors.first().map_or(0, Vec::len)];
     let mut sums = [0f64; BLOCK];
@@ -88,6 +112,7 @@ fn mean_of_agreeing(tensors: &[Vec<f32>]) -> Vec<f32> {
 }
 
 /// Means of the values `start..` that have the given signs, 1 or −1; 0 where the sign is 0.
+#[inline(always)]
 fn mean_of_sign(signs: &[f32; BLOCK], tensors: &[Vec<f32>], start: usize, out: &mut [f32]) {
     let (mut totals, mut counts) = ([0f64; BLOCK], [0f32; BLOCK]);
     for tensor in tensors {

@@ -68,14 +68,15 @@ impl Lego {
         let k = module.rank;
         let mean_rank = units.len() as f64 / module.sources.len() as f64;
         let gain = if self.output == Reweighting::On { (mean_rank / k as f64).sqrt() } else { 1.0 };
+        let max_norms = units.max_norms();
         let merged: Vec<_> = clusters
             .iter()
-            .map(|members| {
-                let (mut a, mut b) = units.mean(members);
+            .zip(units.means(&clusters))
+            .map(|(members, (mut a, mut b))| {
                 let norm = a.iter().chain(&b).fold(0.0, |m: f64, v| m.max(v.abs()));
                 let mut scale = 1.0;
                 if self.parameter == Reweighting::On && norm > 0.0 {
-                    let mean = members.iter().map(|&i| units.max_norm(i)).sum::<f64>() / members.len() as f64;
+                    let mean = members.iter().map(|&i| max_norms[i]).sum::<f64>() / members.len() as f64;
                     scale = mean / norm;
                 }
                 a.iter_mut().for_each(|v| *v *= scale);

@@ -86,6 +86,9 @@ pub(super) fn combinations(module: &ModuleSources<'_>, dimension: usize) -> Resu
 /// [`LEAST_DIRECTION`] become 0.
 fn decorrelated(gram: &Gram, combination: MatRef<'_, f64>) -> Result<Mat<f64>> {
     let n = gram.len();
+    if combination.ncols() == 0 {
+        return Ok(Mat::zeros(n, 0));
+    }
     let gram = MatRef::from_row_major_slice(gram.values(), n, n);
     let products = combination.transpose() * (gram * combination);
     let eigen = products

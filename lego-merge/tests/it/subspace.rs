@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use grouping_core::matrix::Matrix;
 use lego_merge::adapter::{Adapter, AdapterConfig};
 use lego_merge::merge::{
-    CoreSpace, Density, Entrywise, Knots, MergeConfig, MergeMethod, MethodSpec, Svd, Tsv, merge,
+    CoreSpace, Density, Entrywise, Knots, MergeConfig, MergeMethod, MethodSpec, RankRule, Svd, Tsv, merge,
 };
 use proptest::prelude::*;
 use safetensors::SafeTensors;
@@ -47,7 +47,10 @@ fn factored_merges_equal_dense_ones() {
         assert!(worst <= 1e-6, "{case}, {spec:?}: {worst:.2e} relative");
         for module in report.modules {
             let most: usize = module.source_ranks.iter().sum();
-            let rank = spec.rank.map_or(most, |_| most.min(if spec.rank == Some(2.into()) { 2 } else { 3 }));
+            let rank = match spec.rank {
+                Some(RankRule::Fixed(rank)) => rank.min(most),
+                _ => most,
+            };
             assert_eq!(module.rank, rank, "{case}, {spec:?}, {}: the rank", module.module);
         }
     }
@@ -236,6 +239,28 @@ fn an_adapter_without_weight_changes_nothing() {
     }
     for nothing in all(0.5, &[0.0, 0.0]) {
         let found = updates(&merged(&adapters, nothing));
+        assert!(found.values().flatten().all(|&v| v == 0.0), "nothing merges into nothing");
+    }
+}
+
+#[test]
+fn an_adapter_that_was_never_trained_changes_nothing() {
+    let one = random(10, 3, 3.0, &MODULES, SHAPE);
+    let zero_b = one.modules().iter().map(|m| {
+        let f = one.factors(&m.name).expect("factors");
+        (m.name.clone(), f.a, Matrix::zeros(m.n_outputs, m.rank))
+    });
+    let untrained =
+        Adapter::from_factors("untrained", AdapterConfig::new(3), zero_b).expect("a zero B is accepted");
+    let adapters = [one, untrained];
+    for both in all(1.0, &[1.0, 1.0]) {
+        let found = merged(&adapters, both);
+        let error = worst(&updates(&found), &updates(&adapters[0]));
+        assert!(error < 1e-6, "relative difference {error:.2e}");
+        assert_eq!(found.modules()[0].rank, 6, "the rank is planned before the values are seen");
+    }
+    for alone in all(0.5, &[1.0]) {
+        let found = updates(&merged(&adapters[1..], alone));
         assert!(found.values().flatten().all(|&v| v == 0.0), "nothing merges into nothing");
     }
 }
