@@ -10,8 +10,7 @@
 //! Deviation: the paper leaves open whether the scale is folded and how adapters are weighted; this is the only choice
 //! that keeps `ΔW` exact and treats both halves alike.
 
-use grouping_core::low_rank::{Gram, column_gram, row_gram};
-use grouping_core::matrix::Matrix;
+use grouping_core::low_rank::{Gram, Grams, column_gram, row_gram};
 
 use crate::adapter::Factors;
 
@@ -33,17 +32,30 @@ impl<'a> Units<'a> {
     /// # Errors
     /// Those of [`row_gram`]: factors that do not fit each other, or whose squares overflow.
     pub fn new(sources: impl IntoIterator<Item = (&'a Factors, f64)>) -> grouping_core::Result<Self> {
+        let sources: Vec<_> = sources.into_iter().collect();
+        let a: Vec<_> = sources.iter().map(|(f, _)| f.a.view()).collect();
+        let b: Vec<_> = sources.iter().map(|(f, _)| f.b.view()).collect();
+        let grams = Grams { left: column_gram(&b)?, right: row_gram(&a)? };
+        Self::with_grams(sources, &grams)
+    }
+
+    /// As [`Self::new`], from the inner products of the halves without scales.
+    ///
+    /// # Errors
+    /// [`grouping_core::Error::Shape`] when they are not of as many units.
+    pub fn with_grams(
+        sources: impl IntoIterator<Item = (&'a Factors, f64)>,
+        grams: &Grams,
+    ) -> grouping_core::Result<Self> {
         let (factors, folds): (Vec<&Factors>, Vec<f64>) = sources.into_iter().unzip();
-        let a: Vec<_> = factors.iter().map(|f| f.a.view()).collect();
-        let b: Vec<_> = factors.iter().map(|f| f.b.view()).collect();
-        let grams = [row_gram(&a)?, column_gram(&b)?];
-        let ranks = a.iter().map(|m| m.n_rows());
+        let ranks = factors.iter().map(|f| f.a.n_rows());
         let places: Vec<_> = ranks.enumerate().flat_map(|(s, rank)| (0..rank).map(move |i| (s, i))).collect();
         let fold = |&(source, _): &(usize, usize)| {
             let (scale, root) = (folds[source], folds[source].abs().sqrt());
             [root, root.copysign(scale)]
         };
         let folds: Vec<[f64; 2]> = places.iter().map(fold).collect();
+        let grams = [grams.right.clone(), grams.left.clone()];
         let units = Self { factors, scales: vec![[1.0; 2]; places.len()], places, grams };
         units.scaled(&folds)
     }
@@ -118,47 +130,65 @@ impl<'a> Units<'a> {
         self.clone().scaled(&by)?.gram()
     }
 
-    /// Mean of the units in `members`: its halves `a [d_in]`, `b [d_out]`.
-    pub fn mean(&self, members: &[usize]) -> (Vec<f64>, Vec<f64>) {
+    /// Mean of the units of each group: its halves `a [d_in]`, `b [d_out]`. A unit is in one group at most. Each factor is read
+    /// once, as it lies in memory.
+    pub fn means(&self, groups: &[Vec<usize>]) -> Vec<(Vec<f64>, Vec<f64>)> {
         let (d_in, d_out) = self.factors.first().map_or((0, 0), |f| (f.a.n_cols(), f.b.n_rows()));
-        let (mut a, mut b) = (vec![0.0; d_in], vec![0.0; d_out]);
-        for &unit in members {
-            let (source, i) = self.places[unit];
-            let (factors, [scale_a, scale_b]) = (self.factors[source], self.scales[unit]);
-            for (sum, &v) in a.iter_mut().zip(factors.a.view().row(i)) {
-                *sum += scale_a * f64::from(v);
+        let mut group_of = vec![None; self.len()];
+        for (g, members) in groups.iter().enumerate() {
+            members.iter().for_each(|&unit| group_of[unit] = Some((g, 1.0 / members.len() as f64)));
+        }
+        let k = groups.len().max(1);
+        let mut a = vec![vec![0.0; d_in]; groups.len()];
+        let mut rows_of_b = vec![0.0; d_out * groups.len()]; // [d_out, k]
+        let mut first = 0;
+        for factors in &self.factors {
+            let r = factors.a.n_rows();
+            let mut terms = vec![]; // rank, group, and what its half b is multiplied by
+            for i in 0..r {
+                let Some((g, share)) = group_of[first + i] else { continue };
+                let [scale_a, scale_b] = self.scales[first + i].map(|scale| share * scale);
+                for (sum, &v) in a[g].iter_mut().zip(factors.a.view().row(i)) {
+                    *sum += scale_a * f64::from(v);
+                }
+                terms.push((i, g, scale_b));
             }
-            for (sum, v) in b.iter_mut().zip(column(&factors.b, i)) {
-                *sum += scale_b * f64::from(v);
+            let rows = factors.b.values().chunks_exact(r.max(1));
+            for (sums, row) in rows_of_b.chunks_exact_mut(k).zip(rows) {
+                terms.iter().for_each(|&(i, g, scale)| sums[g] += scale * f64::from(row[i]));
+            }
+            first += r;
+        }
+        let column = |g: usize| rows_of_b.iter().skip(g).step_by(k).copied().collect();
+        a.into_iter().enumerate().map(|(g, a)| (a, column(g))).collect()
+    }
+
+    /// `‖sᵢ‖_∞` of every unit, `[n]`. Each factor is read once.
+    pub fn max_norms(&self) -> Vec<f64> {
+        let mut norms = Vec::with_capacity(self.len());
+        for factors in &self.factors {
+            let peak = |m: f32, v: &f32| m.max(v.abs());
+            let r = factors.a.n_rows();
+            let mut peaks = vec![0f32; r];
+            for row in factors.b.values().chunks_exact(r.max(1)) {
+                peaks.iter_mut().zip(row).for_each(|(m, v)| *m = peak(*m, v));
+            }
+            for (i, peak_b) in peaks.into_iter().enumerate() {
+                let peak_a = factors.a.view().row(i).iter().fold(0.0, peak);
+                let [scale_a, scale_b] = self.scales[norms.len()].map(f64::abs);
+                norms.push((scale_a * f64::from(peak_a)).max(scale_b * f64::from(peak_b)));
             }
         }
-        let n = members.len().max(1) as f64;
-        a.iter_mut().chain(&mut b).for_each(|v| *v /= n);
-        (a, b)
+        norms
     }
 
-    /// `‖sᵢ‖_∞` of one unit.
-    pub fn max_norm(&self, unit: usize) -> f64 {
-        let ((source, i), [scale_a, scale_b]) = (self.places[unit], self.scales[unit]);
-        let factors = self.factors[source];
-        let peak = |m: f64, v: f32| m.max(f64::from(v).abs());
-        let a = factors.a.view().row(i).iter().copied().fold(0.0, peak);
-        let b = column(&factors.b, i).fold(0.0, peak);
-        (scale_a.abs() * a).max(scale_b.abs() * b)
-    }
-
-    /// `‖sᵢ‖₂` of one unit.
-    pub fn length(&self, unit: usize) -> f64 {
-        let [a, b] = self.lengths(unit);
-        a.hypot(b)
+    /// `‖sᵢ‖₂` of every unit, `[n]`.
+    pub fn l2_norms(&self) -> Vec<f64> {
+        (0..self.len()).map(|unit| self.lengths(unit).into_iter().fold(0.0, f64::hypot)).collect()
     }
 
     /// `‖aᵢ‖₂` and `‖bᵢ‖₂`.
     fn lengths(&self, unit: usize) -> [f64; 2] {
         [0, 1].map(|half: usize| self.grams[half].at(unit, unit).max(0.0).sqrt())
     }
-}
-
-fn column(m: &Matrix, j: usize) -> impl Iterator<Item = f32> + '_ {
-    m.values().iter().skip(j).step_by(m.n_cols()).copied()
 }

@@ -22,6 +22,7 @@ from safetensors.torch import load_file, save_file
 import dense
 import lego
 import reference
+import subspace
 from toy import WIDTHS, base_model
 
 DATA = Path(__file__).parents[2] / "lego-merge/tests/data"
@@ -170,6 +171,7 @@ def main():
     (DATA / "expected.json").write_text(json.dumps(entries, indent=1) + "\n")
     lego.main()
     dense.main()
+    subspace.main()
     print(f"{len(entries)} expectations, {sum(f.stat().st_size for f in DATA.rglob('*') if f.is_file())} bytes")
 
 

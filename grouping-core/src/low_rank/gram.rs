@@ -3,10 +3,12 @@
 //! For units `sᵢ = [aᵢ ; bᵢ]` given by rows of `A` and columns of `B`, `G = A·Aᵀ + Bᵀ·B` holds every squared
 //! distance `‖sᵢ − sⱼ‖² = Gᵢᵢ − 2Gᵢⱼ + Gⱼⱼ`, whatever the dimension.
 
+use std::ops::Range;
+
 use faer::linalg::matmul::triangular::{BlockStructure, matmul};
 use faer::{Accum, Mat, MatRef, Par};
 
-use super::stack::{for_each_column_panel, for_each_row_panel};
+use super::stack::{check_equal_columns, check_equal_rows, for_each_column_panel, for_each_row_panel};
 use crate::matrix::MatrixRef;
 use crate::{Error, Result};
 
@@ -57,6 +59,16 @@ impl Gram {
         self.values[i * self.n + j]
     }
 
+    /// Inner products among consecutive units.
+    ///
+    /// # Panics
+    /// When there are fewer units.
+    pub fn block(&self, units: Range<usize>) -> Self {
+        assert!(units.end <= self.n, "units {units:?} of {}", self.n);
+        let rows = units.clone().flat_map(|i| &self.values[i * self.n..][units.clone()]);
+        Self { n: units.len(), values: rows.copied().collect() }
+    }
+
     /// Inner products of the units glued together: the sum of both Gram matrices.
     ///
     /// # Errors
@@ -103,7 +115,7 @@ impl Gram {
 /// # Ok::<(), grouping_core::Error>(())
 /// ```
 pub fn row_gram(parts: &[MatrixRef<'_>]) -> Result<Gram> {
-    check_equal("columns of stacked factors", parts.iter().map(MatrixRef::n_cols))?;
+    check_equal_columns(parts)?;
     accumulate(parts.iter().map(MatrixRef::n_rows).sum(), |visit| for_each_row_panel(parts, visit))
 }
 
@@ -113,16 +125,8 @@ pub fn row_gram(parts: &[MatrixRef<'_>]) -> Result<Gram> {
 /// [`Error::Shape`] when the parts differ in their number of rows, [`Error::NotFinite`] when the result is not
 /// finite.
 pub fn column_gram(parts: &[MatrixRef<'_>]) -> Result<Gram> {
-    check_equal("rows of factors side by side", parts.iter().map(MatrixRef::n_rows))?;
+    check_equal_rows(parts)?;
     accumulate(parts.iter().map(MatrixRef::n_cols).sum(), |visit| for_each_column_panel(parts, visit))
-}
-
-fn check_equal(what: &str, mut lengths: impl Iterator<Item = usize>) -> Result<()> {
-    let Some(first) = lengths.next() else { return Ok(()) };
-    match lengths.find(|&l| l != first) {
-        None => Ok(()),
-        Some(found) => Err(Error::Shape { what: what.into(), expected: vec![first], found: vec![found] }),
-    }
 }
 
 /// Sums `P·Pᵀ` over the panels: the lower triangle, then its mirror.

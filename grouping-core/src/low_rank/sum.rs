@@ -1,8 +1,7 @@
 //! A weighted sum of low-rank products, `X = Σ wᵢ·Bᵢ·Aᵢ [n_rows, n_cols]`, kept by its factors.
 
-use faer::Mat;
-
-use super::{ThinSvd, column_gram, row_gram};
+use super::cross::{column_cross, row_cross};
+use super::{Gram, ThinSvd, column_gram, row_gram};
 use crate::matrix::MatrixRef;
 use crate::{Error, Result};
 
@@ -24,6 +23,15 @@ pub struct LowRankSum<'a> {
     pub(super) weights: Vec<f64>,
     pub(super) left: Vec<MatrixRef<'a>>,
     pub(super) right: Vec<MatrixRef<'a>>,
+}
+
+/// Inner products of the units of a [`LowRankSum`], without weights.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Grams {
+    /// Of the columns of all `Bᵢ`, `[n, n]`.
+    pub left: Gram,
+    /// Of the rows of all `Aᵢ`, `[n, n]`.
+    pub right: Gram,
 }
 
 impl<'a> LowRankSum<'a> {
@@ -66,26 +74,74 @@ impl<'a> LowRankSum<'a> {
         self.right.iter().map(MatrixRef::n_rows).sum()
     }
 
+    /// Inner products of all units, side by side; what the other operations cost is mostly this.
+    ///
+    /// # Errors
+    /// [`Error::NotFinite`] when a factor holds NaN or infinity.
+    pub fn grams(&self) -> Result<Grams> {
+        let grams =
+            column_gram(&self.left).and_then(|left| row_gram(&self.right).map(|right| Grams { left, right }));
+        grams.map_err(|error| self.culprit().unwrap_or(error))
+    }
+
     /// `‖X‖_F`, from the Gram matrices of both sides. Differences of nearly equal sums are good to about
     /// 1e-8 of their terms.
     ///
     /// # Errors
-    /// [`Error::NotFinite`] when a factor holds NaN or infinity.
+    /// Those of [`Self::grams`].
     pub fn frobenius_norm(&self) -> Result<f64> {
-        let (bb, aa) = (column_gram(&self.left)?, row_gram(&self.right)?);
-        let w = self.unit_weights();
-        let n = w.len();
-        let pairs = bb.values().iter().zip(aa.values()).enumerate();
-        let square: f64 = pairs.map(|(t, (b, a))| w[t / n] * w[t % n] * b * a).sum();
-        Ok(square.max(0.0).sqrt())
+        Ok(self.frobenius_norm_from(&self.grams()?))
     }
 
-    /// Thin singular value decomposition by QR of both stacks and SVD of the core, `O((n_rows + n_cols)·n²)`.
+    /// As [`Self::frobenius_norm`], from Gram matrices that are there.
+    ///
+    /// # Panics
+    /// When `grams` are not of as many units.
+    pub fn frobenius_norm_from(&self, grams: &Grams) -> f64 {
+        self.square_from(grams).max(0.0).sqrt()
+    }
+
+    /// [`Self::grams`] of the sum's units and, after them, those of `b [n_rows, k]` and `a [k, n_cols]`: only the inner products
+    /// with the new units are computed, `2·(n_rows + n_cols)·(n + k)·k` flops.
     ///
     /// # Errors
-    /// [`Error::NotFinite`] when a factor holds NaN or infinity, [`Error::NoConvergence`] from the core's SVD.
-    pub fn svd(&self) -> Result<ThinSvd> {
-        ThinSvd::of(self)
+    /// [`Error::Shape`] when the factors do not fit, [`Error::NotFinite`] when they hold NaN or infinity.
+    ///
+    /// # Panics
+    /// When `grams` are not of as many units.
+    pub fn grams_with(&self, grams: &Grams, b: MatrixRef<'a>, a: MatrixRef<'a>) -> Result<Grams> {
+        let bordered = |inner: &Gram, cross: faer::Mat<f64>| {
+            let (n, all) = (inner.len(), cross.nrows());
+            assert_eq!(n + cross.ncols(), all, "Gram matrix of the sum's units");
+            let value = |i: usize, j: usize| {
+                if i < n && j < n { inner.at(i, j) } else { cross[(i.min(j), i.max(j) - n)] }
+            };
+            Gram::new(all, (0..all * all).map(|t| value(t / all, t % all)).collect())
+        };
+        Ok(Grams {
+            left: bordered(&grams.left, column_cross(&self.left, b)?)?,
+            right: bordered(&grams.right, row_cross(&self.right, a)?)?,
+        })
+    }
+
+    /// Thin singular value decomposition by way of the Gram matrices and the SVD of an `n × n` core,
+    /// `O((n_rows + n_cols)·n²)`.
+    ///
+    /// # Errors
+    /// Those of [`Self::grams`], [`Error::NoConvergence`] from the core's SVD.
+    pub fn svd(&self) -> Result<ThinSvd<'a>> {
+        self.svd_from(&self.grams()?)
+    }
+
+    /// As [`Self::svd`], from Gram matrices that are there.
+    ///
+    /// # Errors
+    /// [`Error::NoConvergence`] from the core's SVD.
+    ///
+    /// # Panics
+    /// When `grams` are not of as many units.
+    pub fn svd_from(&self, grams: &Grams) -> Result<ThinSvd<'a>> {
+        ThinSvd::of(self, grams)
     }
 
     /// One weight a unit, `[Σ rᵢ]`.
@@ -94,39 +150,21 @@ impl<'a> LowRankSum<'a> {
         terms.flat_map(|(&w, a)| std::iter::repeat_n(w, a.n_rows())).collect()
     }
 
-    /// `[B₁ B₂ …]`, `[n_rows, n]`.
-    pub(super) fn stacked_left(&self) -> Result<Mat<f64>> {
-        stack(&self.left, self.n_rows, self.n_units(), "left factor", |part, unit, t| part.row(t)[unit])
+    fn square_from(&self, grams: &Grams) -> f64 {
+        let w = self.unit_weights();
+        let n = w.len();
+        assert_eq!([grams.left.len(), grams.right.len()], [n, n], "Gram matrices of the sum's units");
+        let pairs = grams.left.values().iter().zip(grams.right.values()).enumerate();
+        pairs.map(|(t, (b, a))| w[t / n] * w[t % n] * b * a).sum()
     }
 
-    /// `[A₁ ; A₂ ; …]ᵀ`, `[n_cols, n]`.
-    pub(super) fn stacked_right(&self) -> Result<Mat<f64>> {
-        stack(&self.right, self.n_cols, self.n_units(), "right factor", |part, unit, t| part.row(unit)[t])
+    /// The value at fault, where inner products are not finite.
+    fn culprit(&self) -> Option<Error> {
+        let sides = [("left factor", &self.left), ("right factor", &self.right)];
+        let mut parts = sides.into_iter().flat_map(|(what, parts)| parts.iter().map(move |p| (what, p)));
+        parts.find_map(|(what, part)| {
+            let index = part.values().iter().position(|v| !v.is_finite())?;
+            Some(Error::NotFinite { what: what.into(), index, value: f64::from(part.values()[index]) })
+        })
     }
-}
-
-/// Columns `t ↦ value(part, unit, t)` for every unit of every part, in order.
-fn stack(
-    parts: &[MatrixRef<'_>],
-    len: usize,
-    n_units: usize,
-    what: &str,
-    value: impl Fn(&MatrixRef<'_>, usize, usize) -> f32,
-) -> Result<Mat<f64>> {
-    for part in parts {
-        if let Some(index) = part.values().iter().position(|v| !v.is_finite()) {
-            let value = f64::from(part.values()[index]);
-            return Err(Error::NotFinite { what: what.into(), index, value });
-        }
-    }
-    let units: Vec<(usize, usize)> = parts
-        .iter()
-        .enumerate()
-        .flat_map(|(p, part)| (0..part.values().len() / len.max(1)).map(move |unit| (p, unit)))
-        .collect();
-    debug_assert_eq!(units.len(), if len == 0 { 0 } else { n_units });
-    Ok(Mat::from_fn(len, units.len(), |t, u| {
-        let (p, unit) = units[u];
-        f64::from(value(&parts[p], unit, t))
-    }))
 }

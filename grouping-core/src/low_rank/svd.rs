@@ -1,44 +1,38 @@
-//! Thin SVD of a sum of products: `X = B·W·A`, `B = Q_b·R_b`, `Aᵀ = Q_a·R_a`, `R_b·W·R_aᵀ = U_c·Σ·V_cᵀ`, hence
-//! `U = Q_b·U_c`, `V = Q_a·V_c`.
+//! Thin SVD of a sum of products from its Gram matrices: `X = B·W·A`, `B = Q_b·R_b`, `Aᵀ = Q_a·R_a` ([`Basis`]),
+//! `R_b·W·R_aᵀ = U_c·Σ·V_cᵀ`, hence `U = Q_b·U_c`, `V = Q_a·V_c`.
 //!
-//! Singular vectors are made on request, for as many components as wanted. Signs are fixed: the entry of greatest
-//! magnitude of each left core vector is positive.
+//! Singular values are good to about 1e-7 of the largest product `‖bᵢ‖·‖aᵢ‖` of a unit, smaller ones are 0. Singular vectors
+//! are made on request, for as many components as wanted. Signs are fixed: the entry of greatest magnitude of each left
+//! core vector is positive.
 
-use faer::dyn_stack::{MemBuffer, MemStack};
-use faer::linalg::householder::{
-    apply_block_householder_sequence_on_the_left_in_place_scratch as scratch,
-    apply_block_householder_sequence_on_the_left_in_place_with_conj as apply_q,
-};
-use faer::linalg::solvers::Qr;
-use faer::{Conj, Mat, MatRef, Par};
+use faer::Mat;
 
-use super::LowRankSum;
-use crate::matrix::Matrix;
+use super::{Basis, Grams, LowRankSum, combine_columns, combine_rows};
+use crate::matrix::{Matrix, MatrixRef};
 use crate::{Error, Result};
 
 /// Singular values and, on request, vectors of a [`LowRankSum`].
 #[derive(Debug, Clone)]
-pub struct ThinSvd {
+pub struct ThinSvd<'a> {
     singular_values: Vec<f64>,
-    left: Side,
-    right: Side,
+    left: Side<'a>,
+    right: Side<'a>,
 }
 
-/// One side's orthonormal basis, `Q [len, n]` in Householder form, and the core's vectors in it.
+/// One side's units and, for each component, their combination to its vector, `[n, min(p_b, p_a)]`.
 #[derive(Debug, Clone)]
-struct Side {
-    qr: Qr<f64>,
-    core: Mat<f64>,
+struct Side<'a> {
+    parts: Vec<MatrixRef<'a>>,
+    combination: Mat<f64>,
 }
 
-impl ThinSvd {
-    pub(super) fn of(sum: &LowRankSum<'_>) -> Result<Self> {
-        let left = sum.stacked_left()?.qr();
-        let right = sum.stacked_right()?.qr();
+impl<'a> ThinSvd<'a> {
+    pub(super) fn of(sum: &LowRankSum<'a>, grams: &Grams) -> Result<Self> {
+        let (left, right) = (Basis::of(&grams.left)?, Basis::of(&grams.right)?);
         let weights = sum.unit_weights();
-        let r_left = left.thin_R();
+        let r_left = &left.coordinates;
         let weighted = Mat::from_fn(r_left.nrows(), r_left.ncols(), |i, j| r_left[(i, j)] * weights[j]);
-        let core = &weighted * right.thin_R().transpose();
+        let core = &weighted * right.coordinates.transpose();
         let svd = core
             .thin_svd()
             .map_err(|_| Error::NoConvergence { what: "singular values of a low-rank core".into() })?;
@@ -51,8 +45,14 @@ impl ThinSvd {
                 v.col_mut(j).iter_mut().for_each(|x| *x = -*x);
             }
         }
-        let singular_values = svd.S().column_vector().iter().copied().collect();
-        Ok(Self { singular_values, left: Side { qr: left, core: u }, right: Side { qr: right, core: v } })
+        let mut singular_values: Vec<f64> = svd.S().column_vector().iter().copied().collect();
+        let [n_rows, n_cols] = sum.shape();
+        singular_values.resize(n_rows.min(n_cols).min(sum.n_units()), 0.0);
+        Ok(Self {
+            singular_values,
+            left: Side { parts: sum.left.clone(), combination: &left.combination * u },
+            right: Side { parts: sum.right.clone(), combination: &right.combination * v },
+        })
     }
 
     /// Singular values, falling, `min(n_rows, n_cols, Σ rᵢ)` of them.
@@ -60,23 +60,28 @@ impl ThinSvd {
         &self.singular_values
     }
 
-    /// `U_k`, `[n_rows, k]`: the first `k` left singular vectors as columns (zeros beyond the last component).
-    pub fn left(&self, k: usize) -> Matrix {
-        let u = self.left.vectors(k);
-        Matrix::from_fn(u.nrows(), k, |i, j| entry(u.as_ref(), i, j) as f32)
+    /// `U_k`, `[n_rows, k]`: the first `k` left singular vectors as columns (zeros where the singular value is 0).
+    ///
+    /// # Errors
+    /// Those of [`combine_columns`]; the factors of a sum do not meet them.
+    pub fn left(&self, k: usize) -> Result<Matrix> {
+        combine_columns(&self.left.parts, self.left.first(k, |_| 1.0).as_ref())
     }
 
     /// `U_k·Σ_k`, `[n_rows, k]`, rounded once.
-    pub fn left_scaled(&self, k: usize) -> Matrix {
-        let u = self.left.vectors(k);
-        let value = |j: usize| self.singular_values.get(j).copied().unwrap_or(0.0);
-        Matrix::from_fn(u.nrows(), k, |i, j| (entry(u.as_ref(), i, j) * value(j)) as f32)
+    ///
+    /// # Errors
+    /// As [`Self::left`].
+    pub fn left_scaled(&self, k: usize) -> Result<Matrix> {
+        combine_columns(&self.left.parts, self.left.first(k, |j| self.singular_values[j]).as_ref())
     }
 
-    /// `V_kᵀ`, `[k, n_cols]`: the first `k` right singular vectors as rows (zeros beyond the last component).
-    pub fn right(&self, k: usize) -> Matrix {
-        let v = self.right.vectors(k);
-        Matrix::from_fn(k, v.nrows(), |i, j| entry(v.as_ref(), j, i) as f32)
+    /// `V_kᵀ`, `[k, n_cols]`: the first `k` right singular vectors as rows (zeros where the singular value is 0).
+    ///
+    /// # Errors
+    /// As [`Self::left`].
+    pub fn right(&self, k: usize) -> Result<Matrix> {
+        combine_rows(self.right.first(k, |_| 1.0).transpose(), &self.right.parts)
     }
 
     /// `‖X − X_k‖_F`, what truncation to `k` components loses.
@@ -85,19 +90,11 @@ impl ThinSvd {
     }
 }
 
-fn entry(m: MatRef<'_, f64>, i: usize, j: usize) -> f64 {
-    if j < m.ncols() { m[(i, j)] } else { 0.0 }
-}
-
-impl Side {
-    /// `Q·core[:, ..k]`, by reflections on the padded core: `O(len·n·k)`.
-    fn vectors(&self, k: usize) -> Mat<f64> {
-        let (basis, k) = (self.qr.Q_basis(), k.min(self.core.ncols()));
-        let mut out = Mat::zeros(basis.nrows(), k);
-        out.as_mut().subrows_mut(0, self.core.nrows()).copy_from(self.core.subcols(0, k));
-        let coeff = self.qr.Q_coeff();
-        let mut memory = MemBuffer::new(scratch::<f64>(basis.nrows(), coeff.nrows(), k));
-        apply_q(basis, coeff, Conj::No, out.as_mut(), Par::Seq, MemStack::new(&mut memory));
-        out
+impl Side<'_> {
+    /// Combinations to the first `k` vectors, each multiplied by `factor(j)`, zeros beyond the last, `[n, k]`.
+    fn first(&self, k: usize, factor: impl Fn(usize) -> f64) -> Mat<f64> {
+        let all = &self.combination;
+        let entry = |i, j| if j < all.ncols() { all[(i, j)] * factor(j) } else { 0.0 };
+        Mat::from_fn(all.nrows(), k, entry)
     }
 }

@@ -54,6 +54,7 @@ impl<'a> AllSources<'a> {
             sources: part.members.iter().zip(&part.weights).map(source).collect::<Result<_>>()?,
             members: &part.members,
             seed: module_seed(self.seed, &part.name),
+            grams: Default::default(),
         })
     }
 }

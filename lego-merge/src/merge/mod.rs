@@ -7,12 +7,18 @@ mod all_sources;
 mod bias;
 mod cat;
 mod config;
+mod core_space;
 mod dare;
 mod dense;
 mod election;
+mod entrywise;
 mod fit;
 mod halves;
 mod heads;
+mod in_span;
+mod inner;
+mod knots;
+mod kth_largest;
 mod lego;
 mod linear;
 mod magnitude_prune;
@@ -27,6 +33,7 @@ mod spec;
 mod svd;
 mod task_arithmetic;
 mod ties;
+mod tsv;
 
 use std::path::Path;
 
@@ -36,11 +43,15 @@ pub use agreement::Agreement;
 pub use all_sources::AllSources;
 pub use cat::Cat;
 pub use config::MergeConfig;
+pub use core_space::CoreSpace;
 pub use dare::Dare;
 pub use dense::{DenseSvd, TiesDelta};
 pub use election::MajoritySign;
+pub use entrywise::Entrywise;
 pub use fit::BaseMismatch;
 pub use heads::SavedModules;
+pub use inner::Inner;
+pub use knots::Knots;
 pub use lego::{ClusterReport, Features, Gauge, Lego, Norm, Preset, RefRank, Reweighting};
 pub use linear::{Average, Linear};
 pub use magnitude_prune::MagnitudePrune;
@@ -55,6 +66,7 @@ pub use spec::{MethodName, MethodSpec};
 pub use svd::Svd;
 pub use task_arithmetic::TaskArithmetic;
 pub use ties::Ties;
+pub use tsv::Tsv;
 
 use crate::adapter::{
     Adapter, AdapterWriter, Existing, Format, ModuleTensors, Outline, Output, Part, aligned,

@@ -1,7 +1,10 @@
 //! One module of a merge: what a method is given, and what it gives back.
 
-use grouping_core::low_rank::LowRankSum;
-use grouping_core::matrix::Matrix;
+use std::ops::Range;
+use std::sync::OnceLock;
+
+use grouping_core::low_rank::{Grams, LowRankSum, ThinSvd};
+use grouping_core::matrix::{Matrix, MatrixRef};
 
 use super::ClusterReport;
 use crate::adapter::Factors;
@@ -33,6 +36,11 @@ impl RankChoice<'_> {
     pub fn wanted_or_largest(&self) -> usize {
         self.wanted.unwrap_or(self.largest).min(self.of_all_units())
     }
+
+    /// The user's rank, else that of an exact result, as far as there are units.
+    pub fn wanted_or_all_units(&self) -> usize {
+        self.wanted.unwrap_or(usize::MAX).min(self.of_all_units())
+    }
 }
 
 /// The sources of one module.
@@ -49,6 +57,7 @@ pub struct ModuleSources<'a> {
     pub members: &'a [usize],
     /// Seed for random choices in this module.
     pub seed: u64,
+    pub(super) grams: OnceLock<Grams>,
 }
 
 impl ModuleSources<'_> {
@@ -65,6 +74,52 @@ impl ModuleSources<'_> {
         let [n_outputs, n_inputs] = self.shape();
         self.sources.iter().try_fold(LowRankSum::new(n_outputs, n_inputs), |sum, (f, weight)| {
             sum.plus(weight * f.scale, f.b.view(), f.a.view())
+        })
+    }
+
+    /// Inner products of all units, side by side, without scales and weights; computed once.
+    ///
+    /// # Errors
+    /// Those of [`LowRankSum::grams`].
+    pub fn grams(&self) -> grouping_core::Result<&Grams> {
+        match self.grams.get() {
+            Some(grams) => Ok(grams),
+            None => {
+                let grams = self.weighted_sum()?.grams()?;
+                Ok(self.grams.get_or_init(|| grams))
+            }
+        }
+    }
+
+    /// Thin singular value decomposition of the weighted sum.
+    ///
+    /// # Errors
+    /// Those of [`LowRankSum::svd`].
+    pub fn svd(&self) -> grouping_core::Result<ThinSvd<'_>> {
+        self.weighted_sum()?.svd_from(self.grams()?)
+    }
+
+    /// The factors `Bᵢ`, `[d_out, rᵢ]` each.
+    pub(super) fn left_factors(&self) -> Vec<MatrixRef<'_>> {
+        self.sources.iter().map(|(f, _)| f.b.view()).collect()
+    }
+
+    /// The factors `Aᵢ`, `[rᵢ, d_in]` each.
+    pub(super) fn right_factors(&self) -> Vec<MatrixRef<'_>> {
+        self.sources.iter().map(|(f, _)| f.a.view()).collect()
+    }
+
+    /// Number of units, `n = Σ rᵢ`.
+    pub(super) fn n_units(&self) -> usize {
+        self.sources.iter().map(|(f, _)| f.a.n_rows()).sum()
+    }
+
+    /// `wᵢ·sᵢ` of each source, and the places of its units among all.
+    pub(super) fn terms(&self) -> impl Iterator<Item = (f64, Range<usize>)> + '_ {
+        self.sources.iter().scan(0, |end, (f, weight)| {
+            let start = *end;
+            *end += f.a.n_rows();
+            Some((weight * f.scale, start..*end))
         })
     }
 }

@@ -107,7 +107,7 @@ impl RankRule {
         let rank = match self {
             Self::Fixed(rank) => rank,
             Self::Energy(share) => {
-                let svd = module.weighted_sum()?.svd()?;
+                let svd = module.svd()?;
                 let values = svd.singular_values();
                 let lost = (1.0 - share) * values.iter().map(|s| s * s).sum::<f64>();
                 // Summed from the smallest, so that a share of 1 keeps all that is not zero.
@@ -119,15 +119,14 @@ impl RankRule {
                 values.len() - dropped.count()
             }
             Self::Ratio(share) => {
-                let svd = module.weighted_sum()?.svd()?;
+                let svd = module.svd()?;
                 let values = svd.singular_values();
                 let least = share * values.first().copied().unwrap_or(0.0);
                 values.iter().filter(|s| **s >= least && **s > 0.0).count()
             }
             Self::Auto => super::lego::clearest_number_of_clusters(module)?,
         };
-        let n_units: usize = module.sources.iter().map(|(f, _)| f.a.n_rows()).sum();
-        Ok(rank.clamp(1, n_units.max(1)))
+        Ok(rank.clamp(1, module.n_units().max(1)))
     }
 }
 

@@ -1,6 +1,5 @@
 //! What happened in a merge, module by module.
 
-use grouping_core::low_rank::{column_gram, row_gram};
 use serde::Serialize;
 
 use super::agreement::agreement;
@@ -98,12 +97,12 @@ pub(super) fn report(
     merged: &MergedModule,
 ) -> grouping_core::Result<ModuleReport> {
     let sum = module.weighted_sum()?;
-    let sum_norm = sum.frobenius_norm()?;
-    let distance = sum.plus(-1.0, merged.b.view(), merged.a.view())?.frobenius_norm()?;
-    let a: Vec<_> = module.sources.iter().map(|(f, _)| f.a.view()).chain([merged.a.view()]).collect();
-    let b: Vec<_> = module.sources.iter().map(|(f, _)| f.b.view()).chain([merged.b.view()]).collect();
+    let grams = module.grams()?;
+    let sum_norm = sum.frobenius_norm_from(grams);
+    let all = sum.grams_with(grams, merged.b.view(), merged.a.view())?;
+    let distance = sum.plus(-1.0, merged.b.view(), merged.a.view())?.frobenius_norm_from(&all);
     let places = module.members.iter().zip(&module.sources).map(|(&i, (f, _))| (i, f.a.n_rows(), f.scale));
-    let (norm, agreement) = agreement(&row_gram(&a)?, &column_gram(&b)?, places)?;
+    let (norm, agreement) = agreement(&all.right, &all.left, places)?;
     Ok(ModuleReport {
         module: module.name.into(),
         rank: module.rank,

@@ -4,6 +4,7 @@
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
+use super::kth_largest::{kth_largest, magnitude};
 use crate::{Error, Result};
 
 /// The share of values that is kept, above 0; at 1 and beyond every value is kept, as in PEFT.
@@ -44,20 +45,19 @@ pub(super) fn keep_largest(values: &mut [f32], density: Density) {
         values.fill(0.0);
         return;
     }
-    // The bits of a magnitude rise with it.
-    let magnitude = |v: f32| v.to_bits() & 0x7fff_ffff;
-    let mut magnitudes: Vec<u32> = values.iter().map(|&v| magnitude(v)).collect();
-    let (_, &mut least, above) = magnitudes.select_nth_unstable(values.len() - n_kept);
+    let least = kth_largest(values, n_kept);
     // Of those equal to the least, as many as there is room for.
-    let mut room = n_kept - above.iter().filter(|&&m| m > least).count();
+    let mut room = n_kept - least.n_larger;
+    if room == least.n_equal {
+        values.iter_mut().for_each(|v| *v = if magnitude(*v) < least.bits { 0.0 } else { *v });
+        return;
+    }
     for v in values {
         let m = magnitude(*v);
-        let kept = m > least || (m == least && room > 0);
-        if m == least && kept {
-            room -= 1;
-        }
-        if !kept {
+        if m < least.bits || (m == least.bits && room == 0) {
             *v = 0.0;
+        } else if m == least.bits {
+            room -= 1;
         }
     }
 }

@@ -7,9 +7,9 @@ use grouping_core::cluster::Symmetry;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Average, Cat, Dare, DenseSvd, Density, Features, Gauge, Lego, Linear, MagnitudePrune, MajoritySign,
-    Masks, MergeConfig, MergeMethod, Norm, Preset, RankRule, RefRank, Reweighting, Svd, TaskArithmetic, Ties,
-    TiesDelta,
+    Average, Cat, CoreSpace, Dare, DenseSvd, Density, Entrywise, Features, Gauge, Inner, Knots, Lego, Linear,
+    MagnitudePrune, MajoritySign, Masks, MergeConfig, MergeMethod, Norm, Preset, RankRule, RefRank,
+    Reweighting, Svd, TaskArithmetic, Ties, TiesDelta, Tsv,
 };
 use crate::{Error, Result};
 
@@ -52,6 +52,12 @@ pub enum MethodName {
     TiesDelta,
     /// DARE as in its paper; the same as dare-linear-svd
     DareDelta,
+    /// KnOTS: --inner on the updates' coordinates in the subspace of all of them
+    Knots,
+    /// Core Space: --inner on the updates' cores between common bases of all factors
+    CoreSpace,
+    /// TSV-Merge: singular vectors of all updates, decorrelated
+    Tsv,
 }
 
 impl MethodName {
@@ -74,6 +80,9 @@ impl MethodName {
             Self::MagnitudePruneSvd => "magnitude-prune-svd",
             Self::TiesDelta => "ties-delta",
             Self::DareDelta => "dare-delta",
+            Self::Knots => "knots",
+            Self::CoreSpace => "core-space",
+            Self::Tsv => "tsv",
         }
     }
 
@@ -94,6 +103,11 @@ impl MethodName {
         matches!(self, DareLinear | DareTies | DareLinearSvd | DareTiesSvd | DareDelta)
     }
 
+    /// Whether the method merges inside a subspace, `--inner`.
+    fn has_inner(self) -> bool {
+        matches!(self, Self::Knots | Self::CoreSpace)
+    }
+
     /// Whether the method elects a sign, `--majority-sign`.
     fn elects(self) -> bool {
         matches!(self, Self::Ties | Self::DareTies | Self::TiesSvd | Self::DareTiesSvd | Self::TiesDelta)
@@ -109,7 +123,7 @@ pub struct MethodSpec {
     /// How to merge
     #[cfg_attr(feature = "cli", arg(long, value_enum, default_value = "lego"))]
     pub method: MethodName,
-    /// Rank of the result: a number, energy:0.95 (share of the squared norm kept), ratio:0.01 (smallest singular value against the largest), or auto (by silhouette); for lego and svd [default: the largest source rank] and task-arithmetic [default: exact]
+    /// Rank of the result: a number, energy:0.95 (share of the squared norm kept), ratio:0.01 (smallest singular value against the largest), or auto (by silhouette); for lego and svd [default: the largest source rank], and for task-arithmetic, knots, core-space and tsv [default: exact]
     #[cfg_attr(feature = "cli", arg(long, value_name = "K"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rank: Option<RankRule>,
@@ -128,6 +142,10 @@ pub struct MethodSpec {
     #[cfg_attr(feature = "cli", arg(long, value_name = "FILE"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub masks: Option<PathBuf>,
+    /// What knots and core-space do inside their subspace [default: ties]
+    #[cfg_attr(feature = "cli", arg(long, value_enum, value_name = "HOW"))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub inner: Option<Inner>,
     /// How the methods of TIES elect a sign [default: total]
     #[cfg_attr(feature = "cli", arg(long, value_enum, value_name = "RULE"))]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -191,6 +209,7 @@ impl MethodSpec {
             weights: None,
             density: None,
             masks: None,
+            inner: None,
             majority_sign: None,
             lambda: 1.0,
             seed: 0,
@@ -240,13 +259,45 @@ impl MethodSpec {
             MethodName::MagnitudePruneSvd => Box::new(DenseSvd::magnitude_prune(self.density()?)),
             MethodName::TiesDelta => Box::new(TiesDelta::new(self.density()?).with_majority_sign(majority)),
             MethodName::DareDelta => Box::new(DenseSvd::dare_delta(self.density()?).with_masks(masks)),
+            MethodName::Knots => match self.entrywise()? {
+                Some(inner) => Box::new(Knots::new(inner)),
+                None => {
+                    let expected = "ta, ties or dare with the method knots".into();
+                    return Err(Error::Option { option: "inner", expected, found: "tsv".into() });
+                }
+            },
+            MethodName::CoreSpace => match self.entrywise()? {
+                Some(inner) => Box::new(CoreSpace::new(inner)),
+                None => Box::new(CoreSpace::tsv()),
+            },
+            MethodName::Tsv => Box::new(Tsv),
+        })
+    }
+
+    /// The method, with what it does inside its subspace where it has one.
+    fn words(&self) -> String {
+        let method = self.method.as_str();
+        if self.method.has_inner() {
+            format!("the method {method} --inner {}", self.inner.unwrap_or_default().as_str())
+        } else {
+            format!("the method {method}")
+        }
+    }
+
+    /// What is done entry by entry inside the subspace; `None` is TSV, which is not.
+    fn entrywise(&self) -> Result<Option<Entrywise>> {
+        Ok(match self.inner.unwrap_or_default() {
+            Inner::Ta => Some(Entrywise::Sum),
+            Inner::Ties => Some(Entrywise::Ties(self.density()?)),
+            Inner::Dare => Some(Entrywise::Dare(self.density()?)),
+            Inner::Tsv => None,
         })
     }
 
     fn density(&self) -> Result<Density> {
         let missing = || Error::Option {
             option: "density",
-            expected: format!("--density with the method {}, such as 0.5", self.method.as_str()),
+            expected: format!("--density with {}, such as 0.5", self.words()),
             found: "none".into(),
         };
         Density::new(self.density.ok_or_else(missing)?)
@@ -285,8 +336,10 @@ impl MethodSpec {
     fn check_options(&self) -> Result<()> {
         let method = self.method;
         let is_lego = method == MethodName::Lego;
+        let prunes = method.prunes() || (method.has_inner() && self.inner.unwrap_or_default().prunes());
         let options = [
-            ("--density", self.density.is_some(), method.prunes(), "methods that prune"),
+            ("--density", self.density.is_some(), prunes, "methods that prune"),
+            ("--inner", self.inner.is_some(), method.has_inner(), "knots and core-space"),
             (
                 "--majority-sign",
                 self.majority_sign.is_some(),
@@ -306,11 +359,9 @@ impl MethodSpec {
         ];
         match options.into_iter().find(|&(_, given, fits, _)| given && !fits) {
             None => Ok(()),
-            Some((option, _, _, owners)) => Err(Error::Option {
-                option,
-                expected: format!("it with {owners} only"),
-                found: format!("the method {}", method.as_str()),
-            }),
+            Some((option, _, _, owners)) => {
+                Err(Error::Option { option, expected: format!("it with {owners} only"), found: self.words() })
+            }
         }
     }
 }
@@ -353,11 +404,14 @@ mod tests {
             "magnitude-prune-svd",
             "ties-delta",
             "dare-delta",
+            "tsv",
+            "knots",
+            "core-space",
         ] {
             let name: MethodName = serde_json::from_str(&format!("\"{text}\"")).expect("a method");
             assert_eq!(name.as_str(), text, "written as read");
             let mut spec = MethodSpec::new(name);
-            spec.density = name.prunes().then_some(0.5);
+            spec.density = (name.prunes() || name.has_inner()).then_some(0.5);
             assert_eq!(spec.config().expect("a method").method.name(), text, "the method's own name");
         }
     }

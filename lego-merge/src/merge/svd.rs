@@ -1,7 +1,7 @@
 //! The best approximation of the weighted sum at a given rank (PEFT's `svd`).
 //!
-//! `Σ wᵢ·sᵢ·Bᵢ·Aᵢ = U·Σ·Vᵀ`, `B' = U_k·Σ_k`, `A' = V_kᵀ`. Factored: thin QR of both stacks and an SVD of the `n × n` core,
-//! `O((d_in + d_out)·n²)`, where PEFT forms the `d_out × d_in` sum. It loses where the sum itself interferes: truncation
+//! `Σ wᵢ·sᵢ·Bᵢ·Aᵢ = U·Σ·Vᵀ`, `B' = U_k·Σ_k`, `A' = V_kᵀ`. Factored: Gram matrices of both stacks and an SVD of the `n × n`
+//! core, `O((d_in + d_out)·n²)`, where PEFT forms the `d_out × d_in` sum. It loses where the sum itself interferes: truncation
 //! keeps what is large, not what a task needs.
 
 use super::{MergeMethod, MergedModule, ModuleSources, RankChoice};
@@ -24,7 +24,7 @@ impl MergeMethod for Svd {
     }
 
     fn merge(&self, module: &ModuleSources<'_>) -> grouping_core::Result<MergedModule> {
-        let svd = module.weighted_sum()?.svd()?;
-        Ok(MergedModule::new(svd.right(module.rank), svd.left_scaled(module.rank)))
+        let svd = module.svd()?;
+        Ok(MergedModule::new(svd.right(module.rank)?, svd.left_scaled(module.rank)?))
     }
 }

@@ -15,7 +15,7 @@ impl MergeMethod for TaskArithmetic {
     }
 
     fn rank(&self, choice: &RankChoice<'_>) -> usize {
-        choice.wanted.unwrap_or(usize::MAX).min(choice.of_all_units())
+        choice.wanted_or_all_units()
     }
 
     fn takes_rank(&self) -> bool {
@@ -23,7 +23,6 @@ impl MergeMethod for TaskArithmetic {
     }
 
     fn merge(&self, module: &ModuleSources<'_>) -> grouping_core::Result<MergedModule> {
-        let n_units: usize = module.sources.iter().map(|(f, _)| f.a.n_rows()).sum();
-        if module.rank == n_units { Cat.merge(module) } else { Svd.merge(module) }
+        if module.rank == module.n_units() { Cat.merge(module) } else { Svd.merge(module) }
     }
 }

@@ -285,7 +285,7 @@ fn a_module_that_is_a_head_elsewhere() {
 
 #[test]
 fn options_that_do_not_fit() {
-    let cases: [(&[&str], &[&str]); 32] = [
+    let cases: [(&[&str], &[&str]); 37] = [
         (&["--method", "knit"], &["knit", "lego", "svd"]),
         (&["--method", "ties"], &["--density", "ties"]),
         (&["--method", "ties", "--density", "0"], &["density", "0"]),
@@ -295,6 +295,17 @@ fn options_that_do_not_fit() {
             &["--method", "dare-linear", "--density", "0.5", "--majority-sign", "total"],
             &["--majority-sign", "ties"],
         ),
+        (&["--method", "knots"], &["--density", "knots", "ties"]),
+        (&["--method", "core-space", "--inner", "dare"], &["--density", "core-space", "dare"]),
+        (&["--method", "knots", "--inner", "ta", "--density", "0.5"], &["--density", "knots", "ta"]),
+        (
+            &["--method", "core-space", "--inner", "tsv", "--density", "0.5"],
+            &["--density", "core-space", "tsv"],
+        ),
+        (&["--method", "tsv", "--density", "0.5"], &["--density", "tsv"]),
+        (&["--method", "knots", "--inner", "tsv"], &["inner", "knots", "dare", "tsv"]),
+        (&["--method", "tsv", "--inner", "ta"], &["--inner", "knots", "core-space", "tsv"]),
+        (&["--method", "knots", "--density", "0.5", "--rank", "9"], &["rank", "8", "9"]),
         (&["--method", "average", "--rank", "4"], &["rank", "average"]),
         (&["--lambda", "inf"], &["lambda", "inf"]),
         (&["--rank", "9"], &["rank", "8", "9"]),

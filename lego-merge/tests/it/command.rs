@@ -55,7 +55,9 @@ fn every_method_writes_an_adapter_and_a_summary() {
         ["ties-svd", "dare-linear-svd", "dare-ties-svd", "magnitude-prune-svd", "ties-delta", "dare-delta"];
     let pruned: Vec<_> = pruned.into_iter().chain(dense.map(|method| (method, 4))).collect();
     let whole = [("lego", 4), ("linear", 4), ("cat", 8), ("svd", 4), ("task-arithmetic", 8), ("average", 4)];
-    for (method, rank) in whole.into_iter().chain(pruned.clone()) {
+    let subspaces = [("knots", 8), ("core-space", 8)];
+    let pruned: Vec<_> = pruned.into_iter().chain(subspaces).collect();
+    for (method, rank) in whole.into_iter().chain([("tsv", 8)]).chain(pruned.clone()) {
         let out = folder.path().join(method);
         let more = ["--method", method, "--density", "0.5"];
         let more = if pruned.contains(&(method, rank)) { &more[..] } else { &more[..2] };

@@ -19,4 +19,5 @@ mod real_adapters;
 mod recipe;
 mod roundtrip;
 mod spellings;
+mod subspace;
 mod untrusted;

@@ -13,7 +13,8 @@ const N_RESTARTS: usize = 3;
 /// are fewer than 3 units. The units are clustered as they are, with their scales and weights; where nothing stands apart,
 /// the least number, 2, is the usual answer, and any other means as little.
 pub(crate) fn clearest_number_of_clusters(module: &ModuleSources<'_>) -> grouping_core::Result<usize> {
-    let units = Units::new(module.sources.iter().map(|(f, weight)| (f, weight * f.scale)))?;
+    let sources = module.sources.iter().map(|(f, weight)| (f, weight * f.scale));
+    let units = Units::with_grams(sources, module.grams()?)?;
     let gram = units.gram()?;
     let mut best = (1, f64::NEG_INFINITY);
     for k in 2..units.len() {

@@ -135,7 +135,8 @@ impl Lego {
     /// Those of [`Units::new`].
     fn units<'a>(&self, module: &'a ModuleSources<'_>) -> grouping_core::Result<Units<'a>> {
         let scale = |factors: f64| if self.preset == Some(Preset::Nsc) { 1.0 } else { factors };
-        let units = Units::new(module.sources.iter().map(|(f, weight)| (f, weight * scale(f.scale))))?;
+        let sources = module.sources.iter().map(|(f, weight)| (f, weight * scale(f.scale)));
+        let units = Units::with_grams(sources, module.grams()?)?;
         match self.gauge {
             Gauge::Raw => Ok(units),
             Gauge::Balanced => units.balanced(),
@@ -154,7 +155,7 @@ impl Lego {
             Reweighting::On => (self.ref_rank.of(module) / k as f64).sqrt(),
             Reweighting::Off => 1.0,
         };
-        let merged: Vec<_> = clusters.iter().map(|members| self.norm.merged_unit(units, members)).collect();
+        let merged = self.norm.merged_units(units, clusters);
         // Clusters that stayed empty are zero rows.
         let a = |j: usize, i: usize| merged.get(j).map_or(0.0, |(a, _)| a[i]) as f32;
         let b = |i: usize, j: usize| merged.get(j).map_or(0.0, |(_, b)| gain * b[i]) as f32;

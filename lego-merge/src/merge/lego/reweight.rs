@@ -34,22 +34,30 @@ pub enum Norm {
 }
 
 impl Norm {
-    /// The mean of the units in `members`, rescaled: its halves `a [d_in]`, `b [d_out]`.
-    pub(super) fn merged_unit(self, units: &Units<'_>, members: &[usize]) -> (Vec<f64>, Vec<f64>) {
-        let (mut a, mut b) = units.mean(members);
-        let mean = |of_unit: &dyn Fn(usize) -> f64| {
-            members.iter().map(|&i| of_unit(i)).sum::<f64>() / members.len().max(1) as f64
+    /// The mean of the units of each cluster, rescaled: its halves `a [d_in]`, `b [d_out]`.
+    pub(super) fn merged_units(
+        self,
+        units: &Units<'_>,
+        clusters: &[Vec<usize>],
+    ) -> Vec<(Vec<f64>, Vec<f64>)> {
+        let mut merged = units.means(clusters);
+        let norms = match self {
+            Self::Inf => units.max_norms(),
+            Self::L2 => units.l2_norms(),
+            Self::None => return merged,
         };
-        let values = || a.iter().chain(&b);
-        let (norm, wanted) = match self {
-            Self::Inf => (values().fold(0.0, |m: f64, v| m.max(v.abs())), mean(&|i| units.max_norm(i))),
-            Self::L2 => (values().map(|v| v * v).sum::<f64>().sqrt(), mean(&|i| units.length(i))),
-            Self::None => return (a, b),
-        };
-        if norm > 0.0 {
-            a.iter_mut().chain(&mut b).for_each(|v| *v *= wanted / norm);
+        for (members, (a, b)) in clusters.iter().zip(&mut merged) {
+            let values = || a.iter().chain(b.iter());
+            let norm = match self {
+                Self::Inf => values().fold(0.0, |m: f64, v| m.max(v.abs())),
+                _ => values().map(|v| v * v).sum::<f64>().sqrt(),
+            };
+            let wanted = members.iter().map(|&i| norms[i]).sum::<f64>() / members.len().max(1) as f64;
+            if norm > 0.0 {
+                a.iter_mut().chain(b.iter_mut()).for_each(|v| *v *= wanted / norm);
+            }
         }
-        (a, b)
+        merged
     }
 }
 
