@@ -50,6 +50,9 @@ impl Basis {
     pub fn of(gram: &Gram) -> Result<Self> {
         let n = gram.len();
         let norms: Vec<f64> = (0..n).map(|i| gram.at(i, i).max(0.0).sqrt()).collect();
+        if norms.iter().all(|&v| v == 0.0) {
+            return Ok(Self { coordinates: Mat::zeros(0, n), combination: Mat::zeros(n, 0) });
+        }
         let inverse: Vec<f64> = norms.iter().map(|&v| if v > 0.0 { 1.0 / v } else { 0.0 }).collect();
         let mut lower = Mat::from_fn(n, n, |i, j| gram.at(i, j) * inverse[i] * inverse[j]);
         let (mut order, mut places) = (vec![0usize; n], vec![0usize; n]);

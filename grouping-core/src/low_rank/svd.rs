@@ -32,6 +32,16 @@ impl<'a> ThinSvd<'a> {
         let weights = sum.unit_weights();
         let r_left = &left.coordinates;
         let weighted = Mat::from_fn(r_left.nrows(), r_left.ncols(), |i, j| r_left[(i, j)] * weights[j]);
+        let [n_rows, n_cols] = sum.shape();
+        let n_values = n_rows.min(n_cols).min(sum.n_units());
+        if left.is_empty() || right.is_empty() {
+            let nothing = || Mat::zeros(weights.len(), 0);
+            return Ok(Self {
+                singular_values: vec![0.0; n_values],
+                left: Side { parts: sum.left.clone(), combination: nothing() },
+                right: Side { parts: sum.right.clone(), combination: nothing() },
+            });
+        }
         let core = &weighted * right.coordinates.transpose();
         let svd = core
             .thin_svd()
@@ -46,8 +56,7 @@ impl<'a> ThinSvd<'a> {
             }
         }
         let mut singular_values: Vec<f64> = svd.S().column_vector().iter().copied().collect();
-        let [n_rows, n_cols] = sum.shape();
-        singular_values.resize(n_rows.min(n_cols).min(sum.n_units()), 0.0);
+        singular_values.resize(n_values, 0.0);
         Ok(Self {
             singular_values,
             left: Side { parts: sum.left.clone(), combination: &left.combination * u },

@@ -160,6 +160,15 @@ fn singular_vectors_are_orthonormal_or_zero_when_units_repeat() {
 }
 
 #[test]
+fn a_sum_of_zeros_has_no_direction() {
+    let (b, a) = (Matrix::zeros(4, 2), Matrix::from_fn(2, 5, |i, j| (i + j) as f32));
+    let svd = LowRankSum::new(4, 5).plus(1.0, b.view(), a.view()).and_then(|s| s.svd()).expect("finite");
+    assert_eq!(svd.singular_values(), [0.0, 0.0], "one value a unit");
+    assert_eq!(svd.left_scaled(1).expect("fits"), Matrix::zeros(4, 1), "no left vector");
+    assert_eq!(svd.right(1).expect("fits"), Matrix::zeros(1, 5), "no right vector");
+}
+
+#[test]
 fn singular_values_keep_a_wide_range() {
     let scales = [1e3f32, 1.0, 1e-3];
     let b = Matrix::from_fn(50, 3, |i, j| if i == 7 * j { 1.0 } else { 0.0 });

@@ -18,7 +18,7 @@ use grouping_core::Result;
 use grouping_core::low_rank::{Basis, Gram};
 
 use super::in_span::{decompose, in_span};
-use super::{Entrywise, MergeMethod, MergedModule, ModuleSources, RankChoice, tsv};
+use super::{Entrywise, MergeMethod, MergedModule, ModuleSources, RankChoice, Tsv};
 
 /// Singular values of at most this share of the largest are noise of the factors' `f32`.
 const LEAST_SHARE: f64 = 1e-6;
@@ -56,14 +56,13 @@ impl MergeMethod for CoreSpace {
     }
 
     fn merge(&self, module: &ModuleSources<'_>) -> Result<MergedModule> {
+        let Some(inner) = self.inner else {
+            // The cores' singular vectors are those of the updates, seen from the bases.
+            return Tsv.merge(module);
+        };
         let grams = module.grams()?;
         let (b, a) = (Reference::of(&grams.left)?, Reference::of(&grams.right)?);
         let (p, q) = (b.coordinates.nrows(), a.coordinates.nrows());
-        let Some(inner) = self.inner else {
-            // The cores' singular vectors are those of the updates, seen from the bases.
-            let (left, right) = tsv::combinations(module, p.min(q))?;
-            return in_span(module, left, right);
-        };
         let core_of = |(scale, place): (f64, std::ops::Range<usize>)| {
             let own = |r: &Reference| r.coordinates.subcols(place.start, place.len()).to_owned();
             faer::Scale(scale) * (own(&b) * own(&a).transpose())

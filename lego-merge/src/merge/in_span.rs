@@ -66,6 +66,9 @@ impl Decomposed {
 /// # Errors
 /// [`Error::NoConvergence`].
 pub(super) fn decompose(m: MatRef<'_, f64>) -> Result<Decomposed> {
+    if m.nrows() == 0 || m.ncols() == 0 {
+        return Ok(Decomposed { u: Mat::zeros(m.nrows(), 0), values: vec![], v: Mat::zeros(m.ncols(), 0) });
+    }
     let svd = m.thin_svd().map_err(|_| Error::NoConvergence { what: "an SVD of the subspace".into() })?;
     let values = svd.S().column_vector().iter().copied().collect();
     Ok(Decomposed { u: svd.U().to_owned(), values, v: svd.V().to_owned() })

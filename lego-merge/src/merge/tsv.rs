@@ -55,7 +55,7 @@ impl MergeMethod for Tsv {
 ///
 /// # Errors
 /// [`Error::NoConvergence`].
-pub(super) fn combinations(module: &ModuleSources<'_>, dimension: usize) -> Result<(Mat<f64>, Mat<f64>)> {
+fn combinations(module: &ModuleSources<'_>, dimension: usize) -> Result<(Mat<f64>, Mat<f64>)> {
     let grams = module.grams()?;
     let n = module.n_units();
     let share = (dimension / module.sources.len().max(1)).max(1);

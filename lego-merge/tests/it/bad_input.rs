@@ -285,7 +285,7 @@ fn a_module_that_is_a_head_elsewhere() {
 
 #[test]
 fn options_that_do_not_fit() {
-    let cases: [(&[&str], &[&str]); 37] = [
+    let cases: [(&[&str], &[&str]); 40] = [
         (&["--method", "knit"], &["knit", "lego", "svd"]),
         (&["--method", "ties"], &["--density", "ties"]),
         (&["--method", "ties", "--density", "0"], &["density", "0"]),

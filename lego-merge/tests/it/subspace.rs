@@ -273,8 +273,9 @@ fn modules_of_some_adapters_are_merged_alone() {
         let factors = |adapter: &Adapter| {
             let f = adapter.factors(module).expect("factors");
             Adapter::from_factors("apart", adapter.config().clone(), [(module.to_string(), f.a, f.b)])
+                .expect("a valid adapter")
         };
-        let pair = [factors(first), factors(second)].map(|a| a.expect("a valid adapter"));
+        let pair = [factors(first), factors(second)];
         updates(&merged(&pair, config)).remove(module).expect("the module")
     };
     let adapters = [both, one, other];
