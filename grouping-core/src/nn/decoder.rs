@@ -225,10 +225,20 @@ impl<A: Attention> Decoder<A> {
     }
 
     /// The logits at the wanted places alone: `tokens [batch, seq]`, `places [n]` (each `batch_idx · seq + position`) → `[n, vocab]`.
+    ///
+    /// Past the last attention no token reads another, so only the wanted places go through the last feed-forward network.
     pub fn logits_at(&self, tokens: Tensor<2, Int>, places: Tensor<1, Int>) -> Tensor<2> {
         let [batch, seq] = tokens.dims();
-        let x = self.hidden_states(tokens).reshape([batch * seq, self.config.hidden_size]);
-        self.head(x.select(0, places))
+        let at_places = |x: Tensor<3>| x.reshape([batch * seq, self.config.hidden_size]).select(0, places);
+        let x = self.embed(tokens);
+        let x = match self.model.layers.split_last() {
+            None => at_places(x),
+            Some((last, layers)) => {
+                let x = layers.iter().fold(x, |x, layer| layer.feed_forward(layer.attend(x)));
+                last.feed_forward(at_places(last.attend(x)))
+            }
+        };
+        self.head(x)
     }
 
     fn embed(&self, tokens: Tensor<2, Int>) -> Tensor<3> {
