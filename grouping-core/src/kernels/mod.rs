@@ -5,13 +5,15 @@
 //! device or float type it is `composed` from Burn's tensor operations, which Burn differentiates. The public
 //! function of each module picks the form; both are public, so that one can be measured against the other.
 //!
-//! Matrix products are faer's.
+//! Matrix products are faer's. The step of AdamW, which has no gradient, serves the optimiser in `train`.
 //!
 //! The CPU form cuts its work into chunks whose size depends on the shape alone and reduces partial sums in the
 //! order of the chunks: results are the same bytes for any number of threads.
 
 mod buffer;
 
+#[cfg(feature = "train")]
+pub(crate) mod adamw;
 pub mod cross_entropy;
 pub mod linear;
 pub mod rms_norm;
