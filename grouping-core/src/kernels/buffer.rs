@@ -37,3 +37,11 @@ pub(super) fn tensor<const D: usize>(values: Vec<f32>, shape: [usize; D]) -> Cpu
 pub(super) fn tensor_like(values: Vec<f32>, like: &CpuTensor) -> CpuTensor {
     Flex::float_from_data(TensorData::new(values, like.layout().shape().clone()), &FlexDevice)
 }
+
+/// A tensor of the shape of `like` but for `last` entries along the last axis, over `values`, without a copy.
+pub(super) fn tensor_with_last(values: Vec<f32>, like: &CpuTensor, last: usize) -> CpuTensor {
+    let mut shape = like.layout().shape().clone();
+    let axis = shape.num_dims() - 1;
+    shape[axis] = last;
+    Flex::float_from_data(TensorData::new(values, shape), &FlexDevice)
+}

@@ -1,21 +1,27 @@
-//! Fused operations of the decoder: RMSNorm, rotary causal attention, SwiGLU and cross-entropy.
+//! Fused operations of the decoder: linear products, RMSNorm, rotary causal attention, SwiGLU and cross-entropy.
 //!
 //! Each operation has two forms with one meaning. On the CPU backend and in f32 it is one pass over plain slices,
 //! compiled for several instruction sets and chosen at run time, with a backward pass of its own. On every other
 //! device or float type it is `composed` from Burn's tensor operations, which Burn differentiates. The public
 //! function of each module picks the form; both are public, so that one can be measured against the other.
 //!
+//! Matrix products are faer's. The step of AdamW, which has no gradient, serves the optimiser in `train`.
+//!
 //! The CPU form cuts its work into chunks whose size depends on the shape alone and reduces partial sums in the
 //! order of the chunks: results are the same bytes for any number of threads.
 
 mod buffer;
 
+#[cfg(feature = "train")]
+pub(crate) mod adamw;
 pub mod cross_entropy;
+pub mod linear;
 pub mod rms_norm;
 pub mod rope_attention;
 pub mod swiglu;
 
 pub use cross_entropy::cross_entropy;
+pub use linear::{linear, linear_onto};
 pub use rms_norm::rms_norm;
 pub use rope_attention::{RopeAttention, rope_attention};
 pub use swiglu::swiglu;

@@ -17,6 +17,11 @@ pub trait Attention: Module + ModuleDisplay + Sync {
     /// `x [batch, seq, hidden]` → the same shape; position t sees positions up to t.
     fn forward(&self, x: Tensor<3>) -> Tensor<3>;
 
+    /// `residual + forward(x)`, all of one shape.
+    fn forward_onto(&self, residual: Tensor<3>, x: Tensor<3>) -> Tensor<3> {
+        residual + self.forward(x)
+    }
+
     /// The projections that can carry an update of low rank, with their field names.
     fn projections(&self) -> Vec<(&'static str, &Projection)>;
 
@@ -58,12 +63,23 @@ impl SelfAttention {
     }
 }
 
-impl Attention for SelfAttention {
-    fn forward(&self, x: Tensor<3>) -> Tensor<3> {
+impl SelfAttention {
+    /// What the heads read, side by side: `x [batch, seq, hidden]` → `[batch, seq, n_heads · head_dim]`.
+    fn heads(&self, x: Tensor<3>) -> Tensor<3> {
         let q = self.q_proj.forward(x.clone());
         let k = self.k_proj.forward(x.clone());
         let v = self.v_proj.forward(x);
-        self.o_proj.forward(rope_attention(q, k, v, &self.shape))
+        rope_attention(q, k, v, &self.shape)
+    }
+}
+
+impl Attention for SelfAttention {
+    fn forward(&self, x: Tensor<3>) -> Tensor<3> {
+        self.o_proj.forward(self.heads(x))
+    }
+
+    fn forward_onto(&self, residual: Tensor<3>, x: Tensor<3>) -> Tensor<3> {
+        self.o_proj.forward_onto(residual, self.heads(x))
     }
 
     fn projections(&self) -> Vec<(&'static str, &Projection)> {

@@ -179,8 +179,30 @@ impl Mlp {
 
     /// `x [.., hidden]` → the same shape.
     pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
-        let gate = self.gate_proj.forward(x.clone());
-        self.down_proj.forward(kernels::swiglu(gate, self.up_proj.forward(x)))
+        self.down_proj.forward(self.gated(x))
+    }
+
+    /// `residual + forward(x)`, all `[.., hidden]`.
+    pub fn forward_onto<const D: usize>(&self, residual: Tensor<D>, x: Tensor<D>) -> Tensor<D> {
+        self.down_proj.forward_onto(residual, self.gated(x))
+    }
+
+    fn gated<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
+        kernels::swiglu(self.gate_proj.forward(x.clone()), self.up_proj.forward(x))
+    }
+}
+
+impl<A: Attention> DecoderLayer<A> {
+    /// The first half of the layer, `x + attention(rms_norm(x))`: `x [batch, seq, hidden]` → the same shape.
+    fn attend(&self, x: Tensor<3>) -> Tensor<3> {
+        let normed = self.input_layernorm.forward(x.clone());
+        self.self_attn.forward_onto(x, normed)
+    }
+
+    /// The second half of the layer, `x + mlp(rms_norm(x))`, for any rows `x [.., hidden]` of the residual stream.
+    fn feed_forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
+        let normed = self.post_attention_layernorm.forward(x.clone());
+        self.mlp.forward_onto(x, normed)
     }
 }
 
@@ -192,16 +214,7 @@ impl<A: Attention> Decoder<A> {
 
     /// The residual stream after the last layer, before the last norm: `tokens [batch, seq]` → `[batch, seq, hidden]`.
     pub fn hidden_states(&self, tokens: Tensor<2, Int>) -> Tensor<3> {
-        let [batch, seq] = tokens.dims();
-        let x = self.model.embed_tokens.weight.val().select(0, tokens.reshape([batch * seq]));
-        let mut x = x.reshape([batch, seq, self.config.hidden_size]);
-        for layer in &self.model.layers {
-            let attended = layer.self_attn.forward(layer.input_layernorm.forward(x.clone()));
-            x = x + attended;
-            let transformed = layer.mlp.forward(layer.post_attention_layernorm.forward(x.clone()));
-            x = x + transformed;
-        }
-        x
+        self.model.layers.iter().fold(self.embed(tokens), |x, layer| layer.feed_forward(layer.attend(x)))
     }
 
     /// The logits after every token: `tokens [batch, seq]` → `[batch, seq, vocab]`.
@@ -212,10 +225,26 @@ impl<A: Attention> Decoder<A> {
     }
 
     /// The logits at the wanted places alone: `tokens [batch, seq]`, `places [n]` (each `batch_idx · seq + position`) → `[n, vocab]`.
+    ///
+    /// Past the last attention no token reads another, so only the wanted places go through the last feed-forward network.
     pub fn logits_at(&self, tokens: Tensor<2, Int>, places: Tensor<1, Int>) -> Tensor<2> {
         let [batch, seq] = tokens.dims();
-        let x = self.hidden_states(tokens).reshape([batch * seq, self.config.hidden_size]);
-        self.head(x.select(0, places))
+        let at_places = |x: Tensor<3>| x.reshape([batch * seq, self.config.hidden_size]).select(0, places);
+        let x = self.embed(tokens);
+        let x = match self.model.layers.split_last() {
+            None => at_places(x),
+            Some((last, layers)) => {
+                let x = layers.iter().fold(x, |x, layer| layer.feed_forward(layer.attend(x)));
+                last.feed_forward(at_places(last.attend(x)))
+            }
+        };
+        self.head(x)
+    }
+
+    fn embed(&self, tokens: Tensor<2, Int>) -> Tensor<3> {
+        let [batch, seq] = tokens.dims();
+        let x = self.model.embed_tokens.weight.val().select(0, tokens.reshape([batch * seq]));
+        x.reshape([batch, seq, self.config.hidden_size])
     }
 
     /// Every projection of the layers with its full name, as `model.layers.0.self_attn.q_proj`.

@@ -10,6 +10,7 @@ use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor, TensorData};
 
 use super::init::Initializer;
+use crate::kernels::{linear, linear_onto};
 
 /// A linear layer `[.., in] → [.., out]`.
 #[derive(Module, Debug)]
@@ -35,20 +36,26 @@ impl Projection {
 
     /// `x [.., in]` → `[.., out]`.
     pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
-        let mut shape = x.dims();
-        let [d_in, d_out] = self.dims();
-        assert_eq!(shape[D - 1], d_in, "a projection of {d_in} inputs got a tensor of shape {shape:?}");
-        let rows = shape[..D - 1].iter().product::<usize>();
-        shape[D - 1] = d_out;
-        let x = x.reshape([rows, d_in]);
-        let mut y = match &self.low_rank {
-            None => x.matmul(self.weight.val()),
-            Some(update) => x.clone().matmul(self.weight.val()) + update.forward(x),
-        };
-        if let Some(bias) = &self.bias {
-            y = y + bias.val().unsqueeze();
+        match &self.low_rank {
+            None => self.biased(linear(x, self.weight.val())),
+            Some(update) => self.biased(linear_onto(update.forward(x.clone()), x, self.weight.val())),
         }
-        y.reshape(shape)
+    }
+
+    /// `residual [.., out] + forward(x)`.
+    pub fn forward_onto<const D: usize>(&self, residual: Tensor<D>, x: Tensor<D>) -> Tensor<D> {
+        let residual = match &self.low_rank {
+            None => residual,
+            Some(update) => residual + update.forward(x.clone()),
+        };
+        self.biased(linear_onto(residual, x, self.weight.val()))
+    }
+
+    fn biased<const D: usize>(&self, y: Tensor<D>) -> Tensor<D> {
+        match &self.bias {
+            None => y,
+            Some(bias) => y + bias.val().unsqueeze(),
+        }
     }
 
     /// `[in, out]`.
@@ -136,8 +143,8 @@ impl LowRank {
         (rows(self.a.val()), rows(self.b.val()))
     }
 
-    fn forward(&self, x: Tensor<2>) -> Tensor<2> {
-        x.matmul(self.a.val()).matmul(self.b.val()).mul_scalar(self.scale)
+    fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
+        linear(linear(x, self.a.val()), self.b.val()).mul_scalar(self.scale)
     }
 }
 

@@ -1,8 +1,8 @@
 //! AdamW (Loshchilov & Hutter 2019, Algorithm 2) over a module, with the gradient clipped to a global norm.
 //!
-//! The update itself is Burn's. What is ours: one norm over all gradients (Pascanu et al. 2013, Algorithm 1), where Burn clips
-//! each tensor by itself; and moments that are kept by the path of their parameter, so that a checkpoint can be read on any
-//! device and equal states give equal bytes.
+//! The update is Burn's, on the CPU in one pass instead of a dozen. What is ours: one norm over all gradients (Pascanu et al. 2013,
+//! Algorithm 1), where Burn clips each tensor by itself; and moments that are kept by the path of their parameter, so that a
+//! checkpoint can be read on any device and equal states give equal bytes.
 
 use std::collections::BTreeMap;
 
@@ -14,6 +14,7 @@ use burn::optim::{
 use burn::tensor::{Device, Tensor, TensorData};
 
 use crate::Error;
+use crate::kernels::adamw::{self, AdamWStep};
 use crate::nn::weights::NamedTensors;
 
 /// Constants of AdamW.
@@ -39,7 +40,7 @@ pub struct AdamWSettings {
 #[derive(Clone)]
 pub(super) struct Optimizer {
     adamw: AdamW,
-    max_grad_norm: Option<f64>,
+    settings: AdamWSettings,
     /// By the path of the parameter.
     states: BTreeMap<String, DynState>,
 }
@@ -52,18 +53,19 @@ impl Optimizer {
             .with_epsilon(settings.epsilon)
             .with_weight_decay(settings.weight_decay)
             .build();
-        Self { adamw, max_grad_norm: settings.max_grad_norm, states: BTreeMap::new() }
+        Self { adamw, settings: settings.clone(), states: BTreeMap::new() }
     }
 
     /// One step down `gradients`.
     pub(super) fn step<M: Module>(&mut self, module: M, mut gradients: GradientsParams, rate: f64) -> M {
-        let scale = self.max_grad_norm.map_or(1.0, |max_norm| {
+        let scale = self.settings.max_grad_norm.map_or(1.0, |max_norm| {
             let mut norm = SquaredNorm { gradients: &gradients, sum: 0.0 };
             module.visit(&mut norm);
             (max_norm / (norm.sum.sqrt() + 1e-6)).min(1.0)
         });
         let mut update = Update {
             adamw: &self.adamw,
+            settings: &self.settings,
             states: &mut self.states,
             gradients: &mut gradients,
             scale,
@@ -125,18 +127,67 @@ struct SquaredNorm<'a> {
 impl ModuleVisitor for SquaredNorm<'_> {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         if let Some(gradient) = self.gradients.get::<D>(param.id) {
-            self.sum += f64::from(gradient.square().sum().into_scalar::<f32>());
+            let square = if adamw::applies(&gradient) {
+                adamw::square_norm(gradient)
+            } else {
+                gradient.square().sum()
+            };
+            self.sum += f64::from(square.into_scalar::<f32>());
         }
     }
 }
 
 struct Update<'a> {
     adamw: &'a AdamW,
+    settings: &'a AdamWSettings,
     states: &'a mut BTreeMap<String, DynState>,
     gradients: &'a mut GradientsParams,
     scale: f64,
     rate: f64,
     path: Vec<String>,
+}
+
+impl Update<'_> {
+    /// In one pass over the parameter, where it lies on the CPU.
+    fn step_fused<const D: usize>(
+        &self,
+        tensor: Tensor<D>,
+        gradient: Tensor<D>,
+        state: Option<AdamWState<D>>,
+    ) -> (Tensor<D>, Option<AdamWState<D>>) {
+        let zeros = || Tensor::zeros(tensor.dims(), &tensor.device());
+        let (time, moments) = state.map_or_else(
+            || (0, [zeros(), zeros()]),
+            |AdamWState { momentum }| (momentum.time, [momentum.moment_1, momentum.moment_2]),
+        );
+        let time = time + 1;
+        let AdamWSettings { beta_1, beta_2, epsilon, weight_decay, .. } = *self.settings;
+        let correction = |beta: f32| 1.0 - beta.powi(time as i32);
+        let step = AdamWStep {
+            betas: [beta_1, beta_2],
+            corrections: [correction(beta_1), correction(beta_2)],
+            epsilon,
+            rate: self.rate as f32,
+            keep: (1.0 - self.rate * f64::from(weight_decay)) as f32,
+            scale: self.scale as f32,
+        };
+        let (tensor, [moment_1, moment_2]) = adamw::step(tensor, gradient, moments, step);
+        let momentum = AdaptiveMomentumState { time, moment_1, moment_2, max_moment_2: None };
+        (tensor, Some(AdamWState { momentum }))
+    }
+
+    /// By Burn's own optimiser, on any device.
+    fn step_composed<const D: usize>(
+        &self,
+        tensor: Tensor<D>,
+        mut gradient: Tensor<D>,
+        state: Option<AdamWState<D>>,
+    ) -> (Tensor<D>, Option<AdamWState<D>>) {
+        if self.scale < 1.0 {
+            gradient = gradient.mul_scalar(self.scale);
+        }
+        self.adamw.step(self.rate, tensor, gradient, state)
+    }
 }
 
 impl ModuleMapper for Update<'_> {
@@ -149,14 +200,16 @@ impl ModuleMapper for Update<'_> {
     }
 
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        let Some(mut gradient) = self.gradients.remove::<D>(param.id) else { return param };
-        if self.scale < 1.0 {
-            gradient = gradient.mul_scalar(self.scale);
-        }
+        let Some(gradient) = self.gradients.remove::<D>(param.id) else { return param };
         let path = self.path.join(".");
         let state = self.states.remove(&path).map(DynState::downcast::<AdamWState<D>>);
         let (id, tensor, mapper) = param.consume();
-        let (tensor, state) = self.adamw.step(self.rate, tensor.inner(), gradient, state);
+        let tensor = tensor.inner();
+        let (tensor, state) = if adamw::applies(&tensor) && adamw::applies(&gradient) {
+            self.step_fused(tensor, gradient, state)
+        } else {
+            self.step_composed(tensor, gradient, state)
+        };
         if let Some(state) = state {
             self.states.insert(path, DynState::create(state, D));
         }
@@ -212,6 +265,48 @@ impl ModuleVisitor for MomentReader<'_> {
                 self.states.insert(self.path.join("."), state);
             }
             Err(error) => self.error = Some(error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_pass_gives_the_bytes_of_burns_passes() {
+        let device = Device::flex();
+        let line = |n: usize, step: f32| -> Tensor<1> {
+            let values: Vec<f32> = (0..n).map(|i| (i as f32 * step).sin()).collect();
+            Tensor::from_data(TensorData::new(values, [n]), &device)
+        };
+        let settings = AdamWSettings::new().with_beta_2(0.98);
+        let optimizer = Optimizer::new(&settings);
+        let (mut states, mut gradients) = (BTreeMap::new(), GradientsParams::new());
+        let mut update = Update {
+            adamw: &optimizer.adamw,
+            settings: &settings,
+            states: &mut states,
+            gradients: &mut gradients,
+            scale: 0.37,
+            rate: 0.01,
+            path: Vec::new(),
+        };
+        let bits = |tensor: &Tensor<1>| -> Vec<u32> {
+            tensor.to_data().iter::<f32>().map(|value| value.to_bits()).collect()
+        };
+        let mut fused = (line(333, 0.7), None);
+        let mut composed = fused.clone();
+        for step in 0..5 {
+            update.rate = 0.01 / (1 + step) as f64;
+            let gradient = line(333, 0.1 + step as f32);
+            fused = update.step_fused(fused.0, gradient.clone(), fused.1);
+            composed = update.step_composed(composed.0, gradient, composed.1);
+            let both = [&fused, &composed].map(|(parameter, state)| {
+                let momentum = &state.as_ref().expect("a step leaves a state").momentum;
+                [parameter, &momentum.moment_1, &momentum.moment_2].map(bits)
+            });
+            assert_eq!(both[0], both[1], "parameter and moments after step {step}");
         }
     }
 }

@@ -4,7 +4,9 @@
 //! entry is that of the f32 operation alone.
 
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
-use grouping_core::kernels::{RopeAttention, cross_entropy, rms_norm, rope_attention, swiglu};
+use grouping_core::kernels::{
+    RopeAttention, cross_entropy, linear, linear_onto, rms_norm, rope_attention, swiglu,
+};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -156,6 +158,52 @@ impl Case<'_> {
             })
             .collect()
     }
+}
+
+fn linear_reference(inputs: &[Vec<f64>], [d_in, d_out]: [usize; 2]) -> Vec<f64> {
+    let (x, w) = (&inputs[0], &inputs[1]);
+    let entry = |row: usize, j: usize| (0..d_in).map(|i| x[row * d_in + i] * w[i * d_out + j]).sum::<f64>();
+    (0..x.len() / d_in).flat_map(|row| (0..d_out).map(move |j| entry(row, j))).collect()
+}
+
+#[test]
+fn linear_equals_plain_loops_and_their_differences() {
+    // One entry, odd widths, more rows and more inputs than one task holds.
+    for [batch, seq, d_in, d_out] in [[1, 1, 1, 1], [2, 3, 7, 5], [2, 150, 6, 17], [1, 3, 270, 3]] {
+        let dims = [d_in, d_out];
+        let (x_shape, w_shape, y_shape) = ([batch, seq, d_in], [1, d_in, d_out], [batch, seq, d_out]);
+        let weight = |w: &Tensor<3>| w.clone().reshape(dims);
+        Case {
+            name: format!("linear {x_shape:?} to {d_out}"),
+            shapes: vec![x_shape, w_shape],
+            scale: 1.0,
+            reference: &|inputs| linear_reference(inputs, dims),
+            fused: &|x| linear(x[0].clone(), weight(&x[1])),
+            composed: &|x| linear::composed(x[0].clone(), weight(&x[1])),
+        }
+        .check();
+        Case {
+            name: format!("linear onto {y_shape:?} from {d_in}"),
+            shapes: vec![x_shape, w_shape, y_shape],
+            scale: 1.0,
+            reference: &|inputs| {
+                linear_reference(inputs, dims).into_iter().zip(&inputs[2]).map(|(y, r)| y + r).collect()
+            },
+            fused: &|x| linear_onto(x[2].clone(), x[0].clone(), weight(&x[1])),
+            composed: &|x| x[2].clone() + linear::composed(x[0].clone(), weight(&x[1])),
+        }
+        .check();
+    }
+}
+
+#[test]
+fn a_residual_that_is_held_elsewhere_is_left_as_it_was() {
+    let device = Device::flex();
+    let residual = Tensor::<2>::from_floats([[1.0, 2.0]], &device);
+    let ones = Tensor::<2>::ones([1, 1], &device);
+    let sum = linear_onto(residual.clone(), ones, Tensor::from_floats([[10.0, 20.0]], &device));
+    assert_eq!(floats(sum), [11.0, 22.0], "the sum");
+    assert_eq!(floats(residual), [1.0, 2.0], "the residual");
 }
 
 fn rms_norm_reference(inputs: &[Vec<f64>], eps: f64) -> Vec<f64> {
@@ -423,10 +471,13 @@ fn all_bytes(n_threads: usize) -> Vec<u32> {
             tensor(&normal(&mut rng, shape.iter().product(), 1.0), shape, &device).require_grad()
         };
         let (x, y, kv) = (input([40, 13, 96]), input([40, 13, 96]), input([40, 13, 48]));
-        let weight = input([1, 1, 96]);
+        let (weight, inner) = (input([1, 1, 96]), input([1, 96, 96]));
+        let outer = inner.clone().reshape([96, 96]).transpose();
         let normed = rms_norm(x.clone(), weight.clone().reshape([96]), 1e-5);
         let attended = rope_attention(normed, kv.clone(), kv.clone() * 0.5, &RopeAttention::new(4, 2, 24));
-        let gated = swiglu(attended, y.clone()).reshape([520, 96]);
+        let gated = swiglu(attended, y.clone());
+        let gated = linear_onto(linear(gated.clone(), inner.clone().reshape([96, 96])), gated, outer.clone());
+        let gated = gated.reshape([520, 96]);
         let targets: Vec<usize> = (0..520).map(|i| i * 7 % 96).collect();
         let loss = cross_entropy(gated.clone() * 30.0, int_tensor(&targets, &device));
         let grads = loss.backward();
@@ -434,7 +485,7 @@ fn all_bytes(n_threads: usize) -> Vec<u32> {
         let mut push = |values: Vec<f32>| bytes.extend(values.into_iter().map(f32::to_bits));
         push(loss.into_data().try_into_vec().expect("f32"));
         push(gated.into_data().try_into_vec().expect("f32"));
-        for leaf in [x, y, kv, weight] {
+        for leaf in [x, y, kv, weight, inner] {
             let grad = leaf.grad(&grads).expect("tracked");
             push(grad.into_data().try_into_vec().expect("f32"));
         }
@@ -457,22 +508,31 @@ fn frozen_inputs_get_no_gradient_and_change_no_other() {
     let config = RopeAttention::new(2, 1, 8);
     let mut values = |shape: [usize; 3]| (normal(&mut rng, shape.iter().product(), 1.0), shape);
     let inputs = [values([2, 9, 16]), values([2, 9, 8]), values([2, 9, 8])];
-    let run = |tracked: [bool; 3]| {
+    let run = |op: Op<'_>, tracked: [bool; 3]| {
         let leaves: Vec<_> = (inputs.iter().zip(tracked))
             .map(|((values, shape), tracked)| tensor(values, *shape, &device).set_require_grad(tracked))
             .collect();
-        let out = rope_attention(leaves[0].clone(), leaves[1].clone(), leaves[2].clone(), &config);
+        let out = op(&leaves);
         let grads = out.powi_scalar(2).sum().backward();
         leaves.into_iter().map(|leaf| leaf.grad(&grads).map(floats)).collect::<Vec<_>>()
     };
-    let all = run([true; 3]);
-    for only in 0..3 {
-        let some = run([0, 1, 2].map(|i| i == only));
-        for i in 0..3 {
-            if i == only {
-                assert_eq!(some[i], all[i], "gradient of input {i} alone");
-            } else {
-                assert_eq!(some[i], None, "input {i} is frozen");
+    let attention: Op<'_> = &|x| rope_attention(x[0].clone(), x[1].clone(), x[2].clone(), &config);
+    // [36, 4]·[4, 8] onto [36, 8], out of the same inputs.
+    let product: Op<'_> = &|x| {
+        let residual = x[0].clone().reshape([1, 36, 8]);
+        let weight = x[2].clone().reshape([18, 8]).narrow(0, 0, 4);
+        linear_onto(residual, x[1].clone().reshape([1, 36, 4]), weight)
+    };
+    for (name, op) in [("attention", attention), ("linear", product)] {
+        let all = run(op, [true; 3]);
+        for only in 0..3 {
+            let some = run(op, [0, 1, 2].map(|i| i == only));
+            for i in 0..3 {
+                if i == only {
+                    assert_eq!(some[i], all[i], "{name}: gradient of input {i} alone");
+                } else {
+                    assert_eq!(some[i], None, "{name}: input {i} is frozen");
+                }
             }
         }
     }

@@ -1,0 +1,85 @@
+//! The product of a batch of rows with a weight matrix, added onto a residual stream where there is one.
+//!
+//! `y = x·W`, or `y = residual + x·W`.
+//!
+//! Shapes: `x [.., in]`, `weight [in, out]`, `residual [.., out]` → `[.., out]`.
+
+mod backward;
+mod cpu;
+
+use burn::backend::Dispatch;
+use burn::tensor::Tensor;
+
+use super::buffer::is_cpu_f32;
+use backward::LinearOps;
+
+/// `x·weight`: `x [.., in]`, `weight [in, out]` → `[.., out]`.
+///
+/// # Panics
+/// If the last axis of `x` has not the length of the first of `weight`.
+///
+/// ```
+/// use burn::tensor::{Device, Tensor};
+/// use grouping_core::kernels::linear;
+///
+/// let device = Device::flex();
+/// let x = Tensor::<2>::from_floats([[1.0, 2.0], [3.0, 4.0]], &device);
+/// let y = linear(x, Tensor::from_floats([[10.0], [1.0]], &device));
+/// assert_eq!(y.into_data().try_into_vec::<f32>().unwrap(), [12.0, 34.0]);
+/// ```
+pub fn linear<const D: usize>(x: Tensor<D>, weight: Tensor<2>) -> Tensor<D> {
+    check(&x, &weight);
+    if is_cpu_f32(x.device(), x.dtype()) && is_cpu_f32(weight.device(), weight.dtype()) {
+        Tensor::from_dispatch(<Dispatch as LinearOps>::linear_product(
+            x.into_dispatch(),
+            weight.into_dispatch(),
+        ))
+    } else {
+        composed(x, weight)
+    }
+}
+
+/// `residual + x·weight`: `residual [.., out]`, `x [.., in]`, `weight [in, out]` → `[.., out]`.
+///
+/// # Panics
+/// If a shape does not fit.
+///
+/// ```
+/// use burn::tensor::{Device, Tensor};
+/// use grouping_core::kernels::linear_onto;
+///
+/// let device = Device::flex();
+/// let (stream, x) = (Tensor::<2>::from_floats([[100.0]], &device), Tensor::from_floats([[1.0, 2.0]], &device));
+/// let y = linear_onto(stream, x, Tensor::from_floats([[10.0], [1.0]], &device));
+/// assert_eq!(y.into_scalar::<f32>(), 112.0);
+/// ```
+pub fn linear_onto<const D: usize>(residual: Tensor<D>, x: Tensor<D>, weight: Tensor<2>) -> Tensor<D> {
+    let mut shape = check(&x, &weight);
+    shape[D - 1] = weight.dims()[1];
+    assert_eq!(residual.dims(), shape, "linear: the residual must have the shape of the product");
+    let is_cpu = is_cpu_f32(residual.device(), residual.dtype());
+    if is_cpu && is_cpu_f32(x.device(), x.dtype()) && is_cpu_f32(weight.device(), weight.dtype()) {
+        Tensor::from_dispatch(<Dispatch as LinearOps>::linear_onto(
+            residual.into_dispatch(),
+            x.into_dispatch(),
+            weight.into_dispatch(),
+        ))
+    } else {
+        residual + composed(x, weight)
+    }
+}
+
+/// [`linear`] from Burn's tensor operations: any device, any float type.
+pub fn composed<const D: usize>(x: Tensor<D>, weight: Tensor<2>) -> Tensor<D> {
+    let mut shape = check(&x, &weight);
+    let [d_in, d_out] = weight.dims();
+    let n_rows = shape[..D - 1].iter().product::<usize>();
+    shape[D - 1] = d_out;
+    x.reshape([n_rows, d_in]).matmul(weight).reshape(shape)
+}
+
+fn check<const D: usize>(x: &Tensor<D>, weight: &Tensor<2>) -> [usize; D] {
+    let (shape, [d_in, _]) = (x.dims(), weight.dims());
+    assert_eq!(shape[D - 1], d_in, "linear: a weight of {d_in} inputs got a tensor of shape {shape:?}");
+    shape
+}
