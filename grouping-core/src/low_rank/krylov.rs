@@ -72,8 +72,10 @@ pub fn truncate(matrix: &impl RowTiles, rank: usize, seed: u64) -> Result<Trunca
     let [n_rows, n_cols] = matrix.shape();
     let width = (rank + rank.max(MIN_EXTRA)).min(n_cols);
     let mut space = Space::new(n_rows, n_cols, random_block(n_cols, width, seed));
-    for n_passes in 1.. {
-        space.pass(matrix, n_passes == 1)?;
+    let mut n_passes = 0;
+    loop {
+        n_passes += 1;
+        space.pass(matrix)?;
         let ritz = space.ritz()?;
         let next = space.remainder(&ritz);
         if next.basis.ncols() == 0 || n_passes == MAX_PASSES || ritz.is_enough(rank, &next, space.square_norm)
@@ -82,7 +84,6 @@ pub fn truncate(matrix: &impl RowTiles, rank: usize, seed: u64) -> Result<Trunca
         }
         space.q.push(next.basis);
     }
-    unreachable!("the last pass returns")
 }
 
 /// Orthonormal blocks `Q`, their images `Y = X·Q`, and what the last pass gave.
@@ -123,8 +124,9 @@ impl Space {
     }
 
     /// `Y` and `Xᵀ·Y` of the last block, tile by tile.
-    fn pass(&mut self, matrix: &impl RowTiles, first: bool) -> Result<()> {
+    fn pass(&mut self, matrix: &impl RowTiles) -> Result<()> {
         let [n_rows, n_cols] = self.shape;
+        let first = self.y.is_empty();
         let q = &self.q[self.q.len() - 1];
         let mut y = Mat::zeros(n_rows, q.ncols());
         let mut back = Mat::zeros(n_cols, q.ncols());

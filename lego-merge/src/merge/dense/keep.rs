@@ -55,7 +55,7 @@ impl Keep<'_> {
     }
 }
 
-/// The value, or zero, without a branch: one would keep loops from being vectorised, or store by masks, which is slow.
+/// The value, or zero, without a branch, which would keep loops from being vectorised.
 #[inline(always)]
 pub(super) fn or_zero(value: f32, is_kept: bool) -> f32 {
     f32::from_bits(value.to_bits() & u32::from(is_kept).wrapping_neg())
@@ -64,6 +64,7 @@ pub(super) fn or_zero(value: f32, is_kept: bool) -> f32 {
 #[inline(always)]
 fn keep_from(least: u32, values: &mut [f32]) {
     for v in values {
-        *v = or_zero(*v, magnitude_bits(*v) >= least);
+        // A product rather than a choice: values that stay must be stored too, for stores by a mask are slow.
+        *v *= f32::from(u8::from(magnitude_bits(*v) >= least));
     }
 }
