@@ -106,8 +106,20 @@ fn approximate(delta: &Matrix, k: usize, seed: u64) -> grouping_core::Result<(Ma
     let coordinates = range::coordinates(delta, &basis);
     let svd =
         LowRankSum::new(delta.n_rows(), delta.n_cols()).plus(1.0, basis.view(), coordinates.view())?.svd()?;
-    let total: f64 = delta.values().iter().map(|&v| f64::from(v).powi(2)).sum();
-    let kept: f64 = svd.singular_values().iter().take(k).map(|s| s * s).sum();
-    let residual = if total > 0.0 { ((total - kept).max(0.0) / total).sqrt() } else { 0.0 };
-    Ok((svd.right(k), svd.left_scaled(k), total.sqrt(), residual))
+    let (a, b) = (svd.right(k), svd.left_scaled(k));
+    let squares = delta.values().par_chunks(delta.n_cols()).enumerate().map(|(i, row)| {
+        let mut rest: Vec<f64> = row.iter().map(|&v| f64::from(v)).collect();
+        for (t, &b) in b.view().row(i).iter().enumerate() {
+            let b = f64::from(b);
+            rest.iter_mut().zip(a.view().row(t)).for_each(|(r, &a)| *r -= b * f64::from(a));
+        }
+        let square = |values: &mut dyn Iterator<Item = f64>| values.map(|v| v * v).sum::<f64>();
+        (square(&mut row.iter().map(|&v| f64::from(v))), square(&mut rest.into_iter()))
+    });
+    // Collected before they are summed, so that the sum does not depend on the number of threads.
+    let squares: Vec<(f64, f64)> = squares.collect();
+    let total: f64 = squares.iter().map(|s| s.0).sum();
+    let lost: f64 = squares.iter().map(|s| s.1).sum();
+    let residual = if total > 0.0 { (lost / total).sqrt() } else { 0.0 };
+    Ok((a, b, total.sqrt(), residual))
 }

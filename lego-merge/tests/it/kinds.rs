@@ -179,7 +179,7 @@ fn with_the_base_dora_is_what_peft_adds_or_its_best_approximation() {
         let (whole, lost) = compress(&adapter, &base, Some(20), 0).expect("compresses");
         let difference = worst(&updates(&whole), &exact);
         assert!(difference < 3e-6, "{case}: PEFT's update: {difference:.1e}");
-        assert!(lost.iter().all(|c| c.residual < 1e-3), "{case}: nothing is lost: {lost:?}");
+        assert!(lost.iter().all(|c| c.residual < 1e-5), "{case}: nothing is lost: {lost:?}");
         let mut before = vec![1.0; lost.len()];
         for rank in 1..5 {
             let (plain, lost) = compress(&adapter, &base, Some(rank), 0).expect("compresses");
@@ -191,7 +191,7 @@ fn with_the_base_dora_is_what_peft_adds_or_its_best_approximation() {
             for (c, before) in lost.iter().zip(&mut before) {
                 let measured = relative(&found[&c.module], &exact[&c.module]);
                 assert!((measured - c.residual).abs() < 1e-5, "{case} {}: {measured} is reported", c.module);
-                assert!(c.residual <= *before, "{case} {}: a higher rank loses no more", c.module);
+                assert!(c.residual <= *before + 1e-6, "{case} {}: a higher rank loses no more", c.module);
                 *before = c.residual;
             }
         }
