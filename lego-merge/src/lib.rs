@@ -5,6 +5,7 @@ pub mod card;
 #[cfg(feature = "cli")]
 pub mod cli;
 pub mod compare;
+pub mod dora;
 mod error;
 pub mod inspect;
 #[cfg(feature = "lab")]

@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from peft import PeftModel
+from peft.tuners.lora import Embedding
 from peft.utils import get_peft_model_state_dict
 from safetensors.torch import load_file, save_file
 
@@ -68,9 +69,10 @@ def open_with_peft(folder):
         assert torch.equal(loaded[key].float(), value.float()), f"{folder}: {key} did not arrive"
     updates = {}
     for name, layer in model.base_model.model.named_modules():
-        if hasattr(layer, "lora_A") and "default" in layer.lora_A:
+        if hasattr(layer, "lora_A") and ("default" in layer.lora_A or "default" in layer.lora_embedding_A):
             delta = layer.get_delta_weight("default")
-            updates[name] = (delta.T if getattr(layer, "fan_in_fan_out", False) else delta).double().numpy()
+            transposed = isinstance(layer, Embedding) or getattr(layer, "fan_in_fan_out", False)
+            updates[name] = (delta.T if transposed else delta.flatten(1)).double().numpy()
     return updates
 
 
@@ -88,6 +90,7 @@ def check(folder, expected=None):
 
 def matrix(binary, data):
     cases = {p.name: sorted(p.glob("adapter-*")) for p in sorted(CASES.iterdir()) if p.is_dir()}
+    cases = {name: folders for name, folders in cases.items() if len(folders) > 1}
     weights = {n: {2: "0.7,-0.4", 3: "0.8,-1.2,0.6"}[len(p)] for n, p in cases.items()}
     if data:
         cases["gpt2"] = [Path(data) / "lora/peft-gpt2-seqcls", Path(data) / "lora/peft-gpt2-causal"]

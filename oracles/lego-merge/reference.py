@@ -23,11 +23,13 @@ def read(folder):
 
     out = {}
     for key in tensors:
-        if not key.endswith(".lora_A.weight"):
+        suffixes = next((x for x in [(".lora_A.weight", ".lora_B.weight"), (".lora_embedding_A", ".lora_embedding_B")] if key.endswith(x[0])), None)
+        if suffixes is None:
             continue
-        module = key.removeprefix(PREFIX).removesuffix(".lora_A.weight")
-        a = tensors[key].to(torch.float64).numpy()
-        b = tensors[f"{PREFIX}{module}.lora_B.weight"].to(torch.float64).numpy()
+        module = key.removeprefix(PREFIX).removesuffix(suffixes[0])
+        # Kernels are flattened to two axes.
+        a = tensors[key].to(torch.float64).flatten(1).numpy()
+        b = tensors[f"{PREFIX}{module}{suffixes[1]}"].to(torch.float64).flatten(1).numpy()
         r = by_pattern(config["rank_pattern"], module, config["r"])
         alpha = by_pattern(config["alpha_pattern"], module, config["lora_alpha"])
         assert r == a.shape[0] == b.shape[1], (folder, module)

@@ -134,7 +134,8 @@ pub(super) fn assemble(label: &Path, said_in: &Path, said: Said, tensors: Tensor
         }
     };
     let (path, tensors) = (label.to_path_buf(), Arc::new(tensors));
-    Ok(Adapter { path, spelling, config, modules, parts, heads, warnings, tensors })
+    let is_pipeline = spelling != Spelling::Peft;
+    Ok(Adapter { path, spelling, is_pipeline, config, modules, parts, heads, warnings, tensors })
 }
 
 /// Ranks and scales by what the file says.

@@ -52,6 +52,8 @@ pub const TENSOR_FILE: &str = "adapter_model.safetensors";
 pub struct Adapter {
     path: PathBuf,
     spelling: Spelling,
+    /// Whether names begin with components of a pipeline.
+    is_pipeline: bool,
     config: AdapterConfig,
     modules: Vec<LoraModule>,
     parts: Vec<Parts>,
@@ -276,6 +278,35 @@ impl Adapter {
         both.sort_by(|x, y| x.0.name.cmp(&y.0.name));
         (self.modules, self.parts) = both.into_iter().unzip();
         self
+    }
+
+    /// Whether names begin with components of a pipeline.
+    pub(crate) fn is_pipeline(&self) -> bool {
+        self.is_pipeline
+    }
+
+    /// The adapter with other modules, of scale 1, in memory; its heads are read.
+    pub(crate) fn with_modules(&self, modules: Vec<ModuleTensors>) -> Result<Self> {
+        let label = self.path.display().to_string();
+        let outlines: Vec<LoraModule> = modules
+            .iter()
+            .map(|m| {
+                let shape = [m.b.n_rows(), m.a.n_cols()];
+                LoraModule::of_scale_one(
+                    m.name.clone(),
+                    m.kind.clone(),
+                    m.a.n_rows(),
+                    shape,
+                    m.bias.is_some(),
+                )
+            })
+            .collect();
+        let mut config = self.config.clone();
+        config.set_modules(&outlines);
+        let heads = self.heads.iter().map(|name| Ok((name.clone(), self.head(name)?)));
+        let heads = heads.collect::<Result<Vec<_>>>()?;
+        let made = Self::from_modules(&label, config, modules, heads)?;
+        Ok(Self { is_pipeline: self.is_pipeline, warnings: self.warnings.clone(), ..made })
     }
 
     /// Writes the adapter as a PEFT folder in `f32`, beside its place and then renamed.

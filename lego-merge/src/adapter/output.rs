@@ -78,6 +78,14 @@ impl Output {
         self
     }
 
+    /// The format where none is given and a file is written.
+    pub fn or_format(mut self, format: Format) -> Self {
+        if self.is_file() {
+            self.format.get_or_insert(format);
+        }
+        self
+    }
+
     /// Types of the tensors.
     pub fn with_type(mut self, dtype: OutputType) -> Self {
         self.dtype = dtype;

@@ -10,8 +10,10 @@ use serde_json::json;
 
 use super::console::{modules_bar, open, peak_memory_bytes, say};
 use super::output::OutputArgs;
+use crate::adapter::Adapter;
 use crate::card::{RECIPE_FILE, card};
-use crate::merge::{MergeReport, MethodSpec, Plan, SavedModules, merge_to};
+use crate::dora::{BaseModel, Compression, compress};
+use crate::merge::{MergeReport, MethodSpec, Plan, RankRule, SavedModules, merge_to};
 use crate::recipe::{Recipe, RecipeAdapter};
 
 /// The largest rank that vLLM loads by default.
@@ -42,6 +44,9 @@ pub(super) struct MergeArgs {
     /// What to do with modules that several adapters save whole and differ in [default: an error]
     #[arg(long, value_enum, value_name = "RULE")]
     modules_to_save: Option<SavedModules>,
+    /// Weights of the base model, a folder or file of safetensors: DoRA adapters are compressed to --rank against it
+    #[arg(long, value_name = "DIR")]
+    base: Option<PathBuf>,
     /// Merge adapters that name different base models
     #[arg(long)]
     allow_base_mismatch: bool,
@@ -81,6 +86,8 @@ pub(super) fn merge(recipe: &Recipe, args: &MergeArgs) -> anyhow::Result<()> {
     }
     let paths: Vec<PathBuf> = recipe.adapters.iter().map(|a| a.path.clone()).collect();
     let adapters = open(&paths)?;
+    let output = args.output.output().or_format(adapters[0].format());
+    let (adapters, compressions) = without_magnitudes(adapters, &recipe, args.base.as_deref())?;
     let plan = Plan::new(&adapters, &config)?;
     if plan.config().r > SERVED_RANK {
         say(format_args!(
@@ -93,16 +100,18 @@ pub(super) fn merge(recipe: &Recipe, args: &MergeArgs) -> anyhow::Result<()> {
     }
     let bar = modules_bar(plan.modules().len());
     recipe.base_model.clone_from(&plan.config().base_model_name_or_path);
-    let output = args
-        .output
-        .output()
+    let output = output
         .with_document(RECIPE_FILE, recipe.to_json(out)?)
         .with_document("README.md", card(&recipe, plan.config()));
     let report = merge_to(&adapters, &config, &output, |_| bar.inc(1));
     bar.finish_and_clear();
     let report = report?;
     let secs = start.elapsed().as_secs_f64();
-    if args.json { print_json(out, &report, secs) } else { print_summary(&recipe, out, &report, secs) }
+    if args.json {
+        print_json(out, &report, &compressions, secs)
+    } else {
+        print_summary(&recipe, out, &report, secs)
+    }
 }
 
 /// The ranks and sizes of a merge that was only planned.
@@ -147,10 +156,44 @@ fn print_plan(plan: &Plan, args: &MergeArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn print_json(out: &Path, report: &MergeReport, secs: f64) -> anyhow::Result<()> {
+/// DoRA adapters as plain ones, where the base is given; others as they are.
+fn without_magnitudes(
+    adapters: Vec<Adapter>,
+    recipe: &Recipe,
+    base: Option<&Path>,
+) -> anyhow::Result<(Vec<Adapter>, Vec<Compression>)> {
+    let Some(base) = base else { return Ok((adapters, vec![])) };
+    let base = BaseModel::open(base)?;
+    let rank = match recipe.merge.rank {
+        Some(RankRule::Fixed(rank)) => Some(rank),
+        _ => None,
+    };
+    let (mut out, mut all) = (vec![], vec![]);
+    for adapter in adapters {
+        if !adapter.modules().iter().any(|m| m.has_magnitude) {
+            out.push(adapter);
+            continue;
+        }
+        let (plain, lost) = compress(&adapter, &base, rank, recipe.merge.seed)?;
+        let square = |of: fn(&Compression) -> f64| lost.iter().map(|c| of(c).powi(2)).sum::<f64>();
+        let share = (square(|c| c.residual * c.norm) / square(|c| c.norm)).sqrt();
+        say(format_args!(
+            "note: {}: DoRA's update compressed to low rank; {share:.3} of its norm is lost",
+            adapter.path().display()
+        ));
+        out.push(plain);
+        all.extend(lost);
+    }
+    Ok((out, all))
+}
+
+fn print_json(out: &Path, report: &MergeReport, lost: &[Compression], secs: f64) -> anyhow::Result<()> {
     let mut value = json!(report);
     value["event"] = "merged".into();
     value["out"] = out.display().to_string().into();
+    if !lost.is_empty() {
+        value["compressions"] = json!(lost);
+    }
     value["relative_distance"] = report.relative_distance().into();
     value["agreement"] = json!(report.agreement());
     value["wall_secs"] = secs.into();

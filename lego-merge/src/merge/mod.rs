@@ -68,9 +68,7 @@ pub use task_arithmetic::TaskArithmetic;
 pub use ties::Ties;
 pub use tsv::Tsv;
 
-use crate::adapter::{
-    Adapter, AdapterWriter, Existing, Format, ModuleTensors, Outline, Output, Part, aligned,
-};
+use crate::adapter::{Adapter, AdapterWriter, Existing, ModuleTensors, Outline, Output, Part, aligned};
 use crate::{Error, Result};
 use bias::merged_bias;
 use report::report;
@@ -181,7 +179,7 @@ pub fn merge_to(
             modules: plan.outline(),
             heads: plan.head_shapes(adapters),
             config: plan.config().clone(),
-            is_pipeline: adapters.iter().any(|a| a.format() != Format::Peft),
+            is_pipeline: adapters.iter().any(Adapter::is_pipeline),
             part_type: &|module, part| output.dtype().of(adapters.iter().map(|a| a.part_type(module, part))),
             head_type: &|name| output.dtype().of(adapters.iter().map(|a| a.head_type(name))),
         },

@@ -213,9 +213,14 @@ fn tensors_that_are_no_factors_of_linear_layers() {
     ];
     for (name, shape, words) in cases {
         let mut header = header();
-        header[name] = json!({"dtype": "F32", "shape": shape, "data_offsets": [56, 80]});
+        let n_bytes: u64 =
+            4 * shape.as_array().expect("a shape").iter().filter_map(Value::as_u64).product::<u64>();
+        header[name] = json!({"dtype": "F32", "shape": shape, "data_offsets": [56, 56 + n_bytes]});
         let bench = Bench::new();
-        bench.config(|c| c["r"] = json!(2)).tensors(&header, &[0; 80]).refuses(&[&[TENSORS], words].concat());
+        bench
+            .config(|c| c["r"] = json!(2))
+            .tensors(&header, &vec![0; 56 + n_bytes as usize])
+            .refuses(&[&[TENSORS], words].concat());
     }
     let mut integers = header();
     integers[A] = json!({"dtype": "I32", "shape": [2, 3], "data_offsets": [0, 24]});

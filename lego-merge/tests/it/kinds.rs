@@ -167,3 +167,73 @@ fn pickles_run_nothing_and_what_is_no_tensor_is_named() {
     }
     assert!(!std::path::Path::new("it-was-run").exists(), "nothing was run");
 }
+
+#[test]
+fn with_the_base_dora_is_what_peft_adds_or_its_best_approximation() {
+    use lego_merge::dora::{BaseModel, compress};
+    for case in ["dora", "dora-conv1d"] {
+        let adapter = Adapter::read(committed(case, 0)).expect("a committed adapter");
+        let base = BaseModel::open(data().join(case).join("base.safetensors")).expect("a committed base");
+        let exact = weighted(case, &[1.0]);
+        // 20 is beyond every module's rank: nothing is lost.
+        let (whole, lost) = compress(&adapter, &base, Some(20), 0).expect("compresses");
+        let difference = worst(&updates(&whole), &exact);
+        assert!(difference < 3e-6, "{case}: PEFT's update: {difference:.1e}");
+        assert!(lost.iter().all(|c| c.residual < 1e-5), "{case}: nothing is lost: {lost:?}");
+        let mut before = vec![1.0; lost.len()];
+        for rank in 1..5 {
+            let (plain, lost) = compress(&adapter, &base, Some(rank), 0).expect("compresses");
+            assert!(
+                plain.modules().iter().all(|m| !m.has_magnitude && m.scale == 1.0),
+                "{case}: plain factors"
+            );
+            let found = updates(&plain);
+            for (c, before) in lost.iter().zip(&mut before) {
+                let measured = relative(&found[&c.module], &exact[&c.module]);
+                assert!((measured - c.residual).abs() < 1e-5, "{case} {}: {measured} is reported", c.module);
+                assert!(c.residual <= *before + 1e-6, "{case} {}: a higher rank loses no more", c.module);
+                *before = c.residual;
+            }
+        }
+        let merged = merge(&[whole], &MergeConfig::new(Svd).with_rank(2), |_| ()).expect("a merge").0;
+        let (direct, _) = compress(&adapter, &base, Some(2), 0).expect("compresses");
+        let difference = worst(&updates(&merged), &updates(&direct));
+        assert!(
+            difference < 1e-4,
+            "{case}: the best approximation, directly or by way of all of it: {difference:.1e}"
+        );
+    }
+}
+
+#[test]
+fn a_base_in_shards_is_a_base_and_a_wrong_one_is_named() {
+    use lego_merge::dora::{BaseModel, compress};
+    let adapter = Adapter::read(committed("dora", 0)).expect("a committed adapter");
+    let folder = tempfile::tempdir().expect("a folder");
+    let bytes = fs::read(data().join("dora/base.safetensors")).expect("a committed file");
+    let file = SafeTensors::deserialize(&bytes).expect("safetensors");
+    let mut map = serde_json::Map::new();
+    for (i, (name, tensor)) in file.iter().enumerate() {
+        let shard = format!("model-{}.safetensors", i % 2);
+        map.insert(format!("model.{name}"), shard.clone().into());
+        let old = folder.path().join(&shard);
+        let before = fs::read(&old).unwrap_or_default();
+        let mut tensors = if before.is_empty() {
+            vec![]
+        } else {
+            let old = SafeTensors::deserialize(&before).expect("safetensors");
+            old.iter().map(|(n, t)| (n.to_string(), t)).collect()
+        };
+        tensors.push((format!("model.{name}"), tensor));
+        fs::write(&old, safetensors::serialize(tensors, None).expect("serializes")).expect("writes");
+    }
+    let index = serde_json::json!({"metadata": {}, "weight_map": map}).to_string();
+    fs::write(folder.path().join("model.safetensors.index.json"), index).expect("writes");
+    let shards = BaseModel::open(folder.path()).expect("a base in shards");
+    let whole = BaseModel::open(data().join("dora/base.safetensors")).expect("a base");
+    let by = |base| updates(&compress(&adapter, base, Some(2), 0).expect("compresses").0);
+    assert_eq!(by(&shards), by(&whole), "shards under a longer name are the same base");
+    let other = BaseModel::open(data().join("dora-conv1d/base.safetensors")).expect("a base");
+    let error = compress(&adapter, &other, Some(2), 0).expect_err("another base").to_string();
+    assert!(error.contains("conv.weight"), "{error}");
+}

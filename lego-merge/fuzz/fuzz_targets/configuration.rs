@@ -1,0 +1,8 @@
+//! Configurations of adapters: `cargo fuzz run configuration`.
+#![no_main]
+
+use std::path::Path;
+
+libfuzzer_sys::fuzz_target!(|text: &str| {
+    let _ = lego_merge::adapter::AdapterConfig::parse(Path::new("adapter_config.json"), text);
+});

@@ -1,0 +1,6 @@
+//! Headers of safetensors files, zip archives and pickles: `cargo fuzz run tensors`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    let _ = lego_merge::adapter::tensor_names(bytes);
+});
