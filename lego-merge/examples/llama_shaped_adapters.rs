@@ -7,7 +7,8 @@
 
 use std::path::Path;
 
-use lego_merge::adapter::{AdapterConfig, FolderWriter, TargetModules};
+use grouping_core::matrix::Matrix;
+use lego_merge::adapter::{Adapter, AdapterConfig, TargetModules};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -29,26 +30,18 @@ fn main() -> anyhow::Result<()> {
     let (Some(folder), Some(n)) = (args.next(), args.next()) else {
         anyhow::bail!("usage: llama_shaped_adapters FOLDER NUMBER");
     };
-    let layers = (0..N_LAYERS)
-        .flat_map(|layer| MODULES.map(|(name, i, o)| (format!("model.layers.{layer}.{name}"), i, o)));
-    let shapes: Vec<_> = layers
-        .flat_map(|(name, d_in, d_out)| {
-            let tensor = |side| format!("base_model.model.{name}.lora_{side}.weight");
-            [(tensor("A"), vec![RANK, d_in]), (tensor("B"), vec![d_out, RANK])]
-        })
-        .collect();
     let mut config = AdapterConfig::new(RANK);
     let names = MODULES.map(|(name, ..)| name.rsplit('.').next().unwrap_or(name).to_string());
     config.target_modules = Some(TargetModules::Names(names.to_vec()));
     for seed in 0..n.parse()? {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        let writer = FolderWriter::create(&Path::new(&folder).join(seed.to_string()), &shapes, false)?;
-        for (name, shape) in &shapes {
-            let values: Vec<f32> =
-                (0..shape.iter().product()).map(|_| rng.random_range(-0.02..0.02)).collect();
-            writer.write(name, &values)?;
-        }
-        writer.finish(&config)?;
+        let mut matrix = |rows, columns| Matrix::from_fn(rows, columns, |_, _| rng.random_range(-0.02..0.02));
+        let modules = (0..N_LAYERS)
+            .flat_map(|layer| MODULES.map(|(name, i, o)| (format!("model.layers.{layer}.{name}"), i, o)));
+        let factors: Vec<_> =
+            modules.map(|(name, d_in, d_out)| (name, matrix(RANK, d_in), matrix(d_out, RANK))).collect();
+        let adapter = Adapter::from_factors("random", config.clone(), factors)?;
+        adapter.write(Path::new(&folder).join(seed.to_string()), false)?;
     }
     Ok(())
 }

@@ -106,7 +106,7 @@ fn approximate(delta: &Matrix, k: usize, seed: u64) -> grouping_core::Result<(Ma
     let coordinates = range::coordinates(delta, &basis);
     let svd =
         LowRankSum::new(delta.n_rows(), delta.n_cols()).plus(1.0, basis.view(), coordinates.view())?.svd()?;
-    let (a, b) = (svd.right(k), svd.left_scaled(k));
+    let (a, b) = (svd.right(k)?, svd.left_scaled(k)?);
     let squares = delta.values().par_chunks(delta.n_cols()).enumerate().map(|(i, row)| {
         let mut rest: Vec<f64> = row.iter().map(|&v| f64::from(v)).collect();
         for (t, &b) in b.view().row(i).iter().enumerate() {
