@@ -14,6 +14,9 @@ use crate::{Error, Result};
 
 const PARTS: [Part; 5] = [Part::A, Part::B, Part::Bias, Part::Magnitude, Part::Alpha];
 
+/// Names of the tensors that hold the parts of modules.
+type TensorNames = HashMap<(String, Part), String>;
+
 /// An adapter that will be written, but for its values.
 pub(crate) struct Outline<'a> {
     /// The adapter whose spelling is followed, where its format is wanted.
@@ -35,7 +38,7 @@ pub(crate) struct Outline<'a> {
 /// An adapter under construction; its tensors may be written in any order, from any thread.
 pub(crate) struct AdapterWriter {
     construction: Construction,
-    keys: HashMap<(String, Part), String>,
+    keys: TensorNames,
     scales: HashMap<String, f64>,
     config: Option<AdapterConfig>,
 }
@@ -141,7 +144,7 @@ impl Layout<'_> {
     }
 
     /// Keys of all parts, and what to announce of them.
-    fn parts(&self) -> Result<(HashMap<(String, Part), String>, Vec<Announced>)> {
+    fn parts(&self) -> Result<(TensorNames, Vec<Announced>)> {
         let several = self.outline.modules.iter().any(|m| m.name.starts_with("text_encoder_2."));
         let components = if several { Components::SeveralEncoders } else { Components::OneEncoder };
         let stripped = self.component();

@@ -61,6 +61,7 @@ fn plot(comparison: &Comparison) -> anyhow::Result<String> {
             values: &pairs.interference,
             shade: Shade::Share,
         },
+        HeatMap { title: "sign conflict", values: &pairs.sign_conflict, shade: Shade::Share },
     ];
     heat_maps(&maps, comparison.adapters.len())
 }
@@ -76,6 +77,7 @@ fn print(out: &mut impl Write, comparison: &Comparison) -> anyhow::Result<()> {
         "column overlap, least angle",
         "row overlap, least angle",
         "interference →, ←",
+        "sign conflict",
     ]);
     let pairs = &comparison.overall;
     let number = |v: Option<f64>| v.map_or_else(|| "–".to_string(), |v| format!("{v:.3}"));
@@ -88,6 +90,7 @@ fn print(out: &mut impl Write, comparison: &Comparison) -> anyhow::Result<()> {
             format!("{}, {}", number(pairs.column_overlap[i][j]), angle(pairs.column_angle_deg[i][j])),
             format!("{}, {}", number(pairs.row_overlap[i][j]), angle(pairs.row_angle_deg[i][j])),
             format!("{}, {}", number(pairs.interference[j][i]), number(pairs.interference[i][j])),
+            number(pairs.sign_conflict[i][j]),
         ]);
     }
     writeln!(out, "{table}\n")?;

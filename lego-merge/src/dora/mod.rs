@@ -5,7 +5,7 @@
 //! `V = W + s·B·A`, `Δ = diag(m_i / ‖V_i‖)·V − W`, norms over the inputs of each output.
 //!
 //! `diag(g)·W` makes `Δ` full-rank whatever the rank of `B·A`, so that it is formed, one module at a time, and approximated by
-//! `B'·A'` of rank `k` (see [`range`]); what is lost is reported. Cost: `O(d_out·d_in·(r + k))` and one dense `f32` matrix.
+//! `B'·A'` of rank `k` (see `range`); what is lost is reported. Cost: `O(d_out·d_in·(r + k))` and one dense `f32` matrix.
 
 mod base_model;
 mod range;

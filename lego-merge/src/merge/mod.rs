@@ -45,6 +45,7 @@ pub use cat::Cat;
 pub use config::MergeConfig;
 pub use core_space::CoreSpace;
 pub use dare::Dare;
+pub(crate) use dense::update;
 pub use dense::{DenseSvd, TiesDelta};
 pub use election::MajoritySign;
 pub use entrywise::Entrywise;

@@ -138,7 +138,7 @@ pub struct MethodSpec {
     #[cfg_attr(feature = "cli", arg(long, value_name = "D"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub density: Option<f64>,
-    /// Replay the masks of DARE from a safetensors file: tensors <module>.lora_A.<adapter> and .lora_B.<adapter>, or .delta.<adapter> for methods on dense updates, of zeros and ones, adapters counted from 0
+    /// Replay the masks of DARE from a safetensors file: tensors MODULE.lora_A.ADAPTER and .lora_B.ADAPTER, or .delta.ADAPTER for methods on dense updates, of zeros and ones, adapters counted from 0
     #[cfg_attr(feature = "cli", arg(long, value_name = "FILE"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub masks: Option<PathBuf>,

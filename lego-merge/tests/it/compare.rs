@@ -62,6 +62,8 @@ fn updates_that_share_one_side_overlap_there_alone() {
     assert!(close(pairs.interference[0][1], 0.0), "the first reads nothing of the second's input");
     assert!(close(pairs.cosine[0][2], -1.0), "the opposite");
     assert!(close(pairs.interference[0][2], 2.0), "all of the third lies in the first, twice its size");
+    assert!(close(pairs.sign_conflict[0][2], 1.0), "their one value has opposite signs");
+    assert_eq!(pairs.sign_conflict[0][1], None, "their values are at different places");
     assert_eq!(pairs.cosine[0][3], None, "a zero update has no angle");
 }
 

@@ -16,7 +16,7 @@ mod keep;
 mod target;
 mod ties_delta;
 mod trim;
-mod update;
+pub(crate) mod update;
 
 use std::sync::Arc;
 

@@ -6,16 +6,16 @@
 use crate::adapter::Factors;
 
 /// Columns that are formed at once: those of seven sources stay in the first-level cache.
-pub(super) const CHUNK: usize = 256;
+pub(crate) const CHUNK: usize = 256;
 /// Rows that are formed at once, so that each value of `A` is read once for all of them.
-pub(super) const ROWS: usize = 4;
+pub(crate) const ROWS: usize = 4;
 
 /// Up to [`CHUNK`] columns of [`ROWS`] rows.
-pub(super) type Block = [[f32; CHUNK]; ROWS];
+pub(crate) type Block = [[f32; CHUNK]; ROWS];
 
 /// Forms columns `column..column + len` of the rows `row..row + ROWS`; rows beyond the last are zero.
 #[inline(always)]
-pub(super) fn form(factors: &Factors, row: usize, column: usize, len: usize, out: &mut Block) {
+pub(crate) fn form(factors: &Factors, row: usize, column: usize, len: usize, out: &mut Block) {
     let (rank, scale) = (factors.a.n_rows(), factors.scale as f32);
     let coefficient = |row: usize, unit: usize| {
         if row < factors.b.n_rows() && unit < rank { factors.b.view().row(row)[unit] } else { 0.0 }

@@ -5,9 +5,12 @@
 //! - overlap of the column spaces (outputs, `B`) and of the row spaces (inputs, `A`): the mean squared cosine of the principal
 //!   angles, 1 for equal spaces and about `r/d` for random ones; and the smallest angle;
 //! - interference of `j` in `i`: `‖P_B·ΔWⱼ·P_A‖ / ‖ΔWᵢ‖`, with the projections onto the column and row spaces of `ΔWᵢ`: the part
-//!   of `j` that a sum puts where `i` reads and writes.
+//!   of `j` that a sum puts where `i` reads and writes;
+//! - sign conflict: the share of the values, where neither is zero, at which the signs differ.
 //!
-//! All of it from the Gram matrices of the stacked factors: `O(n²·(d_in + d_out))` a module, `n = Σ rᵢ`.
+//! All but the last from the Gram matrices of the stacked factors: `O(n²·(d_in + d_out))` a module, `n = Σ rᵢ`.
+
+mod signs;
 
 use std::ops::Range;
 
@@ -29,7 +32,7 @@ pub struct Comparison {
     /// Their paths, in the order given.
     pub adapters: Vec<String>,
     /// Over all modules: cosines of the whole updates; overlaps as means over modules, angles as the least of all; the
-    /// interference from the norms of all modules together.
+    /// interference from the norms of all modules together; sign conflicts over all values.
     pub overall: Pairs,
     /// Module by module, by name; pairs count positions in [`ModuleComparison::members`].
     pub modules: Vec<ModuleComparison>,
@@ -52,6 +55,8 @@ pub struct ModuleComparison {
     pub pairs: Pairs,
     #[serde(skip)]
     inner_products: Vec<Vec<f64>>,
+    #[serde(skip)]
+    sign_counts: Vec<(u64, u64)>,
 }
 
 /// Measures of all pairs.
@@ -70,6 +75,8 @@ pub struct Pairs {
     pub row_angle_deg: PairTable,
     /// `[i][j]`: what `j` writes where `i` does, as a share of `‖ΔWᵢ‖`.
     pub interference: PairTable,
+    /// Share of the values that are zero in neither at which the signs differ.
+    pub sign_conflict: PairTable,
 }
 
 /// Compares adapters; the seed is that of the clustering.
@@ -142,7 +149,9 @@ fn compare_factors(
             pairs.interference[i][j] = Some(factors[j].scale.abs() * within / norms[i]);
         }
     }
-    Ok(ModuleComparison { module: name.into(), members, norms, pairs, inner_products })
+    let sign_counts = signs::count(factors);
+    pairs.sign_conflict = signs::shares(&sign_counts, n);
+    Ok(ModuleComparison { module: name.into(), members, norms, pairs, inner_products, sign_counts })
 }
 
 /// `⟨Bᵢ·Aᵢ, Bⱼ·Aⱼ⟩ = Σ (Bᵢᵀ·Bⱼ) ∘ (Aᵢ·Aⱼᵀ)`.
@@ -166,6 +175,7 @@ impl Pairs {
             column_angle_deg: table(),
             row_angle_deg: table(),
             interference: table(),
+            sign_conflict: table(),
         }
     }
 }
@@ -173,6 +183,15 @@ impl Pairs {
 /// Pairs over all modules that both adapters have.
 fn overall(n_adapters: usize, modules: &[ModuleComparison]) -> Pairs {
     let mut pairs = Pairs::empty(n_adapters);
+    let mut counts = vec![(0, 0); n_adapters * n_adapters];
+    for module in modules {
+        let n = module.members.len();
+        for (t, (both, differ)) in module.sign_counts.iter().enumerate() {
+            let count = &mut counts[module.members[t / n] * n_adapters + module.members[t % n]];
+            *count = (count.0 + both, count.1 + differ);
+        }
+    }
+    pairs.sign_conflict = signs::shares(&counts, n_adapters);
     let place = |m: &ModuleComparison, adapter: usize| m.members.iter().position(|&i| i == adapter);
     for i in 0..n_adapters {
         for j in 0..n_adapters {
