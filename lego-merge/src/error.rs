@@ -1,4 +1,6 @@
 //! The one error type of this crate: each variant names the file, the field or tensor, the expected and the found.
+//!
+//! What the system or a numeric routine said is the error's source, and not in its own words too.
 
 use std::path::{Path, PathBuf};
 
@@ -7,7 +9,7 @@ use std::path::{Path, PathBuf};
 #[non_exhaustive]
 pub enum Error {
     /// The operating system refused.
-    #[error("{}: cannot {action}: {source}", path.display())]
+    #[error("{}: cannot {action}", path.display())]
     Io {
         /// The file or folder.
         path: PathBuf,
@@ -71,7 +73,7 @@ pub enum Error {
         path: PathBuf,
     },
     /// A numeric routine failed on one module.
-    #[error("module `{module}`: {source}")]
+    #[error("module `{module}` cannot be computed")]
     Numeric {
         /// The module.
         module: String,
