@@ -25,6 +25,7 @@ use sha2::{Digest, Sha256};
 
 use crate::adapter::{CONFIG_FILE, TENSOR_FILE};
 use crate::merge::{BaseMismatch, MergeConfig, MethodSpec, SavedModules};
+use crate::text::read_text;
 use crate::{Error, Result};
 
 /// A recipe is a few kilobytes; nobody needs more than this to be read.
@@ -119,11 +120,7 @@ impl Recipe {
     /// # Errors
     /// [`Error::Io`] for a file that cannot be read, [`Error::Format`] for one that is no recipe.
     pub fn read(path: &Path) -> Result<Self> {
-        let size = std::fs::metadata(path).map_err(Error::io(path, "read"))?.len();
-        if size > RECIPE_LIMIT {
-            return Err(Error::format(path, "size", format!("at most {RECIPE_LIMIT} bytes"), size));
-        }
-        let text = std::fs::read_to_string(path).map_err(Error::io(path, "read"))?;
+        let text = read_text(path, RECIPE_LIMIT)?;
         let misfit = |e: String| Error::format(path, "recipe", "adapters and how to merge them", e);
         let mut recipe: Self = if path.extension().is_some_and(|e| e == "json") {
             serde_json::from_str(&text).map_err(|e| misfit(e.to_string()))?
@@ -228,6 +225,9 @@ pub fn content_hash(adapter: &Path) -> Result<String> {
     let mut hash = Sha256::new();
     for path in files {
         let mut file = File::open(&path).map_err(Error::io(&path, "open"))?;
+        if !file.metadata().map_err(Error::io(&path, "read"))?.is_file() {
+            return Err(Error::format(&path, "adapter", "a file that ends", "a device or folder"));
+        }
         std::io::copy(&mut file, &mut hash).map_err(Error::io(&path, "read"))?;
     }
     Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())

@@ -8,6 +8,7 @@ use super::config::{AdapterConfig, CONFIG_FILE};
 use super::format::Spelling;
 use super::tensors::Tensors;
 use super::{Adapter, TENSOR_FILE};
+use crate::text::read_text;
 use crate::{Error, Result};
 
 /// A configuration is a few kilobytes; nobody needs more than this to be read.
@@ -56,10 +57,5 @@ fn open_file(label: &Path, file: &Path) -> Result<Adapter> {
 }
 
 fn read_config(path: &Path) -> Result<AdapterConfig> {
-    let size = fs::metadata(path).map_err(Error::io(path, "read"))?.len();
-    if size > CONFIG_LIMIT {
-        return Err(Error::format(path, "size", format!("at most {CONFIG_LIMIT} bytes"), size));
-    }
-    let text = fs::read_to_string(path).map_err(Error::io(path, "read"))?;
-    AdapterConfig::parse(path, &text)
+    AdapterConfig::parse(path, &read_text(path, CONFIG_LIMIT)?)
 }

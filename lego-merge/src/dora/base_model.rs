@@ -8,6 +8,7 @@ use grouping_core::matrix::Matrix;
 use serde::Deserialize;
 
 use crate::adapter::{Tensor, Tensors};
+use crate::text::read_text;
 use crate::{Error, Result};
 
 /// An index of a million tensors is smaller than this.
@@ -83,7 +84,8 @@ impl BaseModel {
         match found.as_slice() {
             &[name] => Ok((name, self.places[name])),
             others => {
-                Err(Error::format(&self.path, wanted, "one weight of this module", format!("{others:?}")))
+                let found = if others.is_empty() { "none".into() } else { format!("{others:?}") };
+                Err(Error::format(&self.path, wanted, "one weight of this module", found))
             }
         }
     }
@@ -100,11 +102,7 @@ fn files(folder: &Path) -> Result<Vec<PathBuf>> {
     let files: BTreeSet<String> = match index {
         Some(index) => {
             let path = folder.join(index);
-            let size = fs::metadata(&path).map_err(Error::io(&path, "read"))?.len();
-            if size > INDEX_LIMIT {
-                return Err(Error::format(&path, "size", format!("at most {INDEX_LIMIT} bytes"), size));
-            }
-            let text = fs::read_to_string(&path).map_err(Error::io(&path, "read"))?;
+            let text = read_text(&path, INDEX_LIMIT)?;
             let index: Index = serde_json::from_str(&text)
                 .map_err(|e| Error::format(&path, "weight_map", "names of tensors with their files", e))?;
             if let Some(odd) = index.weight_map.values().find(|file| !names.contains(*file)) {

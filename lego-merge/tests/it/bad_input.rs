@@ -242,6 +242,49 @@ fn values_that_are_not_finite() {
 }
 
 #[test]
+fn a_value_that_is_not_finite_is_named_by_every_command() {
+    let bench = Bench::new();
+    let file = bench.path("bad").join(TENSORS);
+    let mut bytes = fs::read(&file).expect("a file");
+    let end = bytes.len();
+    bytes[end - 4..].copy_from_slice(&f32::NAN.to_le_bytes());
+    fs::write(&file, bytes).expect("writes");
+    let [good, bad, out] = ["good", "bad", "out"].map(|name| bench.path(name).display().to_string());
+    for args in [
+        &["inspect", &bad][..],
+        &["compare", &good, &bad],
+        &["convert", &bad, "-o", &out],
+        &["prune", &bad, "-o", &out, "--rank", "1"],
+        &["verify", &bad, "--sources", &good],
+        &["verify", &good, "--sources", &bad],
+    ] {
+        let output = run(args);
+        let message = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{args:?}: {message}");
+        assert!(output.stdout.is_empty(), "{args:?}: no result");
+        for word in [TENSORS, "layers.1.v.lora_B.weight", "NaN", "index 23"] {
+            assert!(message.contains(word), "{args:?}: the message does not name `{word}`: {message}");
+        }
+        assert!(!bench.path("out").exists(), "{args:?}: nothing is written");
+    }
+}
+
+#[test]
+#[cfg(unix)]
+fn texts_without_an_end_are_refused_and_not_held() {
+    let bench = Bench::new();
+    let config = bench.path("bad").join(CONFIG);
+    fs::remove_file(&config).expect("removes");
+    std::os::unix::fs::symlink("/dev/zero", &config).expect("a link");
+    bench.refuses(&[CONFIG, "at most", "bytes"]);
+    let out = bench.path("out").display().to_string();
+    let output = run(["recipe", "/dev/zero", "-o", &out]);
+    let message = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{message}");
+    assert!(message.contains("/dev/zero") && message.contains("at most"), "{message}");
+}
+
+#[test]
 fn adapters_that_do_not_fit_each_other() {
     let other_shape = Bench::new();
     let mut header = header();
