@@ -5,7 +5,7 @@ use serde::Serialize;
 use grouping_core::low_rank::LowRankSum;
 
 use crate::adapter::Adapter;
-use crate::merge::{MergeConfig, Plan, visit};
+use crate::merge::{MergeConfig, Plan, merged_bias, visit};
 use crate::{Error, Result};
 
 /// What a merged adapter and its merge, computed again, differ in.
@@ -46,18 +46,22 @@ impl Verification {
     }
 }
 
-/// Computes the merge of `sources` again and compares the updates `ΔW` of each module, and the heads, with `merged`.
+/// Computes the merge of `sources` again and compares the updates `ΔW` and biases of each module, and the heads, with `merged`.
 ///
 /// Factors may differ (`B·A = (B·R)·(R⁻¹·A)`); what a model computes with them may not.
 ///
 /// # Errors
-/// Those of [`crate::merge::merge`] and of reading `merged`.
+/// Those of [`crate::merge::merge`] and of reading `merged`; [`Error::Option`] for a tolerance below 0 or NaN.
 pub fn verify(
     merged: &Adapter,
     sources: &[Adapter],
     config: &MergeConfig,
     tolerance: f64,
 ) -> Result<Verification> {
+    if tolerance.is_nan() || tolerance < 0.0 {
+        let (expected, found) = ("a number of at least 0".into(), tolerance.to_string());
+        return Err(Error::Option { option: "tolerance", expected, found });
+    }
     let plan = Plan::new(sources, config)?;
     let mut mismatches = vec![];
     for module in merged.modules() {
@@ -79,32 +83,65 @@ pub fn verify(
                 expected.plus(-factors.scale, factors.b.view(), factors.a.view())?.frobenius_norm()?;
             Ok(if apart == 0.0 { 0.0 } else { apart / norm })
         };
-        Ok(Some(VerifiedModule {
+        let module = VerifiedModule {
             module: part.name.clone(),
             rank: there.rank,
             expected_rank: part.rank,
             distance: distance().map_err(Error::numeric(&part.name))?,
-        }))
+        };
+        let bias = misfit(
+            &format!("bias of module {}", part.name),
+            merged_bias(sources, config, part)?.as_deref(),
+            merged.bias(&part.name)?.as_deref(),
+            tolerance,
+        );
+        Ok(Some((module, bias)))
     })?;
     let mut modules = vec![];
     for (part, (_, verified)) in plan.modules().iter().zip(compared) {
         match verified {
-            Some(module) => modules.push(module),
+            Some((module, bias)) => {
+                modules.push(module);
+                mismatches.extend(bias);
+            }
             None => mismatches.push(format!(
                 "module {} is missing or has another shape than [{}, {}]",
                 part.name, part.n_outputs, part.n_inputs
             )),
         }
     }
-    for (name, owner) in plan.heads() {
-        if !merged.heads().contains(name) {
-            mismatches.push(format!("head {name} is missing"));
-        } else if merged.head(name)? != sources[*owner].head(name)? {
-            mismatches.push(format!("head {name} differs from that of {}", sources[*owner].path().display()));
+    for (name, _) in plan.heads() {
+        let expected = plan.head(sources, name)?;
+        let there = if merged.heads().contains(name) { Some(merged.head(name)?) } else { None };
+        match there {
+            Some(there) if there.shape != expected.shape => {
+                let (expected, found) = (expected.shape, there.shape);
+                mismatches.push(format!("head {name} has the shape {found:?}, not {expected:?}"));
+            }
+            there => {
+                let there = there.as_ref().map(|head| head.values.as_slice());
+                let what = format!("head {name}");
+                mismatches.extend(misfit(&what, Some(&expected.values), there, tolerance));
+            }
         }
     }
     for name in merged.heads().iter().filter(|name| plan.heads().iter().all(|(n, _)| n != *name)) {
         mismatches.push(format!("head {name} is there and no part of the merge"));
     }
     Ok(Verification { tolerance, mismatches, modules })
+}
+
+/// In which way the values there are not those expected, if they are not: `‖there − expected‖ / ‖expected‖`.
+fn misfit(what: &str, expected: Option<&[f32]>, there: Option<&[f32]>, tolerance: f64) -> Option<String> {
+    let (expected, there) = match (expected, there) {
+        (None, None) => return None,
+        (Some(_), None) => return Some(format!("{what} is missing")),
+        (None, Some(_)) => return Some(format!("{what} is there and no part of the merge")),
+        (Some(expected), Some(there)) => (expected, there),
+    };
+    let square = |values: &mut dyn Iterator<Item = f64>| values.map(|v| v * v).sum::<f64>();
+    let apart = square(&mut expected.iter().zip(there).map(|(&e, &t)| f64::from(t) - f64::from(e))).sqrt();
+    let distance =
+        if apart == 0.0 { 0.0 } else { apart / square(&mut expected.iter().map(|&e| f64::from(e))).sqrt() };
+    (distance > tolerance).then(|| format!("{what}: relative distance {distance:.2e}"))
 }

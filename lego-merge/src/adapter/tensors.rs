@@ -183,14 +183,15 @@ impl Tensors {
     }
 }
 
-/// The kernel maps the surroundings of a page too, in windows of this many bytes.
-const FAULT_WINDOW: usize = 64 << 10;
+/// The kernel maps the surroundings of a page too: 64 KiB around it, and since Linux 6.18 all of the folio of the page
+/// cache that holds it, which has at most this many bytes and begins at a multiple of its size.
+const FOLIO: usize = 2 << 20;
+const AROUND: usize = 64 << 10;
 
 /// Lets go of the pages of `range`; they are read from the file again when they are wanted again.
 fn release(map: &Mmap, range: &Range<usize>) {
-    let address = map.as_ptr() as usize;
-    let from = ((address + range.start) / FAULT_WINDOW * FAULT_WINDOW).max(address) - address;
-    let to = ((address + range.end).next_multiple_of(FAULT_WINDOW) - address).min(map.len());
+    let from = range.start.saturating_sub(AROUND) / FOLIO * FOLIO;
+    let to = (range.end + AROUND).next_multiple_of(FOLIO).min(map.len());
     if from < to {
         // SAFETY: the map is a read-only view of a file, so its pages hold nothing that the file does not. A system
         // that does not take the advice keeps the pages, which is no error.

@@ -231,6 +231,9 @@ fn holds_only_an_adapter(folder: &Path) -> bool {
 
 /// Renames `made` to `place`; what was there is kept until the new folder is in place.
 fn replace(made: &Path, place: &Path) -> Result<()> {
+    if place.exists() && swap(made, place) {
+        return fs::remove_dir_all(made).map_err(Error::io(made, "remove"));
+    }
     let old = made.with_extension("replaced");
     let had_old = place.exists();
     if had_old {
@@ -243,6 +246,18 @@ fn replace(made: &Path, place: &Path) -> Result<()> {
         return Err(Error::io(place, "rename to")(e));
     }
     if had_old { fs::remove_dir_all(&old).map_err(Error::io(&old, "remove")) } else { Ok(()) }
+}
+
+/// Swaps two folders in one step, so that at no moment there is none at either place; `false` where that cannot be.
+#[cfg(any(target_os = "linux", target_os = "macos"))]
+fn swap(made: &Path, place: &Path) -> bool {
+    use rustix::fs::{CWD, RenameFlags, renameat_with};
+    renameat_with(CWD, made, CWD, place, RenameFlags::EXCHANGE).is_ok()
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "macos")))]
+fn swap(_made: &Path, _place: &Path) -> bool {
+    false
 }
 
 #[cfg(test)]

@@ -9,11 +9,12 @@ use comfy_table::{Table, presets};
 use serde_json::json;
 
 use super::console::{modules_bar, open, peak_memory_bytes, say};
+use super::disagreement::DisagreementArgs;
 use super::output::OutputArgs;
 use crate::adapter::Adapter;
 use crate::card::{RECIPE_FILE, card};
 use crate::dora::{BaseModel, Compression, compress};
-use crate::merge::{MergeReport, MethodSpec, Plan, RankRule, SavedModules, merge_to};
+use crate::merge::{MergeReport, MethodSpec, Plan, RankRule, merge_to};
 use crate::recipe::{Recipe, RecipeAdapter};
 
 /// The largest rank that vLLM loads by default.
@@ -41,15 +42,11 @@ pub(super) struct Args {
 pub(super) struct MergeArgs {
     #[command(flatten)]
     output: OutputArgs,
-    /// What to do with modules that several adapters save whole and differ in [default: an error]
-    #[arg(long, value_enum, value_name = "RULE")]
-    modules_to_save: Option<SavedModules>,
+    #[command(flatten)]
+    disagreement: DisagreementArgs,
     /// Weights of the base model, a folder or file of safetensors: DoRA adapters are compressed to --rank against it
     #[arg(long, value_name = "DIR")]
     base: Option<PathBuf>,
-    /// Merge adapters that name different base models
-    #[arg(long)]
-    allow_base_mismatch: bool,
     /// Only say what would be written: ranks and sizes
     #[arg(long)]
     dry_run: bool,
@@ -77,8 +74,8 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
 pub(super) fn merge(recipe: &Recipe, args: &MergeArgs) -> anyhow::Result<()> {
     let start = Instant::now();
     let mut recipe = recipe.clone();
-    recipe.allow_base_mismatch |= args.allow_base_mismatch;
-    recipe.modules_to_save = args.modules_to_save.or(recipe.modules_to_save);
+    recipe.allow_base_mismatch |= args.disagreement.allow_base_mismatch;
+    recipe.modules_to_save = args.disagreement.modules_to_save.or(recipe.modules_to_save);
     let config = recipe.config()?;
     let out = &args.output.out;
     if let Some(share) = recipe.merge.density.filter(|share| *share >= 1.0) {

@@ -4,6 +4,7 @@ mod compare;
 mod completions;
 mod console;
 mod convert;
+mod disagreement;
 mod inspect;
 mod merge;
 mod output;

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use serde_json::json;
 
 use super::console::{open, peak_memory_bytes};
+use super::disagreement::DisagreementArgs;
 use crate::adapter::Adapter;
 use crate::merge::MethodSpec;
 use crate::verify::{Verification, verify};
@@ -27,8 +28,11 @@ pub(super) struct Args {
     /// No modules in whose names this regular expression is found
     #[arg(long, value_name = "REGEX")]
     exclude: Option<String>,
-    /// Greatest relative distance of a module's update that counts as equal; bf16 results need about 1e-2
-    #[arg(long, default_value_t = 1e-5, value_name = "T")]
+    #[command(flatten)]
+    disagreement: DisagreementArgs,
+    /// Greatest relative distance that counts as equal, of each module's update and bias and of each head; bf16 results
+    /// need about 1e-2
+    #[arg(long, default_value_t = 1e-5, value_name = "T", allow_negative_numbers = true)]
     tolerance: f64,
     /// Print every module as JSON
     #[arg(long)]
@@ -44,6 +48,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     if let Some(pattern) = &args.exclude {
         config = config.with_exclude(pattern)?;
     }
+    let config = args.disagreement.apply(config);
     let merged = Adapter::read(&args.merged)?;
     let verification = verify(&merged, &open(&args.sources)?, &config, args.tolerance)?;
     print(args, &verification)?;

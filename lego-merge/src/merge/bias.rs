@@ -7,7 +7,7 @@ use crate::Result;
 use crate::adapter::Adapter;
 
 /// The bias of one module, `[d_out]`, if the output has biases there.
-pub(super) fn merged_bias(
+pub(crate) fn merged_bias(
     adapters: &[Adapter],
     config: &MergeConfig,
     part: &PlannedModule,

@@ -63,7 +63,7 @@ fn refuse_magnitudes(adapters: &[Adapter]) -> Result<()> {
         if let Some(module) = adapter.modules().iter().find(|m| m.has_magnitude) {
             let path = adapter.path().into();
             let (field, found) = ("use_dora".into(), format!("true (magnitude of module {})", module.name));
-            let reason = "DoRA's update depends on the base model's weights; --base names them";
+            let reason = "DoRA's update depends on the base model's weights; merge --base names them";
             return Err(Error::Unsupported { path, field, found, reason });
         }
     }

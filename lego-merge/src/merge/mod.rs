@@ -41,6 +41,7 @@ use rayon::prelude::*;
 
 pub use agreement::Agreement;
 pub use all_sources::AllSources;
+pub(crate) use bias::merged_bias;
 pub use cat::Cat;
 pub use config::MergeConfig;
 pub use core_space::CoreSpace;
@@ -71,7 +72,6 @@ pub use tsv::Tsv;
 
 use crate::adapter::{Adapter, AdapterWriter, Existing, ModuleTensors, Outline, Output, Part, aligned};
 use crate::{Error, Result};
-use bias::merged_bias;
 use report::report;
 
 /// A way to merge the sources of one module into factors of a given rank. One file a method.

@@ -108,7 +108,7 @@ impl Plan {
     }
 
     /// The values of a head.
-    pub(super) fn head(&self, adapters: &[Adapter], name: &str) -> Result<Tensor> {
+    pub(crate) fn head(&self, adapters: &[Adapter], name: &str) -> Result<Tensor> {
         self.heads.tensor(adapters, &self.weights, name)
     }
 
@@ -267,8 +267,12 @@ fn output_config(
 /// Suffixes where they say exactly what the file holds, else full names.
 ///
 /// A suffix that an unrestricted adapter targets stands for all of the base's modules of that suffix, so the union of
-/// such suffixes covers the union of the modules.
+/// such suffixes covers the union of the modules, unless some were left out of the merge.
 fn target_modules(adapters: &[Adapter], modules: &[PlannedModule]) -> Vec<String> {
+    let merged: BTreeSet<&str> = modules.iter().map(|m| m.name.as_str()).collect();
+    if adapters.iter().flat_map(Adapter::modules).any(|m| !merged.contains(m.name.as_str())) {
+        return modules.iter().map(|m| m.name.clone()).collect();
+    }
     let mut suffixes = BTreeSet::new();
     for adapter in adapters {
         let config = adapter.config();

@@ -15,7 +15,7 @@ pub(crate) fn run<S: Into<OsString>>(args: impl IntoIterator<Item = S>) -> Outpu
     command(args).output().expect("the binary runs")
 }
 
-fn command<S: Into<OsString>>(args: impl IntoIterator<Item = S>) -> Command {
+pub(crate) fn command<S: Into<OsString>>(args: impl IntoIterator<Item = S>) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_lego-merge"));
     command.args(args.into_iter().map(Into::into));
     command
@@ -259,4 +259,48 @@ fn force_replaces_an_adapter_and_may_replace_a_source() {
     assert!(output.status.success(), "the output may be one of the sources: {}", text(&output.stderr));
     assert_ne!(files(&out), source, "the adapter was replaced");
     assert_eq!(std::fs::read_dir(folder.path()).expect("a folder").count(), 1, "nothing else is left");
+}
+
+#[test]
+fn convert_says_as_json_what_it_wrote() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let out = folder.path().join("one.safetensors");
+    let [with_head, _] = sources("conv1d");
+    let convert = |more: &[&str]| {
+        let args = [OsString::from("convert"), with_head.clone().into(), "-o".into(), out.clone().into()];
+        run(args.into_iter().chain(more.iter().map(OsString::from)))
+    };
+    let output = convert(&["--json", "--dtype", "bf16"]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let report: Value = serde_json::from_slice(&output.stdout).expect("one JSON object");
+    let written = Adapter::read(&out).expect("an adapter");
+    for (field, expected) in [
+        ("event", Value::from("converted")),
+        ("from", "peft".into()),
+        ("to", "peft".into()),
+        ("modules", written.modules().len().into()),
+        ("heads", written.heads().into()),
+        ("out", out.display().to_string().into()),
+    ] {
+        assert_eq!(report[field], expected, "{field}: {report}");
+    }
+    let types = written.modules().iter().filter_map(|m| written.types(&m.name));
+    assert!(types.flatten().all(|dtype| dtype == "BF16"), "of the type that was asked for");
+    assert_eq!(convert(&["--json"]).status.code(), Some(2), "what is there is not replaced unasked");
+    assert!(convert(&["--json", "--force"]).status.success(), "but by --force");
+}
+
+#[test]
+fn modules_that_were_left_out_are_no_targets_of_the_result() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let out = folder.path().join("merged");
+    let targets = |more: &[&str]| {
+        let output = run(merge_args(&sources("plain"), &out, more));
+        assert!(output.status.success(), "{more:?}: {}", text(&output.stderr));
+        let config: Value = serde_json::from_slice(&files(&out)[1]).expect("JSON");
+        config["target_modules"].clone()
+    };
+    assert_eq!(targets(&[]), serde_json::json!(["q", "v"]), "all modules: by their ends");
+    let left = serde_json::json!(["layers.0.q", "layers.0.v"]);
+    assert_eq!(targets(&["--include", "layers.0", "--force"]), left, "one layer: by full names");
 }

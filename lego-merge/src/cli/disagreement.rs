@@ -1,0 +1,21 @@
+//! Options for adapters that disagree with each other and are merged all the same.
+
+use crate::merge::{BaseMismatch, MergeConfig, SavedModules};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct DisagreementArgs {
+    /// What to do with modules that several adapters save whole and differ in [default: an error]
+    #[arg(long, value_enum, value_name = "RULE")]
+    pub(super) modules_to_save: Option<SavedModules>,
+    /// Merge adapters that name different base models
+    #[arg(long)]
+    pub(super) allow_base_mismatch: bool,
+}
+
+impl DisagreementArgs {
+    /// The merge with these rules.
+    pub(super) fn apply(&self, config: MergeConfig) -> MergeConfig {
+        let bases = if self.allow_base_mismatch { BaseMismatch::Allow } else { BaseMismatch::Refuse };
+        config.with_saved_modules(self.modules_to_save.unwrap_or_default()).with_base_mismatch(bases)
+    }
+}
