@@ -28,6 +28,7 @@ pub fn card(recipe: &Recipe, config: &AdapterConfig) -> String {
     text.push_str("| adapter | weight | SHA-256 |\n|---|---|---|\n");
     for (i, adapter) in recipe.adapters.iter().enumerate() {
         let name = adapter.path.file_name().unwrap_or(adapter.path.as_os_str()).to_string_lossy();
+        let name = name.replace(char::is_control, " ");
         let of_method = recipe.merge.weights.as_ref().and_then(|weights| weights.get(i).copied());
         let weight = adapter.weight.or(of_method).unwrap_or(1.0);
         let hash = adapter.sha256.as_deref().map_or_else(|| "not taken".into(), |hash| format!("`{hash}`"));

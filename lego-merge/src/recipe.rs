@@ -203,6 +203,8 @@ impl Recipe {
             if let Some(path) = pathdiff::diff_paths(absolute(&adapter.path), absolute(folder)) {
                 adapter.path = path;
             }
+            // JSON holds Unicode only; what is no text is marked, rather than no merge made.
+            adapter.path = adapter.path.to_string_lossy().into_owned().into();
         }
         serde_json::to_string_pretty(&recipe)
             .map(|text| text + "\n")

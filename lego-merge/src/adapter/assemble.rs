@@ -90,6 +90,11 @@ pub(super) fn assemble(label: &Path, said_in: &Path, said: Said, tensors: Tensor
     };
     let (mut found, mut heads) = (BTreeMap::<String, Found>::new(), vec![]);
     for key in tensors.names() {
+        // Names are printed.
+        if key.contains(char::is_control) {
+            let expected = "a name without control characters";
+            return Err(Error::format(&path, key.escape_debug().to_string(), expected, "some"));
+        }
         let (module, part, embedding) = match spelling.meaning(key) {
             Meaning::Part(module, part) => (module, part, false),
             Meaning::OfEmbedding(module, part) => (module, part, true),

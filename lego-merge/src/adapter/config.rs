@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::LoraModule;
+use super::pattern_keys::by_full_name;
 use crate::{Error, Result};
 
 /// Name of the configuration's file in an adapter's folder.
@@ -176,10 +177,8 @@ impl AdapterConfig {
         self.r = largest.map_or(1, |m| m.rank);
         self.lora_alpha = largest.map_or(1.0, LoraModule::alpha);
         self.use_rslora = false;
-        let other_rank = modules.iter().filter(|m| m.rank != self.r);
-        self.rank_pattern = other_rank.map(|m| (m.name.clone(), m.rank)).collect();
-        let other_alpha = modules.iter().filter(|m| m.alpha() != self.lora_alpha);
-        self.alpha_pattern = other_alpha.map(|m| (m.name.clone(), m.alpha())).collect();
+        self.rank_pattern = by_full_name(modules, self.r, |m| m.rank);
+        self.alpha_pattern = by_full_name(modules, self.lora_alpha, LoraModule::alpha);
         self.use_dora = Some(modules.iter().any(|m| m.has_magnitude));
         self.lora_bias = Some(modules.iter().any(|m| m.has_bias));
     }
@@ -245,7 +244,7 @@ fn misfit(path: &Path, text: &str, error: &serde_json::Error) -> Error {
     }
     type Check = (&'static str, &'static str, fn(&Value) -> bool);
     const CHECKS: [Check; 13] = [
-        ("r", "a rank of at least 1", |v| usize::deserialize(v).is_ok()),
+        ("r", "a whole number of at least 1", |v| usize::deserialize(v).is_ok()),
         ("lora_alpha", "a number", |v| f64::deserialize(v).is_ok()),
         ("peft_type", "LORA", |v| String::deserialize(v).is_ok()),
         ("use_rslora", "true or false", fits::<bool>),

@@ -14,6 +14,7 @@ mod layout;
 mod module;
 mod open;
 mod output;
+mod pattern_keys;
 mod pickle;
 mod tensors;
 mod torch_file;

@@ -123,7 +123,7 @@ pub struct MethodSpec {
     /// How to merge
     #[cfg_attr(feature = "cli", arg(long, value_enum, default_value = "lego"))]
     pub method: MethodName,
-    /// Rank of the result: a number, energy:0.95 (share of the squared norm kept), ratio:0.01 (smallest singular value against the largest), or auto (by silhouette); for lego and svd [default: the largest source rank], and for task-arithmetic, knots, core-space and tsv [default: exact]
+    /// Rank of the result: a number, energy:0.95 (share of the squared norm kept), ratio:0.01 (smallest singular value against the largest), or auto (by silhouette); for lego, svd and methods on dense updates [default: the largest source rank], and for task-arithmetic, knots, core-space and tsv [default: exact]
     #[cfg_attr(feature = "cli", arg(long, value_name = "K"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rank: Option<RankRule>,

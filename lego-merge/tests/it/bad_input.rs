@@ -270,6 +270,21 @@ fn a_value_that_is_not_finite_is_named_by_every_command() {
 }
 
 #[test]
+fn names_that_would_steer_a_terminal_are_refused_and_not_printed() {
+    let mut steering = header();
+    let (a, b) = (steering[A].take(), steering[B].take());
+    let object = steering.as_object_mut().expect("an object");
+    object.clear();
+    object.insert("base_model.model.q\u{1b}[2J.lora_A.weight".into(), a);
+    object.insert("base_model.model.q\u{1b}[2J.lora_B.weight".into(), b);
+    let bench = Bench::new();
+    bench.config(|c| c["r"] = json!(2)).tensors(&steering, &[0; 56]);
+    bench.refuses(&[TENSORS, r"q\u{1b}[2J", "control characters"]);
+    let output = run(["inspect".into(), bench.path("bad")]);
+    assert!(!text(&output.stderr).contains('\u{1b}'), "{}", text(&output.stderr));
+}
+
+#[test]
 #[cfg(unix)]
 fn texts_without_an_end_are_refused_and_not_held() {
     let bench = Bench::new();

@@ -173,3 +173,23 @@ fn completions_name_the_commands() {
         assert!(text(&output.stdout).contains("compare"), "{shell}");
     }
 }
+
+#[test]
+#[cfg(target_os = "linux")]
+fn adapters_whose_names_are_no_text_merge() {
+    use std::os::unix::ffi::OsStrExt;
+    let kitchen = Kitchen::new();
+    let odd = kitchen.0.path().join(std::ffi::OsStr::from_bytes(b"odd\xff\n|"));
+    std::fs::rename(kitchen.path("b"), &odd).expect("a name that is no text");
+    let out = kitchen.path("out");
+    let output = run([
+        "merge".as_ref(),
+        kitchen.path("a").as_os_str(),
+        odd.as_os_str(),
+        "-o".as_ref(),
+        out.as_os_str(),
+    ]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let card = std::fs::read_to_string(out.join("README.md")).expect("a card");
+    assert!(card.contains("| odd\u{fffd} \\| | 1 |"), "one line of the table, marked:\n{card}");
+}
