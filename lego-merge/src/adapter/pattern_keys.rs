@@ -1,11 +1,10 @@
 //! `rank_pattern` and `alpha_pattern` that say of each module, by its full name, what it is.
 //!
 //! PEFT takes the first key, in the file's order, that matches the whole name of a module or its end after a dot, as a
-//! regular expression. So a key also stands for longer names (`q` for `layers.q`): those are listed too, before it. A name
-//! is written as it is unless a character in it means something else in a pattern; a dot stands for itself well enough.
+//! regular expression. So a key also stands for longer names (`q` for `layers.q`, and `a.q` for `axq`): those are listed
+//! too, before it. A name is written as it is, dots and all, unless another character in it has a meaning in patterns.
 
 use std::cmp::Reverse;
-use std::collections::HashSet;
 
 use indexmap::IndexMap;
 
@@ -17,21 +16,28 @@ pub(super) fn by_full_name<T: PartialEq + Copy>(
     default: T,
     value: impl Fn(&LoraModule) -> T,
 ) -> IndexMap<String, T> {
-    let others: HashSet<&str> =
-        modules.iter().filter(|m| value(m) != default).map(|m| m.name.as_str()).collect();
-    let is_longer = |name: &str| name.match_indices('.').any(|(i, _)| others.contains(&name[i + 1..]));
-    let (mut listed, mut nested) = (vec![], false);
+    let others: Vec<&str> = modules.iter().filter(|m| value(m) != default).map(|m| m.name.as_str()).collect();
+    let is_taken = |name: &str| others.iter().any(|key| *key != name && stands_for(key, name));
+    let (mut listed, mut ambiguous) = (vec![], false);
     for module in modules {
-        let is_longer = is_longer(&module.name);
-        nested |= is_longer;
-        if is_longer || others.contains(module.name.as_str()) {
+        let is_taken = is_taken(&module.name);
+        ambiguous |= is_taken;
+        if is_taken || value(module) != default {
             listed.push(module);
         }
     }
-    if nested {
-        listed.sort_by_key(|m| Reverse(m.name.matches('.').count()));
+    if ambiguous {
+        listed.sort_by_key(|m| (Reverse(m.name.len()), m.name.matches('.').count()));
     }
     listed.into_iter().map(|m| (pattern(&m.name), value(m))).collect()
+}
+
+/// Whether a name, as a pattern in which a dot is any character, matches another from a dot on, or as a whole.
+fn stands_for(key: &str, name: &str) -> bool {
+    let (key, name) = (key.as_bytes(), name.as_bytes());
+    let Some(start) = name.len().checked_sub(key.len()) else { return false };
+    (start == 0 || name[start - 1] == b'.')
+        && key.iter().zip(&name[start..]).all(|(k, n)| k == n || *k == b'.')
 }
 
 /// The pattern of one name.
@@ -77,7 +83,8 @@ mod tests {
         );
         let between = [("k.m.l.q", 4), ("l.q", 4), ("m.l.q", 2), ("q", 1)];
         assert_eq!(keys(&between), ["k.m.l.q", "m.l.q", "l.q", "q"], "one of the usual rank between");
-        assert_eq!(keys(&[("l.q", 1), ("lxq", 2), ("q", 2)]), ["l.q"], "an end after a dot only");
+        assert_eq!(keys(&[("l.q", 1), ("lxq", 2), ("q", 2)]), ["lxq", "l.q"], "a dot is any character");
+        assert_eq!(keys(&[("lq", 2), ("q", 1)]), ["q"], "an end after a dot only");
     }
 
     #[test]

@@ -201,6 +201,11 @@ fn open_to_readers(path: &Path, mode: u32) -> Result<()> {
 }
 
 fn check_free(place: &Path, existing: Existing, is_file: bool) -> Result<()> {
+    // Whoever opens the folder would read these tensors by another adapter's ranks and scales.
+    if is_file && place.ends_with(TENSOR_FILE) && place.with_file_name(CONFIG_FILE).exists() {
+        let expected = "the adapter's folder, or a file outside of it";
+        return Err(Error::format(place, "output", expected, format!("its tensors beside {CONFIG_FILE}")));
+    }
     let found = match fs::symlink_metadata(place) {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
         Err(e) => return Err(Error::io(place, "look at")(e)),

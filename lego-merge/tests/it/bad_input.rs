@@ -423,6 +423,11 @@ fn outputs_that_cannot_be_written() {
     let before = listing(&taken);
     assert!(merge_to(&taken, false).contains("--force"), "an existing output is refused, with the way out");
     assert_eq!(listing(&taken), before, "it is untouched");
+    let inside = taken.join(TENSORS);
+    let tensors = fs::read(&inside).expect("a file");
+    let message = merge_to(&inside, true);
+    assert!(message.contains(CONFIG), "tensors alone are not replaced beside a configuration: {message}");
+    assert_eq!(fs::read(&inside).expect("a file"), tensors, "they are untouched");
 
     let full = bench.path("full");
     fs::create_dir(&full).expect("a folder");
