@@ -3,10 +3,12 @@
 use std::ffi::OsString;
 
 use lego_merge::adapter::Adapter;
+use lego_merge::merge::{Cat, Lego, Linear, MergeConfig, Svd, merge};
 use serde_json::Value;
 
 use crate::adapters::{random, updates, weighted_sum, worst};
 use crate::command::{command, run, text};
+use crate::properties::without_reweighting;
 
 #[test]
 fn a_hundred_adapters_merge_at_once() {
@@ -32,6 +34,27 @@ fn a_hundred_adapters_merge_at_once() {
             let error = worst(&updates(&merged), &weighted_sum(&adapters, &[1.0; 100]));
             assert!(error < 1e-5, "the sum of a hundred updates: {error:.1e}");
         }
+    }
+}
+
+#[test]
+fn ranks_from_one_to_beyond_the_dimensions_merge() {
+    let adapters = [1, 7, 20].map(|rank| random(rank as u64, rank, 2.0, &["q"], [9, 7]));
+    let sum = weighted_sum(&adapters, &[1.0; 3]);
+    for (name, config) in [
+        ("cat", MergeConfig::new(Cat)),
+        ("svd of all directions", MergeConfig::new(Svd).with_rank(7)),
+        ("svd beyond them", MergeConfig::new(Svd).with_rank(28)),
+        ("a cluster a unit", MergeConfig::new(without_reweighting()).with_rank(28)),
+    ] {
+        let (merged, _) = merge(&adapters, &config, |_| ()).expect("a merge");
+        let error = worst(&updates(&merged), &sum);
+        assert!(error < 1e-5, "{name}: {error:.1e}");
+    }
+    for config in [MergeConfig::new(Linear), MergeConfig::new(Lego::default()).with_rank(1)] {
+        let (merged, report) = merge(&adapters, &config, |_| ()).expect("a merge");
+        let finite = updates(&merged).values().flatten().all(|v| v.is_finite());
+        assert!(finite, "{}: every value is a number", report.method);
     }
 }
 

@@ -17,7 +17,7 @@ fn density(share: f64) -> Density {
     Density::new(share).expect("a share above zero")
 }
 
-fn without_reweighting() -> Lego {
+pub(crate) fn without_reweighting() -> Lego {
     Lego::default().with_norm(Norm::None).with_output_reweighting(Reweighting::Off)
 }
 
