@@ -40,7 +40,7 @@ fn place_of_last_equal(factors: &Factors, kth: KthMagnitude) -> usize {
     let is_equal = |v: &f32| magnitude_bits(*v) == kth.bits;
     let mut counts = vec![0u64; factors.b.n_rows()];
     for_each_run(factors, |row, _, values| {
-        counts[row] += values.iter().filter(|v| is_equal(v)).count() as u64
+        counts[row] += values.iter().filter(|v| is_equal(v)).count() as u64;
     });
     let mut left = kth.n_equal_wanted;
     let row = counts.iter().position(|&count| {
