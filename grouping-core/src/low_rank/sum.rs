@@ -34,6 +34,27 @@ pub struct Grams {
     pub right: Gram,
 }
 
+impl Grams {
+    /// The inner products of the units and, after them, of the same units with their halves `a` and `b` multiplied by
+    /// `scales [n]`: nothing is read again.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] when there is not one pair a unit, [`Error::NotFinite`] for scales that are not.
+    pub fn with_scaled_units(&self, scales: &[[f64; 2]]) -> Result<Self> {
+        let n = self.left.len();
+        if scales.len() != n {
+            let (expected, found) = (vec![n], vec![scales.len()]);
+            return Err(Error::Shape { what: "scales of units".into(), expected, found });
+        }
+        let side = |gram: &Gram, half: usize| {
+            let scale = |i: usize| if i < n { 1.0 } else { scales[i - n][half] };
+            let value = |i: usize, j: usize| scale(i) * scale(j) * gram.at(i % n, j % n);
+            Gram::new(2 * n, (0..4 * n * n).map(|t| value(t / (2 * n), t % (2 * n))).collect())
+        };
+        Ok(Self { left: side(&self.left, 1)?, right: side(&self.right, 0)? })
+    }
+}
+
 impl<'a> LowRankSum<'a> {
     /// The empty sum of shape `[n_rows, n_cols]`.
     pub fn new(n_rows: usize, n_cols: usize) -> Self {

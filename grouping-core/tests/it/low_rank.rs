@@ -89,6 +89,25 @@ proptest! {
     }
 
     #[test]
+    fn inner_products_of_scaled_units_need_no_second_look((shape, terms) in terms(), by in -2.0..2.0f64) {
+        let sum = sum_of(shape, &terms);
+        let grams = sum.grams().expect("finite");
+        let scales: Vec<[f64; 2]> = (0..sum.n_units()).map(|i| [by, 1.0 + i as f64]).collect();
+        let found = grams.with_scaled_units(&scales).expect("one pair a unit");
+        let scaled = Matrix::from_fn(sum.n_units(), shape[1], |i, j| {
+            let rows: Vec<_> = terms.iter().flat_map(|(_, _, a)| (0..a.n_rows()).map(|r| a.view().row(r))).collect();
+            (by * f64::from(rows[i][j])) as f32
+        });
+        let columns = Matrix::from_fn(shape[0], sum.n_units(), |_, _| 0.0);
+        let expected = sum.grams_with(&grams, columns.view(), scaled.view()).expect("finite").right;
+        let size: f64 = expected.values().iter().fold(1e-30, |m, v| v.abs().max(m));
+        for (f, e) in found.right.values().iter().zip(expected.values()) {
+            prop_assert!((f - e).abs() <= 1e-6 * size, "{f} against {e}");
+        }
+        prop_assert!(grams.with_scaled_units(&[scales, vec![[1.0; 2]]].concat()).is_err(), "one pair too many");
+    }
+
+    #[test]
     fn a_basis_is_orthonormal_and_gives_the_units_back(a in matrix(4, 6), b in matrix(3, 6), scale in -20i32..20) {
         // Seven units in six dimensions, some of them of another magnitude.
         let b = Matrix::from_fn(3, 6, |i, j| b.view().row(i)[j] * 2f32.powi(scale));

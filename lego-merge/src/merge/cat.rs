@@ -29,9 +29,17 @@ impl MergeMethod for Cat {
             let scale = weight * factors.scale;
             a.extend(factors.a.values().iter().map(|&v| (scale * f64::from(v)) as f32));
         }
-        let rows =
-            (0..n_outputs).flat_map(|i| module.sources.iter().flat_map(move |(f, _)| f.b.view().row(i)));
-        let b = rows.copied().collect();
-        Ok(MergedModule::new(Matrix::new(module.rank, n_inputs, a)?, Matrix::new(n_outputs, module.rank, b)?))
+        let mut b = Vec::with_capacity(n_outputs * module.rank);
+        for i in 0..n_outputs {
+            module.sources.iter().for_each(|(f, _)| b.extend_from_slice(f.b.view().row(i)));
+        }
+        let mut merged = MergedModule::new(
+            Matrix::new(module.rank, n_inputs, a)?,
+            Matrix::new(n_outputs, module.rank, b)?,
+        );
+        let scales =
+            module.sources.iter().flat_map(|(f, weight)| vec![[weight * f.scale, 1.0]; f.a.n_rows()]);
+        merged.unit_scales = Some(scales.collect());
+        Ok(merged)
     }
 }

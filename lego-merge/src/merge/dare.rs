@@ -4,7 +4,7 @@
 //! Each value is kept with probability `density` and divided by it. Rank of the largest source. Cost: one draw a value and
 //! one or two passes. It loses where few values carry much: the rescaled rest is noisier the smaller the density.
 //!
-//! Deviation: the draws are ours (ChaCha8, one stream a module, half and source), so that a result depends on neither
+//! Deviation: the draws are ours (SplitMix64, one stream a module, half and source), so that a result depends on neither
 //! threads nor other modules; their distribution is PEFT's. [`Masks`] replay PEFT's own.
 
 use std::sync::Arc;

@@ -223,8 +223,7 @@ pub(crate) fn visit<T: Send>(
             let module = sources.read(part)?;
             let mut merged = method.merge(&module).map_err(Error::numeric(&part.name))?;
             if rule.lambda != 1.0 {
-                let scaled = |v: &mut f32| *v = (rule.lambda * f64::from(*v)) as f32;
-                merged.b.values_mut().iter_mut().for_each(scaled);
+                merged.scale(rule.lambda);
             }
             let report = report(&module, &merged).map_err(Error::numeric(&part.name))?;
             let kept = each(part, merged, &report)?;

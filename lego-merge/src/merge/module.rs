@@ -135,11 +135,19 @@ pub struct MergedModule {
     pub clusters: Option<ClusterReport>,
     /// `‖B·A − T‖_F / ‖T‖_F`, for methods that truncate a target `T` of higher rank.
     pub residual: Option<f64>,
+    /// Where the units are all those of the sources in order: what the halves `a` and `b` of each were multiplied by.
+    pub(super) unit_scales: Option<Vec<[f64; 2]>>,
 }
 
 impl MergedModule {
     /// Factors `A [k, d_in]` and `B [d_out, k]`, with nothing to report.
     pub fn new(a: Matrix, b: Matrix) -> Self {
-        Self { a, b, clusters: None, residual: None }
+        Self { a, b, clusters: None, residual: None, unit_scales: None }
+    }
+
+    /// Multiplies the result by a factor.
+    pub(super) fn scale(&mut self, factor: f64) {
+        self.b.values_mut().iter_mut().for_each(|v| *v = (factor * f64::from(*v)) as f32);
+        self.unit_scales.iter_mut().flatten().for_each(|[_, b]| *b *= factor);
     }
 }

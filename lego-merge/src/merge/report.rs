@@ -99,7 +99,10 @@ pub(super) fn report(
     let sum = module.weighted_sum()?;
     let grams = module.grams()?;
     let sum_norm = sum.frobenius_norm_from(grams);
-    let all = sum.grams_with(grams, merged.b.view(), merged.a.view())?;
+    let all = match &merged.unit_scales {
+        Some(scales) => grams.with_scaled_units(scales)?,
+        None => sum.grams_with(grams, merged.b.view(), merged.a.view())?,
+    };
     let distance = sum.plus(-1.0, merged.b.view(), merged.a.view())?.frobenius_norm_from(&all);
     let places = module.members.iter().zip(&module.sources).map(|(&i, (f, _))| (i, f.a.n_rows(), f.scale));
     let (norm, agreement) = agreement(&all.right, &all.left, places)?;

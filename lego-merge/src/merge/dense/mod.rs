@@ -11,6 +11,10 @@
 //!
 //! `dare-delta`, DARE (arXiv 2311.03099) on whole adapters, drops values independently of each other and of their module:
 //! it is `dare-linear-svd`, under the paper's name.
+//!
+//! Deviations from PEFT: of equal magnitudes PEFT keeps any, and those within rounding (1e-7) of the least that is kept may
+//! fall on the other side; a single adapter is pruned too, where PEFT returns it; draws are ours (SplitMix64, one sequence
+//! a module and source) unless masks are given.
 
 mod keep;
 mod target;
