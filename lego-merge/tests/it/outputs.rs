@@ -13,7 +13,7 @@ use crate::command::{command, run, text};
 const N_KILLS: u64 = 6;
 
 fn write_sources(folder: &Path) {
-    let names: Vec<String> = (0..24).map(|i| format!("layers.{i}.q")).collect();
+    let names: Vec<String> = (0..64).map(|i| format!("layers.{i}.q")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     for (seed, name) in ["a", "b"].iter().enumerate() {
         random(seed as u64, 8, 8.0, &names, [512, 512]).write(folder.join(name), false).expect("writes");
@@ -23,7 +23,8 @@ fn write_sources(folder: &Path) {
 /// Starts a merge of `a` and `b` in `folder`.
 fn start(folder: &Path, out: &str, more: &[&str]) -> Child {
     let mut merge = command([&["merge", "a", "b", "-o", out, "--method", "cat"], more].concat());
-    merge.current_dir(folder).stdout(Stdio::null()).stderr(Stdio::null());
+    // One thread: slow enough to be killed in the middle on a busy machine, too.
+    merge.current_dir(folder).env("RAYON_NUM_THREADS", "1").stdout(Stdio::null()).stderr(Stdio::null());
     merge.spawn().expect("the binary runs")
 }
 
