@@ -5,8 +5,7 @@ use grouping_core::cluster::{KMeansConfig, silhouette};
 use crate::merge::ModuleSources;
 use crate::msu::Units;
 
-/// Runs of k-means for each number of clusters: with 1, a bad one hides the clearest number in 3 % of modules of 56 units in 8
-/// noisy groups.
+/// Runs of k-means for each number of clusters: a single bad one could hide the clearest number.
 const N_RESTARTS: usize = 3;
 
 /// The number of clusters, from 2 to one less than there are units, whose mean silhouette is the greatest; 1 where there
