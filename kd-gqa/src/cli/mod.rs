@@ -1,0 +1,44 @@
+//! The command line: parse, one call of the library, print. stdout carries the result only.
+
+mod completions;
+mod console;
+
+use std::io::ErrorKind;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Turn multi-head attention into grouped-query attention, run it, and count what is saved.
+#[derive(Debug, Parser)]
+#[command(version, about, after_help = "Exit status: 0 done, 2 wrong usage or failure.")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Print a script that completes this command in a shell
+    Completions(completions::Args),
+}
+
+/// Parses the process's arguments and runs the command.
+///
+/// Exit status: 0 done (also when the reader of the output goes away), 2 wrong usage or failure.
+pub fn run() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Completions(args) => completions::run(&args),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            console::say(format_args!("error: {error:#}"));
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<std::io::Error>().is_some_and(|e| e.kind() == ErrorKind::BrokenPipe)
+}
