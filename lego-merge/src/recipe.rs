@@ -60,6 +60,9 @@ pub struct Recipe {
     /// What becomes of modules that several adapters save whole and differ in; an error unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub modules_to_save: Option<SavedModules>,
+    /// Weights of the base model, a folder or file, against which DoRA adapters are compressed; relative to the recipe's folder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base: Option<PathBuf>,
     /// Whether adapters that name different base models are merged.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub allow_base_mismatch: bool,
@@ -111,6 +114,7 @@ impl Recipe {
             include: None,
             exclude: None,
             modules_to_save: None,
+            base: None,
             allow_base_mismatch: false,
         }
     }
@@ -132,6 +136,7 @@ impl Recipe {
         }
         let folder = path.parent().unwrap_or(Path::new(""));
         recipe.adapters.iter_mut().for_each(|a| a.path = folder.join(&a.path));
+        recipe.base = recipe.base.map(|base| folder.join(base));
         Ok(recipe)
     }
 
@@ -199,12 +204,12 @@ impl Recipe {
     pub fn to_json(&self, folder: &Path) -> Result<String> {
         let mut recipe = self.clone();
         let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
-        for adapter in &mut recipe.adapters {
-            if let Some(path) = pathdiff::diff_paths(absolute(&adapter.path), absolute(folder)) {
-                adapter.path = path;
+        for path in recipe.adapters.iter_mut().map(|a| &mut a.path).chain(&mut recipe.base) {
+            if let Some(relative) = pathdiff::diff_paths(absolute(path), absolute(folder)) {
+                *path = relative;
             }
             // JSON holds Unicode only; what is no text is marked, rather than no merge made.
-            adapter.path = adapter.path.to_string_lossy().into_owned().into();
+            *path = path.to_string_lossy().into_owned().into();
         }
         serde_json::to_string_pretty(&recipe)
             .map(|text| text + "\n")

@@ -1,6 +1,6 @@
 //! Options for adapters that disagree with each other and are merged all the same.
 
-use crate::merge::{BaseMismatch, MergeConfig, SavedModules};
+use crate::merge::SavedModules;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct DisagreementArgs {
@@ -10,12 +10,4 @@ pub(super) struct DisagreementArgs {
     /// Merge adapters that name different base models
     #[arg(long)]
     pub(super) allow_base_mismatch: bool,
-}
-
-impl DisagreementArgs {
-    /// The merge with these rules.
-    pub(super) fn apply(&self, config: MergeConfig) -> MergeConfig {
-        let bases = if self.allow_base_mismatch { BaseMismatch::Allow } else { BaseMismatch::Refuse };
-        config.with_saved_modules(self.modules_to_save.unwrap_or_default()).with_base_mismatch(bases)
-    }
 }

@@ -8,13 +8,14 @@ use std::time::Instant;
 use comfy_table::{Table, presets};
 use serde_json::json;
 
-use super::console::{modules_bar, open, peak_memory_bytes, say};
+use super::console::{modules_bar, peak_memory_bytes, say};
 use super::disagreement::DisagreementArgs;
 use super::output::OutputArgs;
-use crate::adapter::Adapter;
+use super::selection::SelectionArgs;
+use super::sources::{open_all, without_magnitudes};
 use crate::card::{RECIPE_FILE, card};
-use crate::dora::{BaseModel, Compression, compress};
-use crate::merge::{MergeReport, MethodSpec, Plan, RankRule, merge_to};
+use crate::dora::Compression;
+use crate::merge::{MergeReport, MethodSpec, Plan, merge_to};
 use crate::recipe::{Recipe, RecipeAdapter};
 
 /// The largest rank that vLLM loads by default.
@@ -27,12 +28,8 @@ pub(super) struct Args {
     adapters: Vec<PathBuf>,
     #[command(flatten)]
     method: MethodSpec,
-    /// Merge only modules in whose names this regular expression is found
-    #[arg(long, value_name = "REGEX")]
-    include: Option<String>,
-    /// Leave out modules in whose names this regular expression is found
-    #[arg(long, value_name = "REGEX")]
-    exclude: Option<String>,
+    #[command(flatten)]
+    selection: SelectionArgs,
     #[command(flatten)]
     rest: MergeArgs,
 }
@@ -60,8 +57,7 @@ impl Args {
     fn recipe(&self) -> Recipe {
         let adapters = self.adapters.iter().map(RecipeAdapter::new).collect();
         let mut recipe = Recipe::new(adapters, self.method.clone());
-        recipe.include.clone_from(&self.include);
-        recipe.exclude.clone_from(&self.exclude);
+        self.selection.record(&mut recipe);
         recipe
     }
 }
@@ -76,15 +72,15 @@ pub(super) fn merge(recipe: &Recipe, args: &MergeArgs) -> anyhow::Result<()> {
     let mut recipe = recipe.clone();
     recipe.allow_base_mismatch |= args.disagreement.allow_base_mismatch;
     recipe.modules_to_save = args.disagreement.modules_to_save.or(recipe.modules_to_save);
+    recipe.base = args.base.clone().or(recipe.base);
     let config = recipe.config()?;
     let out = &args.output.out;
     if let Some(share) = recipe.merge.density.filter(|share| *share >= 1.0) {
         say(format_args!("warning: --density {share}: nothing is pruned"));
     }
-    let paths: Vec<PathBuf> = recipe.adapters.iter().map(|a| a.path.clone()).collect();
-    let adapters = open(&paths)?;
+    let adapters = open_all(&recipe)?;
     let output = args.output.output().or_format(adapters[0].format());
-    let (adapters, compressions) = without_magnitudes(adapters, &recipe, args.base.as_deref())?;
+    let (adapters, compressions) = without_magnitudes(adapters, &recipe)?;
     let plan = Plan::new(&adapters, &config)?;
     if plan.config().r > SERVED_RANK {
         say(format_args!(
@@ -151,37 +147,6 @@ fn print_plan(plan: &Plan, args: &MergeArgs) -> anyhow::Result<()> {
         plan.config().r
     )?;
     Ok(())
-}
-
-/// DoRA adapters as plain ones, where the base is given; others as they are.
-fn without_magnitudes(
-    adapters: Vec<Adapter>,
-    recipe: &Recipe,
-    base: Option<&Path>,
-) -> anyhow::Result<(Vec<Adapter>, Vec<Compression>)> {
-    let Some(base) = base else { return Ok((adapters, vec![])) };
-    let base = BaseModel::open(base)?;
-    let rank = match recipe.merge.rank {
-        Some(RankRule::Fixed(rank)) => Some(rank),
-        _ => None,
-    };
-    let (mut out, mut all) = (vec![], vec![]);
-    for adapter in adapters {
-        if !adapter.modules().iter().any(|m| m.has_magnitude) {
-            out.push(adapter);
-            continue;
-        }
-        let (plain, lost) = compress(&adapter, &base, rank, recipe.merge.seed)?;
-        let square = |of: fn(&Compression) -> f64| lost.iter().map(|c| of(c).powi(2)).sum::<f64>();
-        let share = (square(|c| c.residual * c.norm) / square(|c| c.norm)).sqrt();
-        say(format_args!(
-            "note: {}: DoRA's update compressed to low rank; {share:.3} of its norm is lost",
-            adapter.path().display()
-        ));
-        out.push(plain);
-        all.extend(lost);
-    }
-    Ok((out, all))
 }
 
 fn print_json(out: &Path, report: &MergeReport, lost: &[Compression], secs: f64) -> anyhow::Result<()> {

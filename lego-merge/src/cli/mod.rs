@@ -11,6 +11,8 @@ mod output;
 mod plot;
 mod prune;
 mod recipe;
+mod selection;
+mod sources;
 mod verify;
 
 use std::io::ErrorKind;

@@ -6,10 +6,13 @@ use std::process::ExitCode;
 
 use serde_json::json;
 
-use super::console::{open, peak_memory_bytes};
+use super::console::peak_memory_bytes;
 use super::disagreement::DisagreementArgs;
+use super::selection::SelectionArgs;
+use super::sources::{open_all, without_magnitudes};
 use crate::adapter::Adapter;
 use crate::merge::MethodSpec;
+use crate::recipe::{Recipe, RecipeAdapter};
 use crate::verify::{Verification, verify};
 
 #[derive(Debug, clap::Args)]
@@ -18,16 +21,18 @@ pub(super) struct Args {
     #[arg(value_name = "OUT")]
     merged: PathBuf,
     /// What it was merged from, in the same order
-    #[arg(long, required = true, num_args = 1.., value_name = "ADAPTER")]
+    #[arg(long, required_unless_present = "recipe", num_args = 1.., value_name = "ADAPTER")]
     sources: Vec<PathBuf>,
+    /// The merge as TOML, or the merge.json beside a merged adapter, in place of sources and method
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["sources", "MethodSpec", "SelectionArgs"])]
+    recipe: Option<PathBuf>,
     #[command(flatten)]
     method: MethodSpec,
-    /// Only modules in whose names this regular expression is found
-    #[arg(long, value_name = "REGEX")]
-    include: Option<String>,
-    /// No modules in whose names this regular expression is found
-    #[arg(long, value_name = "REGEX")]
-    exclude: Option<String>,
+    #[command(flatten)]
+    selection: SelectionArgs,
+    /// Weights of the base model, a folder or file of safetensors, for DoRA sources
+    #[arg(long, value_name = "DIR")]
+    base: Option<PathBuf>,
     #[command(flatten)]
     disagreement: DisagreementArgs,
     /// Greatest relative distance that counts as equal, of each module's update and bias and of each head; bf16 results
@@ -39,18 +44,36 @@ pub(super) struct Args {
     json: bool,
 }
 
+impl Args {
+    /// The merge in words.
+    fn recipe(&self) -> anyhow::Result<Recipe> {
+        let mut recipe = match &self.recipe {
+            Some(path) => {
+                let mut recipe = Recipe::read(path)?;
+                recipe.check_content()?;
+                recipe
+            }
+            None => {
+                let adapters = self.sources.iter().map(RecipeAdapter::new).collect();
+                let mut recipe = Recipe::new(adapters, self.method.clone());
+                self.selection.record(&mut recipe);
+                recipe
+            }
+        };
+        recipe.allow_base_mismatch |= self.disagreement.allow_base_mismatch;
+        recipe.modules_to_save = self.disagreement.modules_to_save.or(recipe.modules_to_save);
+        recipe.base = self.base.clone().or(recipe.base);
+        Ok(recipe)
+    }
+}
+
 /// Exit status 1 when the adapter is another than the merge.
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let mut config = args.method.config()?;
-    if let Some(pattern) = &args.include {
-        config = config.with_include(pattern)?;
-    }
-    if let Some(pattern) = &args.exclude {
-        config = config.with_exclude(pattern)?;
-    }
-    let config = args.disagreement.apply(config);
+    let recipe = args.recipe()?;
+    let config = recipe.config()?;
     let merged = Adapter::read(&args.merged)?;
-    let verification = verify(&merged, &open(&args.sources)?, &config, args.tolerance)?;
+    let (sources, _) = without_magnitudes(open_all(&recipe)?, &recipe)?;
+    let verification = verify(&merged, &sources, &config, args.tolerance)?;
     print(args, &verification)?;
     Ok(if verification.is_equal() { ExitCode::SUCCESS } else { ExitCode::from(1) })
 }

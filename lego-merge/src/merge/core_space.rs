@@ -6,6 +6,7 @@
 //!
 //! Factored: the bases come from the Gram matrices and SVDs of `n × n` coordinates, so that the merge itself is free of `d`.
 //! Cost: the Gram matrices and `2·(d_in + d_out)·n²` flops for the result.
+//! With [`super::Tsv`] inside, the result is that of `tsv` on the updates themselves, because the bases are orthonormal.
 //! It loses where bases of the stacked factors say little: they are those of the raw `Aᵢ` and `Bᵢ`, however small their
 //! product.
 //!

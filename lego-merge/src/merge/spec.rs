@@ -156,7 +156,7 @@ pub struct MethodSpec {
         arg(long, default_value_t = 1.0, allow_hyphen_values = true, value_name = "L")
     )]
     pub lambda: f64,
-    /// Seed of the clustering and of random pruning
+    /// Seed of the clustering, of random pruning and of the decomposition of dense updates
     #[cfg_attr(feature = "cli", arg(long, default_value_t = 0))]
     pub seed: u64,
     /// lego: as another code has it; its choices are defaults that other options replace

@@ -156,6 +156,57 @@ fn verification_compares_updates_and_not_factors() {
 }
 
 #[test]
+fn a_merge_is_verified_by_the_recipe_that_it_left() {
+    let kitchen = Kitchen::new();
+    let by_module = r#"
+        exclude = "layers.1.v"
+        [[adapter]]
+        path = "a"
+        [[adapter]]
+        path = "b"
+        weight = -0.5
+        [merge]
+        method = "cat"
+        [[module]]
+        pattern = "q$"
+        merge = { method = "svd", rank = 2 }
+    "#;
+    let cooked = kitchen.cook(by_module, "out");
+    assert!(cooked.status.success(), "{}", text(&cooked.stderr));
+    let record = kitchen.path("out").join("merge.json");
+    let (out, record) = (kitchen.path("out"), record.as_path());
+    let verify = || run([Path::new("verify"), &out, Path::new("--recipe"), record]);
+    let same = verify();
+    assert_eq!(same.status.code(), Some(0), "{}{}", text(&same.stdout), text(&same.stderr));
+    let both = run([Path::new("verify"), &out, Path::new("--recipe"), record, "--method".as_ref(), "cat".as_ref()]);
+    assert_eq!(both.status.code(), Some(2), "a recipe and a method: {}", text(&both.stdout));
+    let tensors = kitchen.path("a").join("adapter_model.safetensors");
+    let mut changed = std::fs::read(&tensors).expect("a file");
+    *changed.last_mut().expect("some bytes") ^= 1;
+    std::fs::write(&tensors, changed).expect("a changed adapter");
+    let other = verify();
+    assert!(other.status.code() == Some(2) && text(&other.stderr).contains("sha256"), "{}", text(&other.stderr));
+}
+
+#[test]
+fn the_base_of_a_dora_adapter_is_recorded_and_verified() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = |name: &str| Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/dora").join(name);
+    let (adapter, base, out) = (data("adapter-0"), data("base.safetensors"), folder.path().join("out"));
+    let words = |words: &[&str]| words.iter().map(PathBuf::from).collect::<Vec<_>>();
+    let merge = [words(&["merge"]), vec![adapter.clone()], words(&["-o"]), vec![out.clone()]].concat();
+    let how = [words(&["--method", "svd", "--rank", "3", "--base"]), vec![base.clone()]].concat();
+    let merged = run([merge, how.clone()].concat());
+    assert!(merged.status.success(), "{}", text(&merged.stderr));
+    let record = out.join("merge.json");
+    assert!(std::fs::read_to_string(&record).expect("a record").contains("base.safetensors"), "the base is recorded");
+    let by_recipe = run([words(&["verify"]), vec![out.clone()], words(&["--recipe"]), vec![record]].concat());
+    assert_eq!(by_recipe.status.code(), Some(0), "{}{}", text(&by_recipe.stdout), text(&by_recipe.stderr));
+    let by_words = run([words(&["verify"]), vec![out], words(&["--sources"]), vec![adapter], how].concat());
+    assert_eq!(by_words.status.code(), Some(0), "{}{}", text(&by_words.stdout), text(&by_words.stderr));
+}
+
+#[test]
 fn a_dry_run_says_ranks_and_writes_nothing() {
     let kitchen = Kitchen::new();
     let output = kitchen.run(&["merge", "a", "b", "-o", "out", "--method", "cat", "--dry-run"]);
