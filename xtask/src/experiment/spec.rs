@@ -11,6 +11,8 @@
 //! [[plot]]                           # bars or lines of the same
 //! ```
 //!
+//! Points of axes, expectations, tables and plots may say `needs-env = "VARIABLE"`, and are left out where that is not set.
+//!
 //! In `args`: `{seed}`, `{scale}`, `{threads}`, `{out}`, `{variable}`, `{axis}`, `{axis.label}`, and, standing
 //! alone, `{axis.args}`, `{stage.NAME}` and `{crate/experiment.NAME}`. The last two are the output of a stage
 //! listed in `needs`: axes that both stages have are matched by name, the others fan in to one argument a point.
@@ -101,6 +103,8 @@ pub(crate) struct AxisPoint {
     pub(crate) args: Vec<String>,
     /// The scales that have this point; all when absent.
     pub(crate) scales: Option<Vec<Scale>>,
+    /// An environment variable without which it is left out.
+    pub(crate) needs_env: Option<String>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -190,6 +194,8 @@ pub(crate) struct Expect {
     pub(crate) tolerance: f64,
     /// The scales at which it is judged; all when absent.
     pub(crate) scales: Option<Vec<Scale>>,
+    /// An environment variable without which it is left out.
+    pub(crate) needs_env: Option<String>,
 }
 
 fn reproduced() -> Outcome {
@@ -234,6 +240,8 @@ pub(crate) struct Table {
     #[serde(rename = "column")]
     pub(crate) columns: Vec<Column>,
     pub(crate) scales: Option<Vec<Scale>>,
+    /// An environment variable without which it is left out.
+    pub(crate) needs_env: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -268,6 +276,8 @@ pub(crate) struct Plot {
     #[serde(default, rename = "reference")]
     pub(crate) references: Vec<Series>,
     pub(crate) scales: Option<Vec<Scale>>,
+    /// An environment variable without which it is left out.
+    pub(crate) needs_env: Option<String>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -307,8 +317,18 @@ impl Experiment {
     }
 
     pub(crate) fn parse(text: &str) -> Result<Experiment> {
-        let experiment: Experiment = toml::from_str(text)?;
+        Experiment::parse_in(text, |name| std::env::var_os(name).is_some())
+    }
+
+    /// As [`parse`](Self::parse), where `is_set` says which environment variables are set.
+    fn parse_in(text: &str, is_set: impl Fn(&str) -> bool) -> Result<Experiment> {
+        let mut experiment: Experiment = toml::from_str(text)?;
         experiment.check()?;
+        let stays = |needed: &Option<String>| needed.as_deref().is_none_or(&is_set);
+        experiment.axes.values_mut().for_each(|points| points.retain(|point| stays(&point.needs_env)));
+        experiment.expectations.retain(|expect| stays(&expect.needs_env));
+        experiment.tables.retain(|table| stays(&table.needs_env));
+        experiment.plots.retain(|plot| stays(&plot.needs_env));
         Ok(experiment)
     }
 
@@ -473,6 +493,19 @@ mod tests {
         }
         let fine = format!("{SMALL}\n{expect}target = 1\nwithin = 0.5");
         assert!(Experiment::parse(&fine).is_ok(), "a target with a width is accepted");
+    }
+
+    #[test]
+    fn what_needs_a_variable_is_left_out_without_it() {
+        let text = format!(
+            "{SMALL}\nmatrix = {{ bed = \"bed\" }}\n[[axes.bed]]\nname = \"embedded\"\n[[axes.bed]]\nname = \"real\"\nneeds-env = \"DATA\"\n\
+             [[expect]]\nname = \"e\"\nclaim = \"c\"\nsource = \"s\"\nvalue = {{ metric = \"m\" }}\nat-least = 1\nneeds-env = \"DATA\"\n"
+        );
+        let counts = |set: bool| {
+            let experiment = Experiment::parse_in(&text, |name| set && name == "DATA").expect("a right file");
+            (experiment.axes["bed"].len(), experiment.expectations.len())
+        };
+        assert_eq!((counts(false), counts(true)), ((1, 0), (2, 1)), "the real bed comes with its data");
     }
 
     #[test]
