@@ -1,9 +1,14 @@
 #![doc = include_str!("../README.md")]
 
+pub mod calibrate;
 #[cfg(feature = "cli")]
 pub mod cli;
 mod error;
 pub mod groups;
+pub mod images;
+#[cfg(feature = "lab")]
+pub mod lab;
+pub mod score;
 
 pub use error::{Error, Result};
 pub use groups::Groups;

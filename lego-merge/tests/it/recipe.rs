@@ -178,14 +178,19 @@ fn a_merge_is_verified_by_the_recipe_that_it_left() {
     let verify = || run([Path::new("verify"), &out, Path::new("--recipe"), record]);
     let same = verify();
     assert_eq!(same.status.code(), Some(0), "{}{}", text(&same.stdout), text(&same.stderr));
-    let both = run([Path::new("verify"), &out, Path::new("--recipe"), record, "--method".as_ref(), "cat".as_ref()]);
+    let both =
+        run([Path::new("verify"), &out, Path::new("--recipe"), record, "--method".as_ref(), "cat".as_ref()]);
     assert_eq!(both.status.code(), Some(2), "a recipe and a method: {}", text(&both.stdout));
     let tensors = kitchen.path("a").join("adapter_model.safetensors");
     let mut changed = std::fs::read(&tensors).expect("a file");
     *changed.last_mut().expect("some bytes") ^= 1;
     std::fs::write(&tensors, changed).expect("a changed adapter");
     let other = verify();
-    assert!(other.status.code() == Some(2) && text(&other.stderr).contains("sha256"), "{}", text(&other.stderr));
+    assert!(
+        other.status.code() == Some(2) && text(&other.stderr).contains("sha256"),
+        "{}",
+        text(&other.stderr)
+    );
 }
 
 #[test]
@@ -199,7 +204,10 @@ fn the_base_of_a_dora_adapter_is_recorded_and_verified() {
     let merged = run([merge, how.clone()].concat());
     assert!(merged.status.success(), "{}", text(&merged.stderr));
     let record = out.join("merge.json");
-    assert!(std::fs::read_to_string(&record).expect("a record").contains("base.safetensors"), "the base is recorded");
+    assert!(
+        std::fs::read_to_string(&record).expect("a record").contains("base.safetensors"),
+        "the base is recorded"
+    );
     let by_recipe = run([words(&["verify"]), vec![out.clone()], words(&["--recipe"]), vec![record]].concat());
     assert_eq!(by_recipe.status.code(), Some(0), "{}{}", text(&by_recipe.stdout), text(&by_recipe.stderr));
     let by_words = run([words(&["verify"]), vec![out], words(&["--sources"]), vec![adapter], how].concat());
