@@ -131,16 +131,15 @@ impl<'a> Units<'a> {
     }
 
     /// Mean of the units of each group: its halves `a [d_in]`, `b [d_out]`. A unit is in one group at most. Each factor is read
-    /// once, as it lies in memory.
+    /// once, a panel of rows at a time, so that the columns of B are gathered from the nearest cache.
     pub fn means(&self, groups: &[Vec<usize>]) -> Vec<(Vec<f64>, Vec<f64>)> {
+        const PANEL: usize = 512;
         let (d_in, d_out) = self.factors.first().map_or((0, 0), |f| (f.a.n_cols(), f.b.n_rows()));
         let mut group_of = vec![None; self.len()];
         for (g, members) in groups.iter().enumerate() {
             members.iter().for_each(|&unit| group_of[unit] = Some((g, 1.0 / members.len() as f64)));
         }
-        let k = groups.len().max(1);
-        let mut a = vec![vec![0.0; d_in]; groups.len()];
-        let mut rows_of_b = vec![0.0; d_out * groups.len()]; // [d_out, k]
+        let mut means = vec![(vec![0.0; d_in], vec![0.0; d_out]); groups.len()];
         let mut first = 0;
         for factors in &self.factors {
             let r = factors.a.n_rows();
@@ -148,19 +147,22 @@ impl<'a> Units<'a> {
             for i in 0..r {
                 let Some((g, share)) = group_of[first + i] else { continue };
                 let [scale_a, scale_b] = self.scales[first + i].map(|scale| share * scale);
-                for (sum, &v) in a[g].iter_mut().zip(factors.a.view().row(i)) {
+                for (sum, &v) in means[g].0.iter_mut().zip(factors.a.view().row(i)) {
                     *sum += scale_a * f64::from(v);
                 }
                 terms.push((i, g, scale_b));
             }
-            let rows = factors.b.values().chunks_exact(r.max(1));
-            for (sums, row) in rows_of_b.chunks_exact_mut(k).zip(rows) {
-                terms.iter().for_each(|&(i, g, scale)| sums[g] += scale * f64::from(row[i]));
+            for (start, panel) in factors.b.values().chunks(PANEL * r.max(1)).enumerate() {
+                for &(i, g, scale) in &terms {
+                    let column = panel[i..].iter().step_by(r);
+                    for (sum, &v) in means[g].1[start * PANEL..].iter_mut().zip(column) {
+                        *sum += scale * f64::from(v);
+                    }
+                }
             }
             first += r;
         }
-        let column = |g: usize| rows_of_b.iter().skip(g).step_by(k).copied().collect();
-        a.into_iter().enumerate().map(|(g, a)| (a, column(g))).collect()
+        means
     }
 
     /// `‖sᵢ‖_∞` of every unit, `[n]`. Each factor is read once.
@@ -168,11 +170,7 @@ impl<'a> Units<'a> {
         let mut norms = Vec::with_capacity(self.len());
         for factors in &self.factors {
             let peak = |m: f32, v: &f32| m.max(v.abs());
-            let r = factors.a.n_rows();
-            let mut peaks = vec![0f32; r];
-            for row in factors.b.values().chunks_exact(r.max(1)) {
-                peaks.iter_mut().zip(row).for_each(|(m, v)| *m = peak(*m, v));
-            }
+            let peaks = column_peaks(factors.b.values(), factors.a.n_rows());
             for (i, peak_b) in peaks.into_iter().enumerate() {
                 let peak_a = factors.a.view().row(i).iter().fold(0.0, peak);
                 let [scale_a, scale_b] = self.scales[norms.len()].map(f64::abs);
@@ -191,4 +189,19 @@ impl<'a> Units<'a> {
     fn lengths(&self, unit: usize) -> [f64; 2] {
         [0, 1].map(|half: usize| self.grams[half].at(unit, unit).max(0.0).sqrt())
     }
+}
+
+/// The greatest magnitude of each of `r` columns of row-major values.
+fn column_peaks(values: &[f32], r: usize) -> Vec<f32> {
+    // Some whole rows at a time, so that the compiler has a long inner loop.
+    let width = r * (64 / r.max(1)).max(1);
+    let mut wide = vec![0f32; width];
+    for rows in values.chunks(width.max(1)) {
+        wide.iter_mut().zip(rows).for_each(|(m, v)| *m = m.max(v.abs()));
+    }
+    let mut peaks = vec![0f32; r];
+    for row in wide.chunks_exact(r.max(1)) {
+        peaks.iter_mut().zip(row).for_each(|(m, v)| *m = m.max(*v));
+    }
+    peaks
 }
