@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+pub mod apportion;
 pub mod cluster;
 #[cfg(feature = "burn")]
 pub mod device;
@@ -14,6 +15,8 @@ pub mod matrix;
 #[cfg(feature = "nn")]
 pub mod nn;
 pub mod norms;
+pub mod procrustes;
+pub mod running;
 pub mod seed;
 #[cfg_attr(not(feature = "nn"), allow(dead_code, reason = "the kernels use all of it"))]
 mod simd;
