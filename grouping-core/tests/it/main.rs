@@ -1,5 +1,6 @@
 //! Integration tests: goldens from the reference code, properties, malformed inputs.
 
+mod apportion;
 mod cluster;
 mod device;
 mod kernels;
@@ -7,4 +8,6 @@ mod krylov;
 mod low_rank;
 mod nn;
 mod norms;
+mod procrustes;
+mod running;
 mod train;
