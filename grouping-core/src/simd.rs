@@ -92,11 +92,11 @@ pub(crate) type BaselineLanes = Fused;
 #[cfg(not(target_arch = "aarch64"))]
 pub(crate) type BaselineLanes = Separate;
 
-/// Defines `$name(level, args…)`, which runs the generic kernel `$kernel::<Lanes>` compiled for that level.
+/// Defines `$name(level, args…)`, with any visibility, which runs the generic kernel `$kernel::<Lanes>` compiled for that level.
 macro_rules! dispatch {
-    ($(#[$doc:meta])* $name:ident = $kernel:ident($($arg:ident: $ty:ty),* $(,)?) $(-> $out:ty)?) => {
+    ($(#[$doc:meta])* $vis:vis $name:ident = $kernel:ident($($arg:ident: $ty:ty),* $(,)?) $(-> $out:ty)?) => {
         $(#[$doc])*
-        fn $name(level: $crate::simd::Level, $($arg: $ty),*) $(-> $out)? {
+        $vis fn $name(level: $crate::simd::Level, $($arg: $ty),*) $(-> $out)? {
             use $crate::simd::{BaselineLanes, Isa};
             match level.0 {
                 #[cfg(target_arch = "x86_64")]
@@ -164,6 +164,36 @@ pub(crate) fn sigmoid<L: Lanes>(x: f32) -> f32 {
     1.0 / (1.0 + exp::<L>(-x))
 }
 
+/// Up to it [`erf`] is a polynomial in x², above it 1 minus an exponential.
+const ERF_SPLIT: f32 = 0.93;
+/// From it on `erf` is 1 to the last digit of an f32.
+const ERF_ONE: f32 = 4.0;
+
+/// The error function within 1.2 · 10⁻⁷ (two units in the last place near 1); NaN of NaN.
+///
+/// Branch-free, so that LLVM vectorises it: `x + x·p(x²)` near zero, `1 − exp(−t + t·q(t))` with t = |x| beyond, p and q fitted
+/// by least maximal error (5 · 10⁻¹⁰ relative and 7 · 10⁻¹⁰ absolute before rounding).
+#[inline(always)]
+pub(crate) fn erf<L: Lanes>(x: f32) -> f32 {
+    let s = x * x;
+    let mut p = L::mul_add(8.316_824e-5, s, -8.130_026_4e-4);
+    p = L::mul_add(p, s, 5.199_908_3e-3);
+    p = L::mul_add(p, s, -2.685_894_3e-2);
+    p = L::mul_add(p, s, 0.112_836_875);
+    p = L::mul_add(p, s, -0.376_126_32);
+    p = L::mul_add(p, s, 0.128_379_17);
+    let near = L::mul_add(p, x, x);
+    let t = x.abs().min(ERF_ONE);
+    let mut q = L::mul_add(-1.152_248_1e-5, t, 3.256_544_6e-4);
+    q = L::mul_add(q, t, -3.653_770_8e-3);
+    q = L::mul_add(q, t, 2.378_536e-2);
+    q = L::mul_add(q, t, -0.106_263_16);
+    q = L::mul_add(q, t, -0.635_135_9);
+    q = L::mul_add(q, t, -0.128_652_17);
+    let far = 1.0 - exp::<L>(L::mul_add(q, t, -t));
+    if x.abs() > ERF_SPLIT { far.copysign(x) } else { near }
+}
+
 /// `Σᵢ term(i)` over `0..n`, in [`LANES`] interleaved partial sums; `term` receives the sum so far.
 #[inline(always)]
 pub(crate) fn accumulate(n: usize, term: impl Fn(usize, f32) -> f32) -> f32 {
@@ -207,15 +237,23 @@ pub(crate) fn max(values: &[f32]) -> f32 {
 
 #[cfg(test)]
 mod tests {
-    use super::{Lanes, Level, accumulate, exp, max};
+    use super::{Lanes, Level, accumulate, erf, exp, max};
 
     dispatch!(exp_all = exp_kernel(x: &[f32], y: &mut [f32]));
+    dispatch!(erf_all = erf_kernel(x: &[f32], y: &mut [f32]));
     dispatch!(sum_of_squares = sum_kernel(x: &[f32]) -> f32);
 
     #[inline(always)]
     fn exp_kernel<L: Lanes>(x: &[f32], y: &mut [f32]) {
         for (y, x) in y.iter_mut().zip(x) {
             *y = exp::<L>(*x);
+        }
+    }
+
+    #[inline(always)]
+    fn erf_kernel<L: Lanes>(x: &[f32], y: &mut [f32]) {
+        for (y, x) in y.iter_mut().zip(x) {
+            *y = erf::<L>(*x);
         }
     }
 
@@ -262,6 +300,49 @@ mod tests {
             assert_eq!(y[..4], [1.0, 1.0, 0.0, f32::INFINITY], "{level:?}");
             assert!(y[4].is_nan() && y[5].is_nan(), "exp(NaN) is {:?} at {level:?}", &y[4..6]);
             assert_eq!(y[6..], [f32::INFINITY, 0.0], "{level:?}");
+        }
+    }
+
+    /// `erf` by its series below 3 and 1 minus its continued fraction above.
+    fn erf_reference(x: f64) -> f64 {
+        let t = x.abs();
+        let value = if t < 3.0 {
+            let (mut term, mut sum, mut n) = (t, t, 0.0);
+            while term.abs() > 1e-18 {
+                n += 1.0;
+                term *= -t * t / n;
+                sum += term / (2.0 * n + 1.0);
+            }
+            sum * std::f64::consts::FRAC_2_SQRT_PI
+        } else {
+            let fraction = (1..60).rev().fold(t, |tail, k| t + f64::from(k) / 2.0 / tail);
+            1.0 - (-t * t).exp() / (fraction * std::f64::consts::PI.sqrt())
+        };
+        value.copysign(x)
+    }
+
+    #[test]
+    fn erf_is_within_its_bound_at_every_level() {
+        let known =
+            [(0.5, 0.520_499_877_813_046_5), (2.0, 0.995_322_265_018_952_7), (3.5, 0.999_999_256_901_627_7)];
+        for (x, want) in known {
+            assert!((erf_reference(x) - want).abs() < 1e-14, "the reference at {x}");
+        }
+        let x: Vec<f32> =
+            (-60_000..=60_000).map(|i| i as f32 * 1e-4).chain([1e-30, -1e-30, 1e30, -1e30]).collect();
+        for level in Level::supported() {
+            let mut y = vec![0.0; x.len()];
+            erf_all(level, &x, &mut y);
+            for (&x, &y) in x.iter().zip(&y) {
+                let want = if x.abs() > 7.0 { 1f64.copysign(x.into()) } else { erf_reference(x.into()) };
+                let error = (f64::from(y) - want).abs();
+                assert!(error <= 1.2e-7 * want.abs().max(1e-30), "erf({x}) is {y}, not {want}, at {level:?}");
+            }
+            let mut y = [7.0; 4];
+            erf_all(level, &[0.0, f32::NAN, f32::INFINITY, f32::NEG_INFINITY], &mut y);
+            assert_eq!(y[0], 0.0, "erf(0) at {level:?}");
+            assert!(y[1].is_nan(), "erf(NaN) is {} at {level:?}", y[1]);
+            assert_eq!(y[2..], [1.0, -1.0], "at the infinities, {level:?}");
         }
     }
 

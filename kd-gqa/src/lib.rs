@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 pub mod calibrate;
+pub mod attention;
 #[cfg(feature = "cli")]
 pub mod cli;
 mod error;

@@ -1,4 +1,5 @@
-//! Fused operations of the decoder: linear products, RMSNorm, rotary causal attention, SwiGLU and cross-entropy.
+//! Fused operations of transformers: linear products, RMSNorm and layer norm, attention (rotary causal, and grouped with any sizes),
+//! SwiGLU, GELU and cross-entropy.
 //!
 //! Each operation has two forms with one meaning. On the CPU backend and in f32 it is one pass over plain slices,
 //! compiled for several instruction sets and chosen at run time, with a backward pass of its own. On every other
@@ -15,13 +16,19 @@ mod buffer;
 #[cfg(feature = "train")]
 pub(crate) mod adamw;
 pub mod cross_entropy;
+pub mod gelu;
+pub mod grouped_attention;
+pub mod layer_norm;
 pub mod linear;
 pub mod rms_norm;
 pub mod rope_attention;
 pub mod swiglu;
 
 pub use cross_entropy::cross_entropy;
-pub use linear::{linear, linear_onto};
+pub use gelu::gelu;
+pub use grouped_attention::{GroupedAttention, Visibility, grouped_attention};
+pub use layer_norm::layer_norm;
+pub use linear::{linear, linear_biased, linear_biased_onto, linear_onto};
 pub use rms_norm::rms_norm;
 pub use rope_attention::{RopeAttention, rope_attention};
 pub use swiglu::swiglu;

@@ -10,7 +10,7 @@ use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor, TensorData};
 
 use super::init::Initializer;
-use crate::kernels::{linear, linear_onto};
+use crate::kernels::{linear, linear_biased, linear_biased_onto, linear_onto};
 
 /// A linear layer `[.., in] → [.., out]`.
 #[derive(Module, Debug)]
@@ -36,9 +36,10 @@ impl Projection {
 
     /// `x [.., in]` → `[.., out]`.
     pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
-        match &self.low_rank {
-            None => self.biased(linear(x, self.weight.val())),
-            Some(update) => self.biased(linear_onto(update.forward(x.clone()), x, self.weight.val())),
+        match (&self.low_rank, &self.bias) {
+            (None, None) => linear(x, self.weight.val()),
+            (None, Some(bias)) => linear_biased(x, self.weight.val(), bias.val()),
+            (Some(update), _) => self.onto(update.forward(x.clone()), x),
         }
     }
 
@@ -48,13 +49,13 @@ impl Projection {
             None => residual,
             Some(update) => residual + update.forward(x.clone()),
         };
-        self.biased(linear_onto(residual, x, self.weight.val()))
+        self.onto(residual, x)
     }
 
-    fn biased<const D: usize>(&self, y: Tensor<D>) -> Tensor<D> {
+    fn onto<const D: usize>(&self, residual: Tensor<D>, x: Tensor<D>) -> Tensor<D> {
         match &self.bias {
-            None => y,
-            Some(bias) => y + bias.val().unsqueeze(),
+            None => linear_onto(residual, x, self.weight.val()),
+            Some(bias) => linear_biased_onto(residual, x, self.weight.val(), bias.val()),
         }
     }
 

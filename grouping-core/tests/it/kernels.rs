@@ -5,7 +5,8 @@
 
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 use grouping_core::kernels::{
-    RopeAttention, cross_entropy, linear, linear_onto, rms_norm, rope_attention, swiglu,
+    RopeAttention, cross_entropy, gelu, layer_norm, linear, linear_biased, linear_biased_onto, linear_onto,
+    rms_norm, rope_attention, swiglu,
 };
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -14,16 +15,16 @@ const TOLERANCE: f64 = 2e-5;
 /// Gradient entries of one input that are differentiated numerically.
 const MAX_PROBES: usize = 150;
 
-type Op<'a> = &'a dyn Fn(&[Tensor<3>]) -> Tensor<3>;
-type Reference<'a> = &'a dyn Fn(&[Vec<f64>]) -> Vec<f64>;
+pub(crate) type Op<'a> = &'a dyn Fn(&[Tensor<3>]) -> Tensor<3>;
+pub(crate) type Reference<'a> = &'a dyn Fn(&[Vec<f64>]) -> Vec<f64>;
 
-struct Case<'a> {
-    name: String,
-    shapes: Vec<[usize; 3]>,
-    scale: f64,
-    reference: Reference<'a>,
-    fused: Op<'a>,
-    composed: Op<'a>,
+pub(crate) struct Case<'a> {
+    pub(crate) name: String,
+    pub(crate) shapes: Vec<[usize; 3]>,
+    pub(crate) scale: f64,
+    pub(crate) reference: Reference<'a>,
+    pub(crate) fused: Op<'a>,
+    pub(crate) composed: Op<'a>,
 }
 
 /// How an input lies in memory.
@@ -60,17 +61,17 @@ impl Layout {
     }
 }
 
-fn tensor(values: &[f64], shape: [usize; 3], device: &Device) -> Tensor<3> {
+pub(crate) fn tensor(values: &[f64], shape: [usize; 3], device: &Device) -> Tensor<3> {
     let values: Vec<f32> = values.iter().map(|&v| v as f32).collect();
     Tensor::from_data(TensorData::new(values, shape), device)
 }
 
-fn floats<const D: usize>(tensor: Tensor<D>) -> Vec<f64> {
+pub(crate) fn floats<const D: usize>(tensor: Tensor<D>) -> Vec<f64> {
     tensor.into_data().iter::<f64>().collect()
 }
 
 /// Values that f32 holds exactly, so that f32 and f64 forms start from the same numbers.
-fn normal(rng: &mut ChaCha8Rng, n: usize, scale: f64) -> Vec<f64> {
+pub(crate) fn normal(rng: &mut ChaCha8Rng, n: usize, scale: f64) -> Vec<f64> {
     (0..n)
         .map(|_| {
             let sum: f64 = (0..12).map(|_| rng.random::<f64>()).sum();
@@ -79,11 +80,11 @@ fn normal(rng: &mut ChaCha8Rng, n: usize, scale: f64) -> Vec<f64> {
         .collect()
 }
 
-fn dot(a: &[f64], b: &[f64]) -> f64 {
+pub(crate) fn dot(a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).map(|(a, b)| a * b).sum()
 }
 
-fn assert_close(what: &str, found: &[f64], want: &[f64], tolerance: f64) {
+pub(crate) fn assert_close(what: &str, found: &[f64], want: &[f64], tolerance: f64) {
     assert_eq!(found.len(), want.len(), "{what}: number of entries");
     let size = want.iter().fold(1.0f64, |size, w| size.max(w.abs()));
     for (i, (f, w)) in found.iter().zip(want).enumerate() {
@@ -95,7 +96,7 @@ fn assert_close(what: &str, found: &[f64], want: &[f64], tolerance: f64) {
 }
 
 impl Case<'_> {
-    fn check(&self) {
+    pub(crate) fn check(&self) {
         let mut rng = ChaCha8Rng::seed_from_u64(17);
         let inputs: Vec<Vec<f64>> =
             self.shapes.iter().map(|shape| normal(&mut rng, shape.iter().product(), self.scale)).collect();
@@ -197,6 +198,38 @@ fn linear_equals_plain_loops_and_their_differences() {
 }
 
 #[test]
+fn biased_products_equal_plain_loops_and_their_differences() {
+    for [batch, seq, d_in, d_out] in [[1, 1, 1, 1], [2, 3, 7, 5], [2, 150, 6, 17]] {
+        let dims = [d_in, d_out];
+        let (x_shape, w_shape, y_shape) = ([batch, seq, d_in], [1, d_in, d_out], [batch, seq, d_out]);
+        let weight = |w: &Tensor<3>| w.clone().reshape(dims);
+        let bias = |b: &Tensor<3>| b.clone().reshape([d_out]);
+        let reference = |inputs: &[Vec<f64>]| -> Vec<f64> {
+            let product = linear_reference(inputs, dims);
+            product.iter().enumerate().map(|(i, y)| y + inputs[2][i % d_out]).collect()
+        };
+        Case {
+            name: format!("linear biased {x_shape:?} to {d_out}"),
+            shapes: vec![x_shape, w_shape, [1, 1, d_out]],
+            scale: 1.0,
+            reference: &reference,
+            fused: &|x| linear_biased(x[0].clone(), weight(&x[1]), bias(&x[2])),
+            composed: &|x| linear::composed(x[0].clone(), weight(&x[1])) + x[2].clone(),
+        }
+        .check();
+        Case {
+            name: format!("linear biased onto {y_shape:?} from {d_in}"),
+            shapes: vec![x_shape, w_shape, [1, 1, d_out], y_shape],
+            scale: 1.0,
+            reference: &|inputs| reference(inputs).into_iter().zip(&inputs[3]).map(|(y, r)| y + r).collect(),
+            fused: &|x| linear_biased_onto(x[3].clone(), x[0].clone(), weight(&x[1]), bias(&x[2])),
+            composed: &|x| x[3].clone() + linear::composed(x[0].clone(), weight(&x[1])) + x[2].clone(),
+        }
+        .check();
+    }
+}
+
+#[test]
 fn a_residual_that_is_held_elsewhere_is_left_as_it_was() {
     let device = Device::flex();
     let residual = Tensor::<2>::from_floats([[1.0, 2.0]], &device);
@@ -234,6 +267,90 @@ fn rms_norm_equals_plain_loops_and_their_differences() {
             .check();
         }
     }
+}
+
+fn layer_norm_reference(inputs: &[Vec<f64>], eps: f64) -> Vec<f64> {
+    let [x, weight, bias] = inputs else { panic!("three inputs") };
+    x.chunks(weight.len())
+        .flat_map(|row| {
+            let n = row.len() as f64;
+            let mean = row.iter().sum::<f64>() / n;
+            let scale = (row.iter().map(|x| (x - mean) * (x - mean)).sum::<f64>() / n + eps).sqrt().recip();
+            row.iter().zip(weight.iter().zip(bias)).map(move |(x, (w, b))| (x - mean) * scale * w + b)
+        })
+        .collect()
+}
+
+#[test]
+fn layer_norm_equals_plain_loops_and_their_differences() {
+    for shape in [[1, 1, 2], [2, 3, 7], [3, 70, 17], [2, 2, 96], [1, 5, 64]] {
+        // An ε below the variance of any row, so that two entries do not make a sign.
+        for eps in [1e-3, 0.5] {
+            let hidden = shape[2];
+            let vector = |x: &Tensor<3>| x.clone().reshape([hidden]);
+            Case {
+                name: format!("layer_norm {shape:?} eps {eps}"),
+                shapes: vec![shape, [1, 1, hidden], [1, 1, hidden]],
+                scale: 1.0,
+                reference: &|inputs| layer_norm_reference(inputs, eps),
+                fused: &|x| layer_norm(x[0].clone(), vector(&x[1]), vector(&x[2]), eps),
+                composed: &|x| layer_norm::composed(x[0].clone(), vector(&x[1]), vector(&x[2]), eps),
+            }
+            .check();
+        }
+    }
+}
+
+#[test]
+fn layer_norm_keeps_its_digits_far_from_zero() {
+    let device = Device::flex();
+    let values: Vec<f64> = (0..40).map(|i| 1000.0 + f64::from(i % 7)).collect();
+    let ones = Tensor::<1>::ones([40], &device);
+    let y = layer_norm(tensor(&values, [1, 1, 40], &device), ones.clone(), ones, 1e-6);
+    let want = layer_norm_reference(&[values, vec![1.0; 40], vec![1.0; 40]], 1e-6);
+    // The mean of values near 1000 has an error of 6e-5 / 2.
+    assert_close("far from zero", &floats(y), &want, 1e-4);
+}
+
+/// Φ(x) by Simpson's rule over the density.
+fn normal_cdf(x: f64) -> f64 {
+    let density = |t: f64| (-t * t / 2.0).exp() / std::f64::consts::TAU.sqrt();
+    let (n, h) = (400, x / 400.0);
+    let inner: f64 = (1..n).map(|i| density(h * f64::from(i)) * if i % 2 == 0 { 2.0 } else { 4.0 }).sum();
+    0.5 + h / 3.0 * (density(0.0) + inner + density(x))
+}
+
+#[test]
+fn gelu_equals_plain_loops_and_their_differences() {
+    for (shape, scale) in [([1, 1, 1], 1.0), ([2, 3, 5], 3.0), ([3, 5, 33], 1.0)] {
+        Case {
+            name: format!("gelu {shape:?}"),
+            shapes: vec![shape],
+            scale,
+            reference: &|inputs| inputs[0].iter().map(|&x| x * normal_cdf(x)).collect(),
+            fused: &|x| gelu(x[0].clone()),
+            composed: &|x| gelu::composed(x[0].clone()),
+        }
+        .check();
+    }
+}
+
+#[test]
+fn gelu_is_finite_and_exact_at_extremes() {
+    let device = Device::flex().autodiff();
+    let x = tensor(&[-1e30, -20.0, 0.0, 20.0, 1e30], [1, 1, 5], &device).require_grad();
+    let y = gelu(x.clone());
+    let grad = floats(x.grad(&y.clone().sum().backward()).expect("tracked"));
+    assert_eq!(floats(y), [0.0, 0.0, 0.0, 20.0, f64::from(1e30f32)], "values");
+    assert_eq!(grad, [0.0, 0.0, 0.5, 1.0, 1.0], "slopes");
+}
+
+#[test]
+fn gelu_leaves_an_input_that_is_held_elsewhere() {
+    let x = Tensor::<1>::from_floats([1.0, 2.0], &Device::flex());
+    let y = gelu(x.clone());
+    assert_eq!(floats(x), [1.0, 2.0], "the input");
+    assert!(floats(y)[0] < 0.9, "the result");
 }
 
 fn swiglu_reference(inputs: &[Vec<f64>]) -> Vec<f64> {
@@ -476,6 +593,9 @@ fn all_bytes(n_threads: usize) -> Vec<u32> {
         let normed = rms_norm(x.clone(), weight.clone().reshape([96]), 1e-5);
         let attended = rope_attention(normed, kv.clone(), kv.clone() * 0.5, &RopeAttention::new(4, 2, 24));
         let gated = swiglu(attended, y.clone());
+        let vector = weight.clone().reshape([96]);
+        let gated = gelu(layer_norm(gated, vector.clone(), vector.clone(), 1e-5));
+        let gated = linear_biased_onto(x.clone(), gated, inner.clone().reshape([96, 96]), vector);
         let gated = linear_onto(linear(gated.clone(), inner.clone().reshape([96, 96])), gated, outer.clone());
         let gated = gated.reshape([520, 96]);
         let targets: Vec<usize> = (0..520).map(|i| i * 7 % 96).collect();

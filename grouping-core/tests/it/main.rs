@@ -3,6 +3,7 @@
 mod apportion;
 mod cluster;
 mod device;
+mod grouped_attention;
 mod kernels;
 mod krylov;
 mod low_rank;

@@ -1,4 +1,6 @@
 //! Integration tests.
 
+mod allocations;
+mod attention;
 mod groups;
 mod images;

@@ -35,7 +35,7 @@ pub(super) trait LinearGradient: LinearOps {
     fn linear_weight_gradient(x: FloatTensor<Self>, grad: FloatTensor<Self>) -> FloatTensor<Self>;
 }
 
-fn matrix_dims(weight: &CpuTensor) -> [usize; 2] {
+pub(super) fn matrix_dims(weight: &CpuTensor) -> [usize; 2] {
     let shape = weight.layout().shape();
     [shape[0], shape[1]]
 }
@@ -77,10 +77,10 @@ impl LinearGradient for Flex {
 }
 
 /// `x` and `weight`.
-type Factors<B> = [FloatTensor<B>; 2];
+pub(super) type Factors<B> = [FloatTensor<B>; 2];
 
 /// Registers the gradients of the factors whose nodes are tracked.
-fn register<B: LinearGradient>(
+pub(super) fn register<B: LinearGradient>(
     nodes: [Option<NodeId>; 2],
     [x, weight]: Factors<B>,
     grad: FloatTensor<B>,

@@ -23,6 +23,50 @@ pub(super) fn product_onto(y: &mut [f32], x: &[f32], w: &[f32], dims: [usize; 2]
     add_product(Accum::Add, y, x, w, dims);
 }
 
+/// `x [rows, in] · w [in, out] + bias [out]`.
+pub(super) fn biased_product(x: &[f32], w: &[f32], bias: &[f32], [d_in, d_out]: [usize; 2]) -> Vec<f32> {
+    let rows = x.len() / d_in.max(1);
+    let mut y = Vec::with_capacity(rows * d_out);
+    for _ in 0..rows {
+        y.extend_from_slice(bias);
+    }
+    add_product(Accum::Add, &mut y, x, w, [d_in, d_out]);
+    y
+}
+
+/// `y += x [rows, in] · w [in, out] + bias [out]`.
+pub(super) fn biased_product_onto(y: &mut [f32], x: &[f32], w: &[f32], bias: &[f32], dims: [usize; 2]) {
+    if !bias.is_empty() {
+        for row in y.chunks_exact_mut(bias.len()) {
+            for (y, b) in row.iter_mut().zip(bias) {
+                *y += b;
+            }
+        }
+    }
+    add_product(Accum::Add, y, x, w, dims);
+}
+
+/// The sums of the columns of `grad [rows, out]`.
+pub(super) fn column_sums(grad: &[f32], d_out: usize) -> Vec<f32> {
+    let mut sums = vec![0.0; d_out];
+    if d_out == 0 {
+        return sums;
+    }
+    let mut total = vec![0.0f64; d_out];
+    for rows in grad.chunks(ROWS_PER_TASK * d_out) {
+        sums.fill(0.0);
+        for row in rows.chunks_exact(d_out) {
+            for (sum, g) in sums.iter_mut().zip(row) {
+                *sum += g;
+            }
+        }
+        for (total, &sum) in total.iter_mut().zip(&sums) {
+            *total += f64::from(sum);
+        }
+    }
+    total.into_iter().map(|sum| sum as f32).collect()
+}
+
 fn add_product(accum: Accum, y: &mut [f32], x: &[f32], w: &[f32], [d_in, d_out]: [usize; 2]) {
     if y.is_empty() || d_in == 0 {
         return;

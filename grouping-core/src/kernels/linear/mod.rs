@@ -1,10 +1,11 @@
-//! The product of a batch of rows with a weight matrix, added onto a residual stream where there is one.
+//! The product of a batch of rows with a weight matrix, with a bias and onto a residual stream where there are such.
 //!
-//! `y = x·W`, or `y = residual + x·W`.
+//! `y = x·W`, `residual + x·W`, `x·W + b`, or `residual + x·W + b`.
 //!
-//! Shapes: `x [.., in]`, `weight [in, out]`, `residual [.., out]` → `[.., out]`.
+//! Shapes: `x [.., in]`, `weight [in, out]`, `bias [out]`, `residual [.., out]` → `[.., out]`.
 
 mod backward;
+mod biased;
 mod cpu;
 
 use burn::backend::Dispatch;
@@ -12,6 +13,7 @@ use burn::tensor::Tensor;
 
 use super::buffer::is_cpu_f32;
 use backward::LinearOps;
+use biased::BiasedLinearOps;
 
 /// `x·weight`: `x [.., in]`, `weight [in, out]` → `[.., out]`.
 ///
@@ -69,6 +71,76 @@ pub fn linear_onto<const D: usize>(residual: Tensor<D>, x: Tensor<D>, weight: Te
     }
 }
 
+/// `x·weight + bias`: `x [.., in]`, `weight [in, out]`, `bias [out]` → `[.., out]`.
+///
+/// # Panics
+/// If a shape does not fit.
+///
+/// ```
+/// use burn::tensor::{Device, Tensor};
+/// use grouping_core::kernels::linear_biased;
+///
+/// let device = Device::flex();
+/// let (x, bias) = (Tensor::<2>::from_floats([[1.0, 2.0]], &device), Tensor::from_floats([0.5], &device));
+/// let y = linear_biased(x, Tensor::from_floats([[10.0], [1.0]], &device), bias);
+/// assert_eq!(y.into_scalar::<f32>(), 12.5);
+/// ```
+pub fn linear_biased<const D: usize>(x: Tensor<D>, weight: Tensor<2>, bias: Tensor<1>) -> Tensor<D> {
+    check(&x, &weight);
+    check_bias(&weight, &bias);
+    let parameters_are_cpu =
+        is_cpu_f32(weight.device(), weight.dtype()) && is_cpu_f32(bias.device(), bias.dtype());
+    if parameters_are_cpu && is_cpu_f32(x.device(), x.dtype()) {
+        Tensor::from_dispatch(<Dispatch as BiasedLinearOps>::linear_biased(
+            x.into_dispatch(),
+            weight.into_dispatch(),
+            bias.into_dispatch(),
+        ))
+    } else {
+        composed(x, weight) + bias.unsqueeze()
+    }
+}
+
+/// `residual + x·weight + bias`: `residual [.., out]`, `x [.., in]`, `weight [in, out]`, `bias [out]` → `[.., out]`.
+///
+/// # Panics
+/// If a shape does not fit.
+///
+/// ```
+/// use burn::tensor::{Device, Tensor};
+/// use grouping_core::kernels::linear_biased_onto;
+///
+/// let device = Device::flex();
+/// let (stream, x) = (Tensor::<2>::from_floats([[100.0]], &device), Tensor::from_floats([[1.0, 2.0]], &device));
+/// let weight = Tensor::from_floats([[10.0], [1.0]], &device);
+/// let y = linear_biased_onto(stream, x, weight, Tensor::from_floats([0.5], &device));
+/// assert_eq!(y.into_scalar::<f32>(), 112.5);
+/// ```
+pub fn linear_biased_onto<const D: usize>(
+    residual: Tensor<D>,
+    x: Tensor<D>,
+    weight: Tensor<2>,
+    bias: Tensor<1>,
+) -> Tensor<D> {
+    let mut shape = check(&x, &weight);
+    check_bias(&weight, &bias);
+    shape[D - 1] = weight.dims()[1];
+    assert_eq!(residual.dims(), shape, "linear: the residual must have the shape of the product");
+    let parameters_are_cpu =
+        is_cpu_f32(weight.device(), weight.dtype()) && is_cpu_f32(bias.device(), bias.dtype());
+    let rows_are_cpu = [&residual, &x].into_iter().all(|rows| is_cpu_f32(rows.device(), rows.dtype()));
+    if parameters_are_cpu && rows_are_cpu {
+        Tensor::from_dispatch(<Dispatch as BiasedLinearOps>::linear_biased_onto(
+            residual.into_dispatch(),
+            x.into_dispatch(),
+            weight.into_dispatch(),
+            bias.into_dispatch(),
+        ))
+    } else {
+        residual + composed(x, weight) + bias.unsqueeze()
+    }
+}
+
 /// [`linear`] from Burn's tensor operations: any device, any float type.
 pub fn composed<const D: usize>(x: Tensor<D>, weight: Tensor<2>) -> Tensor<D> {
     let mut shape = check(&x, &weight);
@@ -82,4 +154,9 @@ fn check<const D: usize>(x: &Tensor<D>, weight: &Tensor<2>) -> [usize; D] {
     let (shape, [d_in, _]) = (x.dims(), weight.dims());
     assert_eq!(shape[D - 1], d_in, "linear: a weight of {d_in} inputs got a tensor of shape {shape:?}");
     shape
+}
+
+fn check_bias(weight: &Tensor<2>, bias: &Tensor<1>) {
+    let [_, d_out] = weight.dims();
+    assert_eq!(bias.dims(), [d_out], "linear: the bias must have the length of the last axis of the weight");
 }
