@@ -12,7 +12,7 @@ use burn::tensor::{Device, Tensor};
 use grouping_core::nn::{Bias, Initializer, Projection};
 
 use super::{AttentionCall, AttentionOptions, Visibility};
-use crate::{Error, Groups, Result};
+use crate::{Error, Groups};
 
 /// Shape and constants of a [`GroupedAttention`].
 #[derive(Config, Debug, PartialEq)]
@@ -68,7 +68,7 @@ impl GroupedAttentionConfig {
     /// # Errors
     /// [`Error::Indivisible`] where H heads do not make G equal groups and no sizes are given, [`Error::Groups`] or [`Error::Option`]
     /// where the sizes given do not fit.
-    pub fn sizes(&self) -> Result<Groups> {
+    pub fn sizes(&self) -> crate::Result<Groups> {
         match &self.groups {
             None => Groups::uniform(self.n_heads, self.n_kv_heads),
             Some(groups) if groups.n_kv_heads() != self.n_kv_heads => {
@@ -82,7 +82,7 @@ impl GroupedAttentionConfig {
     ///
     /// # Errors
     /// [`Error::Option`] where it is not given and H does not divide d_model, or it is 0.
-    pub fn head_size(&self) -> Result<usize> {
+    pub fn head_size(&self) -> crate::Result<usize> {
         match self.head_dim {
             Some(size) if size > 0 => Ok(size),
             None if self.n_heads > 0 && self.d_model > 0 && self.d_model.is_multiple_of(self.n_heads) => {
@@ -112,7 +112,7 @@ impl GroupedAttentionConfig {
     ///
     /// # Errors
     /// As [`sizes`](Self::sizes) and [`head_size`](Self::head_size), and [`Error::Option`] where the dropout is no probability below 1.
-    pub fn init(&self, seed: u64, device: &Device) -> Result<GroupedAttention> {
+    pub fn init(&self, seed: u64, device: &Device) -> crate::Result<GroupedAttention> {
         self.init_with(&mut Initializer::new(seed, device))
     }
 
@@ -120,7 +120,7 @@ impl GroupedAttentionConfig {
     ///
     /// # Errors
     /// As [`init`](Self::init).
-    pub fn init_with(&self, init: &mut Initializer) -> Result<GroupedAttention> {
+    pub fn init_with(&self, init: &mut Initializer) -> crate::Result<GroupedAttention> {
         let extents = self.extents()?;
         let (q_size, kv_size) = (self.n_heads * extents.head_dim, self.n_kv_heads * extents.head_dim);
         let bias = if self.bias { Bias::Zeros } else { Bias::None };
@@ -141,7 +141,7 @@ impl GroupedAttentionConfig {
     ///
     /// # Errors
     /// As [`init`](Self::init), and [`Error::Option`] where a projection has another shape.
-    pub fn with_projections(&self, projections: [Projection; 4]) -> Result<GroupedAttention> {
+    pub fn with_projections(&self, projections: [Projection; 4]) -> crate::Result<GroupedAttention> {
         let extents = self.extents()?;
         let (q_size, kv_size) = (self.n_heads * extents.head_dim, self.n_kv_heads * extents.head_dim);
         let expected = [
@@ -161,7 +161,7 @@ impl GroupedAttentionConfig {
         Ok(GroupedAttention { q_proj, k_proj, v_proj, o_proj, extents })
     }
 
-    fn extents(&self) -> Result<Extents> {
+    fn extents(&self) -> crate::Result<Extents> {
         if !(0.0..1.0).contains(&self.dropout) {
             return Err(Error::option("dropout", "a probability from 0 up to, but not, 1", self.dropout));
         }
@@ -185,7 +185,7 @@ impl GroupedAttention {
     ///
     /// # Errors
     /// [`Error::Groups`] or [`Error::Option`] where their heads are not those of this module.
-    pub fn set_groups(&mut self, groups: Groups) -> Result<()> {
+    pub fn set_groups(&mut self, groups: Groups) -> crate::Result<()> {
         self.check_groups(&groups)?;
         self.extents.groups = groups;
         Ok(())
@@ -203,7 +203,7 @@ impl GroupedAttention {
     ///
     /// # Errors
     /// [`Error::Groups`] or [`Error::Option`] where their heads are not those of this module.
-    pub fn forward_with(&self, x: Tensor<3>, groups: &Groups) -> Result<Tensor<3>> {
+    pub fn forward_with(&self, x: Tensor<3>, groups: &Groups) -> crate::Result<Tensor<3>> {
         self.check_groups(groups)?;
         self.forward_hooked(x, 0, &mut |call| call.run_with(groups))
     }
@@ -235,7 +235,7 @@ impl GroupedAttention {
     /// assert!(norms[0] > 0.0);
     /// # Ok::<(), kd_gqa::Error>(())
     /// ```
-    pub fn forward_hooked(&self, x: Tensor<3>, layer_idx: usize, hook: Hook<'_>) -> Result<Tensor<3>> {
+    pub fn forward_hooked(&self, x: Tensor<3>, layer_idx: usize, hook: Hook<'_>) -> crate::Result<Tensor<3>> {
         Ok(self.o_proj.forward(self.heads(&x, layer_idx, self.options(), hook)?))
     }
 
@@ -249,7 +249,7 @@ impl GroupedAttention {
         x: Tensor<3>,
         layer_idx: usize,
         hook: Hook<'_>,
-    ) -> Result<Tensor<3>> {
+    ) -> crate::Result<Tensor<3>> {
         Ok(self.o_proj.forward_onto(residual, self.heads(&x, layer_idx, self.options(), hook)?))
     }
 
@@ -265,7 +265,7 @@ impl GroupedAttention {
         layer_idx: usize,
         options: AttentionOptions,
         hook: Hook<'_>,
-    ) -> Result<Tensor<3>> {
+    ) -> crate::Result<Tensor<3>> {
         let [batch, seq, _] = x.dims();
         let Extents { groups, head_dim, .. } = &self.extents;
         let split = |projection: &Projection, n_heads: usize| {
@@ -283,7 +283,7 @@ impl GroupedAttention {
         Ok(out.swap_dims(1, 2).reshape([batch, seq, groups.n_heads() * head_dim]))
     }
 
-    fn check_groups(&self, groups: &Groups) -> Result<()> {
+    fn check_groups(&self, groups: &Groups) -> crate::Result<()> {
         let own = self.groups();
         if groups.n_heads() != own.n_heads() {
             return Err(Error::Groups { sizes: groups.sizes().to_vec(), n_heads: own.n_heads() });
@@ -296,4 +296,4 @@ impl GroupedAttention {
 }
 
 /// Does the attention of a layer in the place of [`AttentionCall::run`].
-pub type Hook<'a> = &'a mut dyn FnMut(AttentionCall<'_>) -> Result<Tensor<4>>;
+pub type Hook<'a> = &'a mut dyn FnMut(AttentionCall<'_>) -> crate::Result<Tensor<4>>;
