@@ -10,6 +10,7 @@ pub mod images;
 #[cfg(feature = "lab")]
 pub mod lab;
 pub mod score;
+pub mod vit;
 
 pub use error::{Error, Result};
 pub use groups::Groups;

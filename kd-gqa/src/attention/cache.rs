@@ -190,8 +190,8 @@ impl KvCache {
     fn stored(&self, which: usize) -> Tensor<4> {
         let [batch, n_kv_heads, head_dim] = self.shape;
         match &self.buffers {
-            Some(buffers) => buffers[which].clone().narrow(2, 0, self.n_tokens),
-            None => Tensor::zeros([batch, n_kv_heads, 0, head_dim], (&self.device, self.dtype)),
+            Some(buffers) if self.n_tokens > 0 => buffers[which].clone().narrow(2, 0, self.n_tokens),
+            _ => Tensor::zeros([batch, n_kv_heads, 0, head_dim], (&self.device, self.dtype)),
         }
     }
 }

@@ -36,6 +36,9 @@ pub struct GroupedAttentionConfig {
     /// A position sees no later one.
     #[config(default = false)]
     pub causal: bool,
+    /// The factor of the output projection's random weights, for deep residual streams.
+    #[config(default = 1.0)]
+    pub output_scale: f64,
 }
 
 /// The extents of an attention module, checked.
@@ -124,16 +127,12 @@ impl GroupedAttentionConfig {
         let extents = self.extents()?;
         let (q_size, kv_size) = (self.n_heads * extents.head_dim, self.n_kv_heads * extents.head_dim);
         let bias = if self.bias { Bias::Zeros } else { Bias::None };
-        let mut projection = |[d_in, d_out]: [usize; 2]| {
-            Projection::new([d_in, d_out], 1.0 / (d_in as f64).sqrt(), bias, init)
+        let mut projection = |d_in: usize, d_out: usize, scale: f64| {
+            Projection::new([d_in, d_out], scale / (d_in as f64).sqrt(), bias, init)
         };
-        let [q_proj, k_proj, v_proj, o_proj] = [
-            [self.d_model, q_size],
-            [self.d_model, kv_size],
-            [self.d_model, kv_size],
-            [q_size, self.d_model],
-        ]
-        .map(&mut projection);
+        let q_proj = projection(self.d_model, q_size, 1.0);
+        let [k_proj, v_proj] = [(); 2].map(|()| projection(self.d_model, kv_size, 1.0));
+        let o_proj = projection(q_size, self.d_model, self.output_scale);
         Ok(GroupedAttention { q_proj, k_proj, v_proj, o_proj, extents })
     }
 

@@ -264,6 +264,8 @@ fn a_cache_writes_in_place_and_forgets() {
     assert_eq!(floats(cache.keys().narrow(2, 63, 1)), [63.0; 8], "the last token");
     cache.truncate(10);
     assert_eq!((cache.len(), cache.keys().dims()), (10, [1, 2, 10, 4]), "the first ten stay");
+    cache.truncate(0);
+    assert_eq!((cache.is_empty(), cache.values().dims()), (true, [1, 2, 0, 4]), "nothing is left");
     let error = cache.append(Tensor::zeros([1, 3, 1, 4], &device), Tensor::zeros([1, 2, 1, 4], &device));
     let error = error.expect_err("three heads").to_string();
     assert_eq!(error, "k: expected shape [1, 2, 1, 4], found [1, 3, 1, 4]", "another number of heads");

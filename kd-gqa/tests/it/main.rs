@@ -4,3 +4,4 @@ mod allocations;
 mod attention;
 mod groups;
 mod images;
+mod vit;
