@@ -1,5 +1,6 @@
 //! The command line: parse, one call of the library, print. stdout carries the result only.
 
+pub mod account;
 mod completions;
 mod console;
 

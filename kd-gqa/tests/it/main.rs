@@ -2,6 +2,7 @@
 
 mod allocations;
 mod attention;
+mod account;
 mod groups;
 mod images;
 mod vit;

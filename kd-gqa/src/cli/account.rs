@@ -1,0 +1,84 @@
+//! Printing of what grouping saves.
+
+use std::io::{Write, stdout};
+
+use comfy_table::{CellAlignment, Table, presets};
+
+use crate::account::{Account, Cost};
+
+/// Prints the account to stdout: one JSON object on one line, or a table.
+///
+/// # Errors
+/// When stdout cannot be written.
+pub fn print(account: &Account, json: bool) -> anyhow::Result<()> {
+    let text = if json { serde_json::to_string(account)? } else { table(account) };
+    Ok(writeln!(stdout(), "{text}")?)
+}
+
+/// The account as a table: a row for each run of equal layers, the rest of the model, and the whole.
+pub fn table(account: &Account) -> String {
+    let mut table = Table::new();
+    let unit = if account.has_cache { "MACs a token" } else { "MACs an image" };
+    let header = ["layers", "kv heads", "parameters", "", unit, "", "cache", ""];
+    table.load_style(presets::NOTHING).set_header(header);
+    for column in 2..header.len() {
+        if let Some(column) = table.column_mut(column) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    let mut row = |name: String, heads: String, before: Cost, after: Cost| {
+        let mut cells = vec![name, heads];
+        let counts = [(before.parameters, after.parameters), (before.macs, after.macs)];
+        for (before, after) in counts {
+            cells.extend([count(before), count(after)]);
+        }
+        if account.has_cache {
+            cells.extend([bytes(before.cache_bytes), bytes(after.cache_bytes)]);
+        } else {
+            cells.extend(["none".into(), "none".into()]);
+        }
+        table.add_row(cells);
+    };
+    let mut start = 0;
+    for run in account.layers.chunk_by(|a, b| a == b) {
+        let (end, layer) = (start + run.len(), &run[0]);
+        let name = if run.len() == 1 { start.to_string() } else { format!("{start}–{}, each", end - 1) };
+        let [before, after] = layer.n_kv_heads;
+        row(name, format!("{before} → {after} of {}", account.n_heads), layer.before, layer.after);
+        start = end;
+    }
+    row("embedding, head".into(), String::new(), account.outside, account.outside);
+    row("all".into(), String::new(), account.before, account.after);
+    let note = if account.has_cache {
+        let config = &account.config;
+        format!(
+            "cache: {} tokens, batch {}, {} bytes a value",
+            config.context, config.batch, config.value_bytes
+        )
+    } else {
+        "a vision transformer keeps no key/value cache: grouping saves only parameters and MACs".into()
+    };
+    format!("{table}\n{note}")
+}
+
+/// `22,050,664`.
+fn count(n: u64) -> String {
+    let digits = n.to_string();
+    let groups: Vec<&str> = digits
+        .as_bytes()
+        .rchunks(3)
+        .rev()
+        .map(|group| std::str::from_utf8(group).unwrap_or_default())
+        .collect();
+    groups.join(",")
+}
+
+/// Decimal multiples: `2.147 GB`.
+fn bytes(n: u64) -> String {
+    match n {
+        0..1_000 => format!("{n} B"),
+        1_000..1_000_000 => format!("{:.3} kB", n as f64 / 1e3),
+        1_000_000..1_000_000_000 => format!("{:.3} MB", n as f64 / 1e6),
+        _ => format!("{:.3} GB", n as f64 / 1e9),
+    }
+}
