@@ -58,6 +58,16 @@ pub enum Error {
         /// The number of key/value heads asked for.
         n_kv_heads: usize,
     },
+    /// Key norms on which the method has no result: the released code would never end.
+    #[error("{method}: expected {expected}, found {found}")]
+    Allocation {
+        /// The method.
+        method: crate::allocation::Method,
+        /// What it needs.
+        expected: String,
+        /// What it was given.
+        found: String,
+    },
     /// The output is there already.
     #[error("{}: exists already; --force replaces it", path.display())]
     Exists {

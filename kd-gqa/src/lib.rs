@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 pub mod account;
+pub mod allocation;
 pub mod calibrate;
 pub mod attention;
 #[cfg(feature = "cli")]

@@ -1,6 +1,7 @@
 //! The command line: parse, one call of the library, print. stdout carries the result only.
 
 pub mod account;
+mod allocate;
 mod completions;
 mod console;
 
@@ -19,6 +20,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Turn key norms into groups of query heads
+    Allocate(allocate::Args),
     /// Print a script that completes this command in a shell
     Completions(completions::Args),
 }
@@ -28,6 +31,7 @@ enum Command {
 /// Exit status: 0 done (also when the reader of the output goes away), 2 wrong usage or failure.
 pub fn run() -> ExitCode {
     let result = match Cli::parse().command {
+        Command::Allocate(args) => allocate::run(&args),
         Command::Completions(args) => completions::run(&args),
     };
     match result {

@@ -9,7 +9,7 @@ use kd_gqa::attention::{
 use kd_gqa::{Error, Groups};
 use proptest::prelude::*;
 
-use crate::allocations::live_bytes;
+use crate::allocated_bytes::live_bytes;
 
 /// Values from −2 to 2 that depend on `seed` alone.
 pub(crate) fn waves<const D: usize>(shape: [usize; D], seed: usize, device: &Device) -> Tensor<D> {

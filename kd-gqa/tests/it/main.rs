@@ -1,8 +1,8 @@
 //! Integration tests.
 
+mod allocated_bytes;
 mod allocations;
 mod attention;
-mod account;
 mod groups;
 mod images;
 mod vit;

@@ -1,0 +1,140 @@
+//! `kd-gqa allocate` as users run it.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+/// Runs the command on a file of this content.
+fn allocate(folder: &Path, content: &str, args: &str) -> Output {
+    std::fs::write(folder.join("norms.json"), content).expect("a file is written");
+    Command::new(env!("CARGO_BIN_EXE_kd-gqa"))
+        .args(["allocate", "--norms", "norms.json"])
+        .args(args.split_whitespace())
+        .current_dir(folder)
+        .output()
+        .expect("the binary runs")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[test]
+fn groups_as_json_and_as_a_table() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let norms = r#"{"norms": [[10, 11, 12], [5, 1, 1]]}"#;
+    for (args, expected) in [
+        ("--method kdgqa --fidelity official", "[0,2,4]}"),
+        ("--method kdgqa --fidelity paper --simd 16", "[0,2,4]}"),
+        ("--method kdgqa --fidelity robust", "[2,2,2]}"),
+        ("--method dgqa-ema --temperature 9", "[1,2,3]}"),
+        ("--method dgqa-diff --fidelity official --seed 3", "[2,2,2]}"),
+    ] {
+        let output = allocate(folder.path(), norms, &format!("--heads 6 {args} --json"));
+        assert!(output.status.success(), "{args}: {}", text(&output.stderr));
+        let found = text(&output.stdout);
+        assert!(found.starts_with(&format!(r#"{{"layers":[{{"groups":{expected}"#)), "{args}: {found}");
+        assert_eq!(found.lines().count(), 1, "one line: {found}");
+    }
+    let table = allocate(folder.path(), norms, "--heads 6 --method kdgqa --fidelity official");
+    let table = text(&table.stdout);
+    assert!(table.contains("0 2 4") && table.contains("6 0 0"), "{table}");
+}
+
+#[test]
+fn draws_run_on_through_the_layers() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let row = "[3, 3, 3, 3]";
+    let norms = format!(r#"{{"norms": [{}]}}"#, [row; 12].join(","));
+    let run = |seed: u64| {
+        let args = format!("--heads 6 --method dgqa-ema --fidelity official --json --seed {seed}");
+        text(&allocate(folder.path(), &norms, &args).stdout)
+    };
+    // Four shares of 1.5 are rounded to 2, and two of eight are taken back at random.
+    let first = run(0);
+    let layers: Vec<&str> = first.split(r#"{"groups":"#).skip(2).collect();
+    assert_eq!(layers.len(), 11, "{first}");
+    assert!(layers.iter().any(|layer| layer != &layers[0]), "every layer drew the same: {first}");
+    assert_eq!(run(0), first, "the same seed");
+    assert_ne!(run(1), first, "another seed");
+}
+
+#[test]
+fn what_never_ends_is_said() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let cases = [
+        (
+            r#"{"norms": [[1, 2, 3], [4, 4, 4]]}"#,
+            "kdgqa",
+            "norms.json: norms[1]: expected finite key norms that are not all equal",
+        ),
+        (r#"{"norms": [[7]]}"#, "kdgqa", "norms[0]"),
+        (r#"{"norms": [[1, 2]], "cache": [[1, 2]]}"#, "dgqa-diff", "differ from the cached ones"),
+        (r#"{"norms": [[0, 0]]}"#, "dgqa-ema", "not all 0"),
+        (r#"{"norms": [[1e39, 1]]}"#, "dgqa-ema", "finite"),
+    ];
+    for (content, method, message) in cases {
+        for fidelity in ["official", "paper"] {
+            let args = format!("--heads 6 --method {method} --fidelity {fidelity} --json");
+            let output = allocate(folder.path(), content, &args);
+            let errors = text(&output.stderr);
+            assert_eq!(output.status.code(), Some(2), "{content}: {errors}");
+            assert!(output.stdout.is_empty(), "{content}: stdout");
+            assert!(errors.contains(message), "{content}: {errors}");
+        }
+        let output = allocate(folder.path(), content, &format!("--heads 6 --method {method} --json"));
+        assert!(output.status.success(), "{content}: robust goes on: {}", text(&output.stderr));
+    }
+}
+
+#[test]
+fn bad_files_are_named() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let cases = [
+        ("", "content: expected JSON"),
+        ("[1]", "content: expected an object, found a list of 1"),
+        ("{}", "norms: expected a list of layers"),
+        (r#"{"norms": []}"#, "norms: expected at least one layer"),
+        (r#"{"norms": 3}"#, "norms: expected a list of layers, found 3"),
+        (r#"{"norms": [[1, 2], 3]}"#, "norms[1]: expected a list of numbers, found 3"),
+        (r#"{"norms": [[1, "2"]]}"#, r#"norms[0][1]: expected a number of at least 0, found "2""#),
+        (r#"{"norms": [[1, -2]]}"#, "norms[0][1]: expected a number of at least 0, found -2"),
+        (r#"{"norms": [[1, null]]}"#, "norms[0][1]: expected a number of at least 0, found null"),
+        (r#"{"norms": [[1, NaN]]}"#, "content: expected JSON"),
+        (r#"{"norms": [[]]}"#, "norms[0]: expected 1 to 6 norms"),
+        (r#"{"norms": [[1,1,1,1,1,1,1]]}"#, "norms[0]: expected 1 to 6 norms, as there are 6 heads, found 7"),
+        (r#"{"norms": [[1, 2]], "cache": []}"#, "cache: expected as many layers as `norms` has, 1, found 0"),
+        (r#"{"norms": [[1, 2]], "cache": [[1]]}"#, "cache[0]: expected 2 values, as in norms[0], found 1"),
+        (r#"{"norms": [[1, 2]], "cahce": [[1, 2]]}"#, "cahce: expected `norms` or `cache`"),
+    ];
+    for (content, message) in cases {
+        let output = allocate(folder.path(), content, "--heads 6 --method kdgqa");
+        let errors = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{content}: {errors}");
+        assert!(errors.contains(&format!("norms.json: {message}")), "{content}: {errors}");
+        assert!(output.stdout.is_empty(), "{content}: stdout");
+    }
+    for (args, message) in [
+        ("--heads 0 --method kdgqa", "1 to 64"),
+        ("--heads 65 --method kdgqa", "1 to 64"),
+        (
+            "--heads 6 --method kdgqa --temperature -1",
+            "temperature: expected a number of at least 0, found -1",
+        ),
+        ("--heads 6 --method kdgqa --temperature nan", "temperature: expected a number"),
+        ("--heads 6 --method kdgqa --temperature 2 --fidelity paper", "--temperature"),
+        ("--heads 6 --method pgqa", "pgqa"),
+        ("--heads 6 --method kdgqa --simd 4", "4"),
+        ("--method kdgqa", "--heads"),
+    ] {
+        let output = allocate(folder.path(), r#"{"norms": [[1, 2]]}"#, args);
+        let errors = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{args}: {errors}");
+        assert!(errors.contains(message), "{args}: {errors}");
+    }
+    let missing = Command::new(env!("CARGO_BIN_EXE_kd-gqa"))
+        .args(["allocate", "--norms", "nowhere.json", "--heads", "6", "--method", "kdgqa"])
+        .current_dir(folder.path())
+        .output()
+        .expect("the binary runs");
+    assert!(text(&missing.stderr).contains("nowhere.json: cannot open"), "{}", text(&missing.stderr));
+}
