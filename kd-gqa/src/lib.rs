@@ -11,6 +11,7 @@ pub mod groups;
 pub mod images;
 #[cfg(feature = "lab")]
 pub mod lab;
+pub mod pgqa;
 pub mod score;
 pub mod vit;
 

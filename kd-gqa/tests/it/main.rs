@@ -6,3 +6,4 @@ mod attention;
 mod groups;
 mod images;
 mod vit;
+mod pgqa;
