@@ -92,17 +92,29 @@ pub enum Error {
         /// What went wrong, or what was expected and found.
         reason: String,
     },
-    /// A field of a configuration has a value that cannot be.
+    /// A field of a file has a value that cannot be, or a tensor in it.
     #[error("{}: `{field}`: expected {expected}, found {found}", path.display())]
     FileField {
-        /// The file that holds the configuration.
+        /// The file.
         path: std::path::PathBuf,
-        /// The field.
+        /// The field or tensor.
         field: String,
         /// What fits.
         expected: String,
         /// What was found.
         found: String,
+    },
+    /// A file holds what is not read, such as code.
+    #[error("{}: {field} = {found} is not supported: {reason}", path.display())]
+    Unsupported {
+        /// The file.
+        path: std::path::PathBuf,
+        /// The field or tensor.
+        field: String,
+        /// Its value.
+        found: String,
+        /// Why it is refused.
+        reason: &'static str,
     },
     /// Training left the finite numbers.
     #[error("training diverged: the loss of step {step} is {loss}")]
@@ -124,3 +136,22 @@ pub enum Error {
 
 /// Result of this crate's fallible routines.
 pub type Result<T> = std::result::Result<T, Error>;
+
+#[cfg(feature = "files")]
+impl Error {
+    /// What the system said when something was tried with a file.
+    pub(crate) fn file(path: &std::path::Path, action: &'static str) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.to_path_buf();
+        move |source| Self::File { path, reason: format!("cannot {action}: {source}") }
+    }
+
+    pub(crate) fn file_field(
+        path: &std::path::Path,
+        field: impl Into<String>,
+        expected: impl Into<String>,
+        found: impl ToString,
+    ) -> Self {
+        let (field, expected, found) = (field.into(), expected.into(), found.to_string());
+        Self::FileField { path: path.to_path_buf(), field, expected, found }
+    }
+}

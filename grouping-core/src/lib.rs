@@ -5,7 +5,7 @@ pub mod cluster;
 #[cfg(feature = "burn")]
 pub mod device;
 mod error;
-#[cfg(feature = "nn")]
+#[cfg(feature = "files")]
 pub mod folder;
 #[cfg(feature = "nn")]
 pub mod kernels;
@@ -17,9 +17,14 @@ pub mod nn;
 pub mod norms;
 pub mod procrustes;
 pub mod running;
+pub mod process;
 pub mod seed;
 #[cfg_attr(not(feature = "nn"), allow(dead_code, reason = "the kernels use all of it"))]
 mod simd;
+#[cfg(feature = "files")]
+pub mod tensor_file;
+#[cfg(feature = "files")]
+pub mod text;
 #[cfg(feature = "train")]
 pub mod train;
 

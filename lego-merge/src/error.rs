@@ -30,6 +30,9 @@ pub enum Error {
         /// What is there.
         found: String,
     },
+    /// A file could not be read or written, or a routine of the core failed.
+    #[error(transparent)]
+    Core(grouping_core::Error),
     /// The adapter uses something that merging would silently get wrong.
     #[error("{}: {field} = {found} is not supported: {reason}", path.display())]
     Unsupported {
@@ -84,6 +87,21 @@ pub enum Error {
 
 /// Result of this crate's fallible routines.
 pub type Result<T> = std::result::Result<T, Error>;
+
+impl From<grouping_core::Error> for Error {
+    /// What is wrong with a file's content is said in this crate's words.
+    fn from(error: grouping_core::Error) -> Self {
+        match error {
+            grouping_core::Error::FileField { path, field, expected, found } => {
+                Self::Format { path, field, expected, found }
+            }
+            grouping_core::Error::Unsupported { path, field, found, reason } => {
+                Self::Unsupported { path, field, found, reason }
+            }
+            other => Self::Core(other),
+        }
+    }
+}
 
 impl Error {
     pub(crate) fn io(path: &Path, action: &'static str) -> impl FnOnce(std::io::Error) -> Self {

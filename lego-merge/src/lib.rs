@@ -13,7 +13,6 @@ pub mod lab;
 pub mod merge;
 pub mod msu;
 pub mod recipe;
-mod text;
 pub mod verify;
 
 pub use error::{Error, Result};

@@ -20,12 +20,12 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
+use grouping_core::text::read_text;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::adapter::{CONFIG_FILE, TENSOR_FILE};
 use crate::merge::{BaseMismatch, MergeConfig, MethodSpec, SavedModules};
-use crate::text::read_text;
 use crate::{Error, Result};
 
 /// A recipe is a few kilobytes; nobody needs more than this to be read.
@@ -122,7 +122,7 @@ impl Recipe {
     /// Reads a recipe: JSON where the file's name ends so, else TOML. Paths are made relative to where the process runs.
     ///
     /// # Errors
-    /// [`Error::Io`] for a file that cannot be read, [`Error::Format`] for one that is no recipe.
+    /// [`Error::Core`] for a file that cannot be read, [`Error::Format`] for one that is no recipe.
     pub fn read(path: &Path) -> Result<Self> {
         let text = read_text(path, RECIPE_LIMIT)?;
         let misfit = |e: String| Error::format(path, "recipe", "adapters and how to merge them", e);

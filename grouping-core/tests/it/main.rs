@@ -11,4 +11,5 @@ mod nn;
 mod norms;
 mod procrustes;
 mod running;
+mod tensor_file;
 mod train;

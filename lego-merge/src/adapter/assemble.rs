@@ -219,8 +219,12 @@ fn module(
         let expected = format!("{want} as {} says", rules.said_in.display());
         return Err(Error::format(path, field(), expected, format!("{rank} in the tensors")));
     }
-    let by_tensor =
-        keys.alpha.as_ref().map(|key| Ok(tensors.scalar(path, key)? / rank as f64)).transpose()?;
+    let by_tensor = keys
+        .alpha
+        .as_ref()
+        .map(|key| tensors.scalar(path, key))
+        .transpose()?
+        .map(|alpha| alpha / rank as f64);
     let scale = match (by_rule, by_tensor) {
         (Some((_, said)), Some(found)) if (said - found).abs() > 1e-3 * said.abs() => {
             let expected = format!("a scale of {said} as {} says", rules.said_in.display());

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use grouping_core::tensor_file::Planned;
 use rayon::prelude::*;
 
 use super::format::{Format, Part, kohya};
 use super::layout::{AdapterWriter, Outline};
 use super::open::CONFIG_METADATA;
-use super::write::{Announced, Construction};
+use super::write::Construction;
 use super::{Adapter, Output, OutputType};
 use crate::{Error, Result};
 
@@ -54,7 +55,7 @@ fn copy(adapter: &Adapter, output: &Output) -> Result<()> {
         let found = tensors.dtype(name);
         // Numbers beside the factors (`.alpha`) keep their type: a rounded scale would be another scale.
         let kept = found.filter(|_| output.dtype() == OutputType::Keep || kohya::is_scale(name));
-        Announced { name: name.into(), shape, dtype: kept.unwrap_or_else(|| output.dtype().of([found])) }
+        Planned { name: name.into(), shape, dtype: kept.unwrap_or_else(|| output.dtype().of([found])) }
     };
     let announced: Vec<_> = tensors.names().map(announce).collect();
     let mut metadata: BTreeMap<_, _> = tensors.metadata();

@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use safetensors::tensor::Dtype;
+use grouping_core::tensor_file::{Dtype, Planned};
 use serde_json::{Map, Value};
 
 use super::assemble::{DIFFUSERS_METADATA, common_component};
 use super::format::{Components, Format, Part, Spelling, component, diffusers, kohya, peft};
 use super::open::CONFIG_METADATA;
-use super::write::{Announced, Construction};
+use super::write::Construction;
 use super::{Adapter, AdapterConfig, LoraModule, Output};
 use crate::{Error, Result};
 
@@ -62,7 +62,7 @@ impl AdapterWriter {
         let (keys, mut tensors) = layout.parts()?;
         for (name, shape) in &outline.heads {
             let (name, dtype) = (format!("{}{name}", peft::PREFIX), (outline.head_type)(name));
-            tensors.push(Announced { name, shape: shape.clone(), dtype });
+            tensors.push(Planned { name, shape: shape.clone(), dtype });
         }
         let config = (format == Format::Peft).then(|| layout.peft_config());
         let metadata = layout.metadata(config.as_ref())?;
@@ -144,7 +144,7 @@ impl Layout<'_> {
     }
 
     /// Keys of all parts, and what to announce of them.
-    fn parts(&self) -> Result<(TensorNames, Vec<Announced>)> {
+    fn parts(&self) -> Result<(TensorNames, Vec<Planned>)> {
         let several = self.outline.modules.iter().any(|m| m.name.starts_with("text_encoder_2."));
         let components = if several { Components::SeveralEncoders } else { Components::OneEncoder };
         let stripped = self.component();
@@ -175,7 +175,7 @@ impl Layout<'_> {
                     _ => (self.outline.part_type)(&module.name, part),
                 };
                 let shape = self.spelling.shape(module, part);
-                tensors.push(Announced { name: key.clone(), shape, dtype });
+                tensors.push(Planned { name: key.clone(), shape, dtype });
                 keys.insert((module.name.clone(), part), key);
             }
         }

@@ -4,20 +4,16 @@
 //! is asked for, so that reading many adapters needs the memory of one module.
 
 mod align;
-mod archive;
 mod assemble;
 mod config;
 mod convert;
 mod format;
-mod header;
 mod layout;
 mod module;
 mod open;
 mod output;
 mod pattern_keys;
-mod pickle;
 mod tensors;
-mod torch_file;
 mod write;
 
 use std::collections::BTreeSet;
@@ -25,15 +21,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use grouping_core::matrix::Matrix;
+use grouping_core::tensor_file::{self, Dtype};
 use indexmap::IndexMap;
-use safetensors::tensor::Dtype;
 
 pub use config::{AdapterConfig, CONFIG_FILE, TargetModules};
 pub use convert::convert;
 pub use format::Format;
+pub use grouping_core::tensor_file::Tensor;
 pub use module::{Factors, LoraModule, ModuleKind, ModuleTensors};
 pub use output::{Existing, Output, OutputType};
-pub use tensors::Tensor;
 
 pub(crate) use align::aligned;
 pub(crate) use assemble::{in_module, is_of_base, targets};
@@ -68,13 +64,7 @@ pub struct Adapter {
 /// # Errors
 /// [`Error::Format`] and [`Error::Unsupported`] as [`Adapter::read`].
 pub fn tensor_names(file: &[u8]) -> Result<Vec<String>> {
-    let path = Path::new("bytes");
-    let tensors = if torch_file::is_one(file) {
-        torch_file::parse(path, file)?
-    } else {
-        header::parse(path, file)?.tensors
-    };
-    Ok(tensors.into_keys().collect())
+    Ok(tensor_file::names(file)?)
 }
 
 impl Adapter {
@@ -82,7 +72,7 @@ impl Adapter {
     /// `torch.save` (which is read without running anything).
     ///
     /// # Errors
-    /// [`Error::Io`] for files that cannot be read, [`Error::Format`] where configuration and tensors disagree or
+    /// [`Error::Io`] or [`Error::Core`] for files that cannot be read, [`Error::Format`] where configuration and tensors disagree or
     /// the file is damaged, [`Error::Unsupported`] for what merging would silently get wrong.
     pub fn read(path: impl AsRef<Path>) -> Result<Self> {
         open::open(path.as_ref())

@@ -3,12 +3,13 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use grouping_core::text::read_text;
+
 use super::assemble::{Said, assemble, header_configs};
 use super::config::{AdapterConfig, CONFIG_FILE};
 use super::format::Spelling;
 use super::tensors::Tensors;
 use super::{Adapter, TENSOR_FILE};
-use crate::text::read_text;
 use crate::{Error, Result};
 
 /// A configuration is a few kilobytes; nobody needs more than this to be read.

@@ -1,28 +1,15 @@
-//! Writing a safetensors file tensor by tensor, alone or in a PEFT folder: the header first, then every tensor at its place, then
-//! one rename.
+//! Writing a safetensors file tensor by tensor, alone or in a PEFT folder, under a temporary name, then one rename.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::Write;
-use std::os::unix::fs::{FileExt, PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use indexmap::IndexMap;
-use safetensors::tensor::Dtype;
-use serde_json::json;
+use grouping_core::tensor_file::{Planned, TensorWriter, largest};
 use tempfile::{NamedTempFile, TempDir};
 
-use super::tensors::encode;
 use super::{Adapter, AdapterConfig, CONFIG_FILE, Existing, Output, TENSOR_FILE};
 use crate::{Error, Result};
-
-/// A tensor that will be written.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Announced {
-    pub(crate) name: String,
-    pub(crate) shape: Vec<usize>,
-    pub(crate) dtype: Dtype,
-}
 
 /// A file, or a folder with one, under construction. It lies beside its place under a temporary name, is removed when
 /// dropped, and takes its place in [`Construction::finish`]. Tensors may be written in any order, from any thread.
@@ -31,21 +18,13 @@ pub(crate) struct Construction {
     place: PathBuf,
     existing: Existing,
     beside: Beside,
-    file: File,
-    offsets: IndexMap<String, Slot>,
+    tensors: TensorWriter,
 }
 
 #[derive(Debug)]
 enum Beside {
     Folder(TempDir),
     File(NamedTempFile),
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Slot {
-    offset: u64,
-    n_values: usize,
-    dtype: Dtype,
 }
 
 impl Construction {
@@ -55,29 +34,11 @@ impl Construction {
     /// [`Error::Exists`] when the place is taken and nothing is to be replaced, [`Error::Io`] when it cannot be written.
     pub(crate) fn begin(
         output: &Output,
-        tensors: &[Announced],
+        tensors: &[Planned],
         metadata: BTreeMap<String, String>,
     ) -> Result<Self> {
         let (place, is_file) = (output.path(), output.is_file());
         check_free(place, output.existing(), is_file)?;
-        let mut header = IndexMap::from([("__metadata__".to_string(), json!(metadata))]);
-        let mut offsets = IndexMap::new();
-        let mut end = 0u64;
-        // The widest types first keeps every tensor aligned to its type.
-        let mut order: Vec<&Announced> = tensors.iter().collect();
-        order.sort_by_key(|t| std::cmp::Reverse(t.dtype.bitsize()));
-        for Announced { name, shape, dtype } in order {
-            let n_values: usize = shape.iter().product();
-            let to = end + (n_values * dtype.bitsize() / 8) as u64;
-            header.insert(name.clone(), json!({"data_offsets": [end, to], "dtype": dtype, "shape": shape}));
-            if offsets.insert(name.clone(), Slot { offset: end, n_values, dtype: *dtype }).is_some() {
-                return Err(Error::format(place, name, "each name once", "it twice"));
-            }
-            end = to;
-        }
-        let mut text = serde_json::to_vec(&header)
-            .map_err(|e| Error::format(place, "header", "names that JSON can hold", e))?;
-        text.resize(text.len().next_multiple_of(8), b' ');
         let parent = match place.parent() {
             Some(parent) if !parent.as_os_str().is_empty() => parent,
             _ => Path::new("."),
@@ -85,10 +46,10 @@ impl Construction {
         fs::create_dir_all(parent).map_err(Error::io(parent, "create"))?;
         let mut names = tempfile::Builder::new();
         names.prefix(".lego-merge-");
-        let (beside, mut file, path) = if is_file {
+        let (beside, file) = if is_file {
             let made = names.tempfile_in(parent).map_err(Error::io(parent, "write in"))?;
-            let (file, path) = (made.as_file().try_clone(), made.path().to_path_buf());
-            (Beside::File(made), file.map_err(Error::io(&path, "open"))?, path)
+            let file = made.as_file().try_clone().map_err(Error::io(made.path(), "open"))?;
+            (Beside::File(made), file)
         } else {
             let folder = names.tempdir_in(parent).map_err(Error::io(parent, "write in"))?;
             for (name, text) in output.documents() {
@@ -96,26 +57,15 @@ impl Construction {
                 fs::write(&path, text).map_err(Error::io(&path, "write"))?;
             }
             let path = folder.path().join(TENSOR_FILE);
-            (Beside::Folder(folder), File::create(&path).map_err(Error::io(&path, "create"))?, path)
+            (Beside::Folder(folder), File::create(&path).map_err(Error::io(&path, "create"))?)
         };
-        let start = 8 + text.len() as u64;
-        let length = (text.len() as u64).to_le_bytes();
-        file.write_all(&length)
-            .and_then(|()| file.write_all(&text))
-            .and_then(|()| file.set_len(start + end))
-            .map_err(Error::io(&path, "write"))?;
-        offsets.values_mut().for_each(|slot| slot.offset += start);
-        Ok(Self { place: place.to_path_buf(), existing: output.existing(), beside, file, offsets })
+        let tensors = TensorWriter::safetensors(file, place, tensors, &metadata)?;
+        Ok(Self { place: place.to_path_buf(), existing: output.existing(), beside, tensors })
     }
 
     /// Where the output will be.
     pub(crate) fn place(&self) -> &Path {
         &self.place
-    }
-
-    fn slot(&self, name: &str) -> Result<Slot> {
-        let missing = || Error::format(&self.place, name, "a tensor announced in the header", "none");
-        self.offsets.get(name).copied().ok_or_else(missing)
     }
 
     /// Writes one tensor's values, each rounded once to the tensor's type.
@@ -124,22 +74,13 @@ impl Construction {
     /// [`Error::Format`] when there is no such tensor, it has another length, or a value is beyond its type's range;
     /// [`Error::Io`] from the system.
     pub(crate) fn write(&self, name: &str, values: &[f32]) -> Result<()> {
-        let Slot { n_values, dtype, .. } = self.slot(name)?;
-        if n_values != values.len() {
-            return Err(Error::format(&self.place, name, format!("{n_values} values"), values.len()));
-        }
-        let largest = match dtype {
-            Dtype::F16 => 65519.0,
-            Dtype::BF16 => 3.394_999e38,
-            _ => f32::MAX,
-        };
-        if let Some(value) = values.iter().find(|v| v.abs() > largest) {
+        if let Some(dtype) = self.tensors.dtype(name)
+            && let Some(value) = values.iter().find(|v| v.abs() > largest(dtype))
+        {
             let expected = format!("values in the range of {dtype:?} (another --dtype has more)");
             return Err(Error::format(&self.place, name, expected, value));
         }
-        let encoded = encode(values, dtype)
-            .ok_or_else(|| Error::format(&self.place, name, "type F32, F16 or BF16", format!("{dtype:?}")))?;
-        self.write_bytes(name, &encoded)
+        Ok(self.tensors.write(name, values)?)
     }
 
     /// Writes one tensor's bytes.
@@ -147,12 +88,7 @@ impl Construction {
     /// # Errors
     /// As [`Construction::write`].
     pub(crate) fn write_bytes(&self, name: &str, bytes: &[u8]) -> Result<()> {
-        let Slot { offset, n_values, dtype } = self.slot(name)?;
-        if n_values * dtype.bitsize() / 8 != bytes.len() {
-            let expected = format!("{n_values} values of {dtype:?}");
-            return Err(Error::format(&self.place, name, expected, format!("{} bytes", bytes.len())));
-        }
-        self.file.write_all_at(bytes, offset).map_err(Error::io(&self.place, "write"))
+        Ok(self.tensors.write_bytes(name, bytes)?)
     }
 
     /// Adds the configuration to a folder and puts the output in its place.
@@ -267,18 +203,16 @@ fn swap(_made: &Path, _place: &Path) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use grouping_core::tensor_file::Dtype;
+
     use super::*;
 
     #[test]
     fn an_output_given_up_halfway_leaves_nothing() {
         let folder = tempfile::tempdir().expect("a folder");
         for place in ["out", "out.safetensors"].map(|name| folder.path().join(name)) {
-            let announced = |name: &str, shape: &[usize]| Announced {
-                name: name.into(),
-                shape: shape.to_vec(),
-                dtype: Dtype::F16,
-            };
-            let tensors = [announced("x", &[2, 2]), announced("y", &[3])];
+            let tensors = [("x", vec![2, 2]), ("y", vec![3])]
+                .map(|(name, shape)| Planned::new(name, shape, Dtype::F16));
             let output = Output::new(&place);
             let construction =
                 Construction::begin(&output, &tensors, BTreeMap::new()).expect("a place to write");

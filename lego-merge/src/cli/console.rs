@@ -1,4 +1,4 @@
-//! What goes to stderr: messages and a progress bar on a terminal; and the process's peak memory.
+//! What goes to stderr: messages and a progress bar on a terminal.
 
 use std::fmt::Arguments;
 use std::io::{ErrorKind, Write, stderr};
@@ -57,11 +57,4 @@ pub(super) fn write_new(path: &Path, text: &str, force: bool) -> anyhow::Result<
         }
         Err(e) => Err(e.error).with_context(failed),
     }
-}
-
-/// Peak resident memory in bytes, where the system tells (Linux).
-pub(super) fn peak_memory_bytes() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:"))?;
-    line.split_whitespace().next()?.parse::<u64>().ok().map(|kib| kib * 1024)
 }

@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use comfy_table::{Table, presets};
+use grouping_core::process::peak_memory_bytes;
 use serde_json::json;
 
-use super::console::{modules_bar, peak_memory_bytes, say};
+use super::console::{modules_bar, say};
 use super::disagreement::DisagreementArgs;
 use super::output::OutputArgs;
 use super::selection::SelectionArgs;

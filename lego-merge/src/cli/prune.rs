@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use comfy_table::{Table, presets};
+use grouping_core::process::peak_memory_bytes;
 use serde_json::{Value, json};
 
-use super::console::{modules_bar, peak_memory_bytes, say};
+use super::console::{modules_bar, say};
 use super::output::OutputArgs;
 use crate::adapter::Adapter;
 use crate::merge::{MergeReport, ModuleReport, PruneSpec, merge_to};

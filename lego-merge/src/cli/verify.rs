@@ -4,9 +4,9 @@ use std::io::{Write, stdout};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use grouping_core::process::peak_memory_bytes;
 use serde_json::json;
 
-use super::console::peak_memory_bytes;
 use super::disagreement::DisagreementArgs;
 use super::selection::SelectionArgs;
 use super::sources::{open_all, without_magnitudes};

@@ -10,7 +10,7 @@
 
 use std::path::{Path, PathBuf};
 
-use safetensors::Dtype;
+use grouping_core::tensor_file::Dtype;
 
 use super::halves::Half;
 use super::{AllSources, Density, ModuleSources};
@@ -65,7 +65,7 @@ impl Masks {
     /// Maps a file and checks its header; the masks themselves are checked once a merge says which it needs.
     ///
     /// # Errors
-    /// [`Error::Io`] for a file that cannot be read, [`Error::Format`] for a damaged one.
+    /// [`Error::Core`] for a file that cannot be read, [`Error::Format`] for a damaged one.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         Ok(Self { path: path.into(), tensors: Tensors::open(path)? })

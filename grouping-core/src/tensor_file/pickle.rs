@@ -2,7 +2,8 @@
 //!
 //! Five calls are understood, as data: `torch._utils._rebuild_tensor_v2`, `torch._utils._rebuild_parameter`,
 //! `collections.OrderedDict`, `torch.Size` and the persistent references to storages (`torch.FloatStorage` and its kin).
-//! Any other name, and any other opcode, is an error that names it.
+//! Any other name, and any other opcode, is an error that names it. A dictionary without tensors that holds another under a name
+//! in [`NESTS`] (as training scripts save it, beside their optimizer) stands for that other one.
 //!
 //! Cost: each opcode makes at most one node, and moves every stack entry once, so memory is a constant times the pickle.
 
@@ -11,28 +12,31 @@ use std::collections::HashMap;
 use safetensors::tensor::Dtype;
 
 /// Pickles larger than this are refused: a dictionary of ten thousand tensors takes three megabytes.
-pub(crate) const SIZE_LIMIT: usize = 16 << 20;
+pub(super) const SIZE_LIMIT: usize = 16 << 20;
+
+/// Names under which a dictionary of tensors lies inside another.
+const NESTS: [&str; 3] = ["state_dict", "model_state_dict", "model"];
 
 /// A tensor as a pickle describes it: a view of a storage.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct TensorView {
+pub(super) struct TensorView {
     /// Key of the storage in the file.
-    pub(crate) storage: String,
+    pub(super) storage: String,
     /// Type of its values.
-    pub(crate) dtype: Dtype,
+    pub(super) dtype: Dtype,
     /// Number of the storage's values.
-    pub(crate) n_values: usize,
+    pub(super) n_values: usize,
     /// First value of the view.
-    pub(crate) offset: usize,
+    pub(super) offset: usize,
     /// Length of each axis.
-    pub(crate) shape: Vec<usize>,
+    pub(super) shape: Vec<usize>,
     /// Values from one entry to the next, along each axis.
-    pub(crate) strides: Vec<usize>,
+    pub(super) strides: Vec<usize>,
 }
 
 /// What a pickle may hold beside tensors, in the order of the file, as far as it is looked at.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Top {
+pub(super) enum Top {
     /// A dictionary: each name with its tensor, or with a word for what else is there.
     Dict(Vec<(String, Result<TensorView, &'static str>)>),
     /// A list of strings.
@@ -45,11 +49,11 @@ pub(crate) enum Top {
 
 /// Why a pickle is not read: what is at fault and where.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Misfit {
+pub(super) struct Misfit {
     /// Position in the pickle.
-    pub(crate) at: usize,
+    pub(super) at: usize,
     /// What is at fault.
-    pub(crate) found: String,
+    pub(super) found: String,
 }
 
 type Id = usize;
@@ -89,6 +93,10 @@ fn call(module: &str, name: &str) -> Option<Call> {
         ("torch", "DoubleStorage") => Call::StorageOf(Dtype::F64),
         ("torch", "LongStorage") => Call::StorageOf(Dtype::I64),
         ("torch", "IntStorage") => Call::StorageOf(Dtype::I32),
+        ("torch", "ShortStorage") => Call::StorageOf(Dtype::I16),
+        ("torch", "CharStorage") => Call::StorageOf(Dtype::I8),
+        ("torch", "ByteStorage") => Call::StorageOf(Dtype::U8),
+        ("torch", "BoolStorage") => Call::StorageOf(Dtype::BOOL),
         _ => return None,
     })
 }
@@ -103,7 +111,7 @@ struct Machine<'a> {
 }
 
 /// Reads one pickle at the beginning of `bytes`; returns what it holds and its length.
-pub(crate) fn read(bytes: &[u8]) -> Result<(Top, usize), Misfit> {
+pub(super) fn read(bytes: &[u8]) -> Result<(Top, usize), Misfit> {
     let mut machine = Machine {
         bytes: &bytes[..bytes.len().min(SIZE_LIMIT)],
         at: 0,
@@ -393,12 +401,23 @@ impl Machine<'_> {
         }
     }
 
+    /// The dictionary inside of one that holds no tensors itself.
+    fn nested(&self, id: Id) -> Option<Id> {
+        let Node::Dict(entries) = &self.nodes[id] else { return None };
+        if entries.iter().any(|&(_, value)| matches!(self.nodes[value], Node::Tensor(_))) {
+            return None;
+        }
+        let is_nest = |id: Id| matches!(&self.nodes[id], Node::Text(name) if NESTS.contains(&name.as_str()));
+        let nest = |&&(key, value): &&(Id, Id)| is_nest(key) && matches!(self.nodes[value], Node::Dict(_));
+        entries.iter().find(nest).map(|&(_, value)| value)
+    }
+
     fn top(&self, id: Id) -> Top {
         let text = |&id: &Id| match &self.nodes[id] {
             Node::Text(text) => Some(text.clone()),
             _ => None,
         };
-        match &self.nodes[id] {
+        match &self.nodes[self.nested(id).unwrap_or(id)] {
             Node::Dict(entries) => {
                 let entry = |(key, value): &(Id, Id)| {
                     let value = match &self.nodes[*value] {

@@ -9,14 +9,14 @@ use crate::{Error, Result};
 /// Reads a text of at most `limit` bytes.
 ///
 /// # Errors
-/// [`Error::Io`] for a file that cannot be read or is no UTF-8, [`Error::Format`] for one that is longer.
-pub(crate) fn read_text(path: &Path, limit: u64) -> Result<String> {
-    let file = File::open(path).map_err(Error::io(path, "read"))?;
+/// [`Error::File`] for a file that cannot be read or is no UTF-8, [`Error::FileField`] for one that is longer.
+pub fn read_text(path: &Path, limit: u64) -> Result<String> {
+    let file = File::open(path).map_err(Error::file(path, "read"))?;
     let mut text = String::new();
     // One byte more than the limit: the length that a device or pipe claims says nothing.
-    file.take(limit + 1).read_to_string(&mut text).map_err(Error::io(path, "read"))?;
+    file.take(limit + 1).read_to_string(&mut text).map_err(Error::file(path, "read"))?;
     if text.len() as u64 > limit {
-        return Err(Error::format(path, "size", format!("at most {limit} bytes"), "more"));
+        return Err(Error::file_field(path, "size", format!("at most {limit} bytes"), "more"));
     }
     Ok(text)
 }

@@ -12,14 +12,14 @@ use indexmap::IndexMap;
 
 use super::archive;
 use super::pickle::{self, TensorView, Top};
-use super::tensors::{Place, Stored};
+use super::{Place, Stored};
 use crate::{Error, Result};
 
 /// A pickle of protocol 2 that begins with the ten bytes of the magic number.
 const OLD: &[u8] = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19";
 
 /// Whether the file is one that `torch.save` wrote, or another pickle.
-pub(crate) fn is_one(file: &[u8]) -> bool {
+pub(super) fn is_one(file: &[u8]) -> bool {
     // A safetensors file would need a header of 2^40 bytes to begin like a pickle of protocol 2 to 5 with a long rest.
     file.starts_with(archive::LOCAL)
         || (file.starts_with(b"\x80") && matches!(file.get(1), Some(2..=5)) && !is_header(file))
@@ -34,8 +34,8 @@ fn is_header(file: &[u8]) -> bool {
 /// The tensors of the file `file`; `path` only names it in errors.
 ///
 /// # Errors
-/// [`Error::Format`] where the file is damaged, [`Error::Unsupported`] for what would have to be run, or is no tensor.
-pub(crate) fn parse(path: &Path, file: &[u8]) -> Result<IndexMap<String, Stored>> {
+/// [`Error::FileField`] where the file is damaged, [`Error::Unsupported`] for what would have to be run, or is no tensor.
+pub(super) fn parse(path: &Path, file: &[u8]) -> Result<IndexMap<String, Stored>> {
     if file.starts_with(archive::LOCAL) { parse_archive(path, file) } else { parse_old(path, file) }
 }
 
@@ -49,7 +49,7 @@ fn unpickle(path: &Path, place: &str, bytes: &[u8]) -> Result<(Top, usize)> {
 }
 
 fn parse_archive(path: &Path, file: &[u8]) -> Result<IndexMap<String, Stored>> {
-    let broken = |found| Error::format(path, "archive", "a zip archive of torch.save", found);
+    let broken = |found| Error::file_field(path, "archive", "a zip archive of torch.save", found);
     let (mut places, mut pickle, mut order) = (HashMap::<String, Range<usize>>::new(), None, None);
     for (name, place) in archive::entries(file).map_err(broken)? {
         let Some((_, inner)) = name.split_once('/') else { continue };
@@ -62,9 +62,9 @@ fn parse_archive(path: &Path, file: &[u8]) -> Result<IndexMap<String, Stored>> {
     }
     if let Some(order) = order.filter(|o| o.trim_ascii() != b"little") {
         let found = String::from_utf8_lossy(&order[..order.len().min(16)]).into_owned();
-        return Err(Error::format(path, "byteorder", "little", found));
+        return Err(Error::file_field(path, "byteorder", "little", found));
     }
-    let pickle = pickle.ok_or_else(|| Error::format(path, "archive", "data.pkl", "none"))?;
+    let pickle = pickle.ok_or_else(|| Error::file_field(path, "archive", "data.pkl", "none"))?;
     check_size(path, pickle.len())?;
     let (top, _) = unpickle(path, "data.pkl", &file[pickle])?;
     stored(path, top, |key| places.get(key).cloned())
@@ -73,7 +73,7 @@ fn parse_archive(path: &Path, file: &[u8]) -> Result<IndexMap<String, Stored>> {
 fn check_size(path: &Path, n_bytes: usize) -> Result<()> {
     if n_bytes > pickle::SIZE_LIMIT {
         let expected = format!("at most {} bytes", pickle::SIZE_LIMIT);
-        return Err(Error::format(path, "data.pkl", expected, n_bytes));
+        return Err(Error::file_field(path, "data.pkl", expected, n_bytes));
     }
     Ok(())
 }
@@ -94,7 +94,7 @@ fn parse_old(path: &Path, file: &[u8]) -> Result<IndexMap<String, Stored>> {
     }
     let (top, _) = next("pickle")?;
     let (Top::Names(keys), mut at) = next("keys")? else {
-        return Err(Error::format(path, "keys", "a list of the storages' names", "something else"));
+        return Err(Error::file_field(path, "keys", "a list of the storages' names", "something else"));
     };
     let widths: HashMap<&str, usize> = match &top {
         Top::Dict(entries) => {
@@ -113,7 +113,7 @@ fn parse_old(path: &Path, file: &[u8]) -> Result<IndexMap<String, Stored>> {
             from.checked_add(n_bytes).filter(|&to| to <= file.len()).map(|to| from..to)
         });
         let place = place.ok_or_else(|| {
-            Error::format(path, format!("storage {key}"), "its values inside the file", "none")
+            Error::file_field(path, format!("storage {key}"), "its values inside the file", "none")
         })?;
         at = place.end;
         places.insert(key.clone(), place);
@@ -130,22 +130,22 @@ fn stored(
 ) -> Result<IndexMap<String, Stored>> {
     let entries = match top {
         Top::Dict(entries) => entries,
-        Top::Names(_) => return Err(Error::format(path, "pickle", "a dictionary of tensors", "a list")),
-        Top::Int(_) => return Err(Error::format(path, "pickle", "a dictionary of tensors", "a number")),
-        Top::Other(word) => return Err(Error::format(path, "pickle", "a dictionary of tensors", word)),
+        Top::Names(_) => return Err(Error::file_field(path, "pickle", "a dictionary of tensors", "a list")),
+        Top::Int(_) => return Err(Error::file_field(path, "pickle", "a dictionary of tensors", "a number")),
+        Top::Other(word) => return Err(Error::file_field(path, "pickle", "a dictionary of tensors", word)),
     };
     let mut out = IndexMap::with_capacity(entries.len());
     for (name, view) in entries {
-        let view = view.map_err(|word| Error::format(path, &name, "a tensor", word))?;
+        let view = view.map_err(|word| Error::file_field(path, &name, "a tensor", word))?;
         let storage = place(&view.storage)
-            .ok_or_else(|| Error::format(path, &name, format!("a storage {}", view.storage), "none"))?;
+            .ok_or_else(|| Error::file_field(path, &name, format!("a storage {}", view.storage), "none"))?;
         let tensor = view_of(&view, storage).ok_or_else(|| {
             let (shape, strides, offset) = (&view.shape, &view.strides, view.offset);
             let found = format!("shape {shape:?}, strides {strides:?} from {offset}");
-            Error::format(path, &name, format!("a view of {} values", view.n_values), found)
+            Error::file_field(path, &name, format!("a view of {} values", view.n_values), found)
         })?;
         if out.insert(name.clone(), tensor).is_some() {
-            return Err(Error::format(path, name, "each name once", "it twice"));
+            return Err(Error::file_field(path, name, "each name once", "it twice"));
         }
     }
     Ok(out)

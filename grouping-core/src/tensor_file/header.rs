@@ -8,21 +8,21 @@ use safetensors::tensor::{SafeTensorError, SafeTensors, TensorInfo};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::tensors::{Place, Stored};
+use super::{Place, Stored};
 use crate::{Error, Result};
 
 /// What a header says: each tensor in the order of the data, and the free-form metadata.
 #[derive(Debug, Default)]
-pub(crate) struct Header {
-    pub(crate) tensors: IndexMap<String, Stored>,
-    pub(crate) metadata: BTreeMap<String, String>,
+pub(super) struct Header {
+    pub(super) tensors: IndexMap<String, Stored>,
+    pub(super) metadata: BTreeMap<String, String>,
 }
 
 /// Parses the header of the safetensors file `file`; `path` only names it in errors.
 ///
 /// # Errors
-/// [`Error::Format`] for a header that does not fit the file, naming the tensor at fault where there is one.
-pub(crate) fn parse(path: &Path, file: &[u8]) -> Result<Header> {
+/// [`Error::FileField`] for a header that does not fit the file, naming the tensor at fault where there is one.
+pub(super) fn parse(path: &Path, file: &[u8]) -> Result<Header> {
     let (length, header) = SafeTensors::read_metadata(file).map_err(|e| misfit(path, file, &e))?;
     let start = length + 8;
     let mut tensors = IndexMap::new();
@@ -39,8 +39,9 @@ pub(crate) fn parse(path: &Path, file: &[u8]) -> Result<Header> {
 
 /// The error of a header that does not fit its file: the tensor at fault where there is one.
 fn misfit(path: &Path, file: &[u8], error: &SafeTensorError) -> Error {
-    blame(path, file)
-        .unwrap_or_else(|| Error::format(path, "header", "a safetensors header that fits the file", error))
+    blame(path, file).unwrap_or_else(|| {
+        Error::file_field(path, "header", "a safetensors header that fits the file", error)
+    })
 }
 
 fn blame(path: &Path, file: &[u8]) -> Option<Error> {
@@ -48,14 +49,14 @@ fn blame(path: &Path, file: &[u8]) -> Option<Error> {
     let length = u64::from_le_bytes(*length);
     let Some(header) = usize::try_from(length).ok().and_then(|n| rest.get(..n)) else {
         let expected = format!("at most the {} bytes that follow", rest.len());
-        return Some(Error::format(path, "header's length", expected, length));
+        return Some(Error::file_field(path, "header's length", expected, length));
     };
     let n_data_bytes = (rest.len() - header.len()) as u64;
     let entries: IndexMap<String, Value> = serde_json::from_slice(header).ok()?;
     for (name, entry) in entries.iter().filter(|(name, _)| *name != "__metadata__") {
         let Ok(info) = TensorInfo::deserialize(entry) else {
             let expected = "a known dtype, a shape and data_offsets";
-            return Some(Error::format(path, name, expected, entry));
+            return Some(Error::file_field(path, name, expected, entry));
         };
         let (from, to) = info.data_offsets;
         let n_values = info.shape.iter().try_fold(1u64, |n, &len| n.checked_mul(len as u64));
@@ -75,7 +76,7 @@ fn blame(path: &Path, file: &[u8]) -> Option<Error> {
             None => format!("a shape that a file can hold instead of {:?}", info.shape),
         };
         let size = to.checked_sub(from).map_or_else(String::new, |n| format!(", {n} bytes"));
-        return Some(Error::format(path, name, expected, found + &size));
+        return Some(Error::file_field(path, name, expected, found + &size));
     }
     None
 }

@@ -6,7 +6,7 @@
 use std::ops::Range;
 
 /// The first local header of an archive.
-pub(crate) const LOCAL: &[u8] = b"PK\x03\x04";
+pub(super) const LOCAL: &[u8] = b"PK\x03\x04";
 const CENTRAL: &[u8] = b"PK\x01\x02";
 const END: &[u8] = b"PK\x05\x06";
 const END_64: &[u8] = b"PK\x06\x06";
@@ -21,7 +21,7 @@ const COMMENT_LEN: usize = u16::MAX as usize;
 ///
 /// # Errors
 /// What is at fault, in words.
-pub(crate) fn entries(file: &[u8]) -> Result<Vec<(String, Range<usize>)>, String> {
+pub(super) fn entries(file: &[u8]) -> Result<Vec<(String, Range<usize>)>, String> {
     let (mut at, n_entries, n_bytes) = directory(file)?;
     let end =
         at.checked_add(n_bytes).filter(|&end| end <= file.len()).ok_or("a directory beyond the file")?;

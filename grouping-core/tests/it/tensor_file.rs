@@ -1,0 +1,215 @@
+//! Files of tensors: what is written is read again, what is damaged is named, outputs appear whole.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::path::Path;
+
+use grouping_core::folder::{Existing, write_file, write_folder};
+use grouping_core::tensor_file::{Dtype, Planned, TensorFile, TensorFolder, TensorWriter, names};
+use grouping_core::{Error, Result};
+use proptest::prelude::*;
+
+fn write(path: &Path, tensors: &[(Planned, Vec<f32>)], metadata: &BTreeMap<String, String>) -> Result<()> {
+    let planned: Vec<Planned> = tensors.iter().map(|(planned, _)| planned.clone()).collect();
+    write_file(path, Existing::Refuse, |file| {
+        let writer = TensorWriter::safetensors(file, path, &planned, metadata)?;
+        // In any order.
+        for (planned, values) in tensors.iter().rev() {
+            writer.write(&planned.name, values)?;
+        }
+        writer.finish()
+    })
+}
+
+fn ramp(name: &str, shape: &[usize], dtype: Dtype) -> (Planned, Vec<f32>) {
+    let n: usize = shape.iter().product();
+    (Planned::new(name, shape.to_vec(), dtype), (0..n).map(|i| (i % 251) as f32 * 0.5).collect())
+}
+
+#[test]
+fn what_is_written_is_read_by_both_readers() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("some.safetensors");
+    let tensors = [
+        ramp("half", &[3], Dtype::F16),
+        ramp("brain", &[5, 1], Dtype::BF16),
+        ramp("wide", &[7, 2], Dtype::F32),
+        // More than one piece.
+        ramp("large", &[1200, 2000], Dtype::F32),
+        ramp("empty", &[0, 4], Dtype::F32),
+    ];
+    let metadata = BTreeMap::from([("format".to_string(), "pt".to_string())]);
+    write(&path, &tensors, &metadata).expect("writes");
+
+    let bytes = fs::read(&path).expect("a file");
+    let reference = safetensors::SafeTensors::deserialize(&bytes).expect("the reference reader takes it");
+    let file = TensorFile::open(&path).expect("our reader takes it");
+    assert_eq!(file.metadata(), &metadata, "the metadata");
+    for (planned, values) in &tensors {
+        let name = planned.name.as_str();
+        let view = reference.tensor(name).expect("the tensor is there");
+        let address = view.data().as_ptr() as usize - bytes.as_ptr() as usize;
+        assert_eq!(address % (planned.dtype.bitsize() / 8), 0, "{name} is aligned to its type");
+        assert_eq!(&file.decode(name).expect("decodes").values, values, "values of {name}");
+        let mut pieces = vec![];
+        file.pieces(name, |at, piece| {
+            assert_eq!(at, pieces.len(), "pieces follow each other");
+            pieces.extend_from_slice(piece);
+            Ok(())
+        })
+        .expect("pieces");
+        assert!(pieces == view.data(), "bytes of {name}");
+    }
+    assert_eq!(file.decode_rows("wide", 2..4).expect("rows"), tensors[2].1[4..8], "two rows");
+    let error = file.decode_rows("wide", 6..8).expect_err("beyond the last row").to_string();
+    assert!(error.contains("`wide`: expected rows 6..8, found 7 rows"), "{error}");
+    assert_eq!(names(&bytes).expect("names").len(), tensors.len(), "all names");
+}
+
+#[test]
+fn a_writer_keeps_to_its_plan() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("out");
+    let planned = [Planned::new("x", vec![2, 2], Dtype::F16), Planned::new("y", vec![3], Dtype::F32)];
+    let writer = |planned: &[Planned]| {
+        TensorWriter::headed(File::create(&path).expect("a file"), &path, b"head", planned)
+    };
+    let begun = writer(&planned).expect("begins");
+    assert!(begun.write("x", &[1.0; 3]).is_err(), "another length");
+    assert!(begun.write("z", &[1.0; 3]).is_err(), "a tensor that was not planned");
+    assert!(begun.write("x", &[1e6; 4]).is_err(), "values that would become infinite");
+    assert!(begun.write_from("x", 3, &[1.0; 2]).is_err(), "beyond the end");
+    begun.write_from("x", 2, &[3.0, 4.0]).expect("the second row");
+    begun.write_from("x", 0, &[1.0, 2.0]).expect("the first row");
+    let error = begun.finish().expect_err("one tensor is missing").to_string();
+    assert!(error.contains("`y`: expected 12 bytes, found 0 written"), "{error}");
+    assert_eq!(fs::metadata(&path).expect("a file").len(), 4 + 8 + 12, "head and both tensors");
+
+    let file = TensorFile::with_layout(&path, 4, &planned).expect("the same plan reads it");
+    assert_eq!(file.decode("x").expect("decodes").values, [1.0, 2.0, 3.0, 4.0], "rows in place");
+    let error = TensorFile::with_layout(&path, 8, &planned).expect_err("cut").to_string();
+    assert!(
+        error.contains("`y`: expected F32 values of shape [3] from byte 16 on, found a file of 24"),
+        "{error}"
+    );
+    assert!(writer(&[planned[0].clone(), planned[0].clone()]).is_err(), "one name twice");
+}
+
+#[test]
+fn shards_are_found_by_their_index() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let shard = |name: &str, tensor: &str| {
+        write(&folder.path().join(name), &[ramp(tensor, &[2], Dtype::F32)], &BTreeMap::new())
+            .expect("writes");
+    };
+    shard("a.safetensors", "x");
+    shard("b.safetensors", "y");
+    let all = TensorFolder::open(folder.path()).expect("both files");
+    assert_eq!(all.names().collect::<Vec<_>>(), ["x", "y"], "names of both");
+    assert!(all.shard_of("y").expect("there").path().ends_with("b.safetensors"), "the file of y");
+    assert!(all.holder("z").expect_err("no such tensor").to_string().contains("`z`"), "the name");
+
+    let index = folder.path().join("model.safetensors.index.json");
+    let says = |map: &str| fs::write(&index, format!("{{\"weight_map\": {map}}}")).expect("writes");
+    says(r#"{"x": "a.safetensors"}"#);
+    let all = TensorFolder::open(folder.path()).expect("the index leaves one out");
+    assert_eq!(all.names().collect::<Vec<_>>(), ["x"], "names of the indexed file");
+    for (map, found) in [
+        (r#"{"x": "b.safetensors"}"#, "`x`: expected a tensor in b.safetensors"),
+        (r#"{"x": "../a.safetensors"}"#, "files of this folder"),
+        (r#"{"x": 1}"#, "names of tensors with their files"),
+    ] {
+        says(map);
+        let error = TensorFolder::open(folder.path()).expect_err("a wrong index").to_string();
+        assert!(error.contains(found), "{error}");
+    }
+    fs::remove_file(&index).expect("removes");
+    shard("c.safetensors", "x");
+    let error = TensorFolder::open(folder.path()).expect_err("twice").to_string();
+    assert!(error.contains("a tensor in one shard, found it in two"), "{error}");
+}
+
+#[test]
+fn outputs_appear_whole_or_not_at_all() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("new/out.bin");
+    let fill = |text: &'static str| {
+        move |mut file: File| {
+            std::io::Write::write_all(&mut file, text.as_bytes()).expect("writes");
+            Ok::<(), Error>(())
+        }
+    };
+    write_file(&path, Existing::Refuse, fill("one")).expect("a new file");
+    assert!(write_file(&path, Existing::Refuse, fill("two")).is_err(), "it is there");
+    assert_eq!(fs::read_to_string(&path).expect("a file"), "one", "the old content");
+    write_file(&path, Existing::Replace, fill("two")).expect("replaces");
+    assert_eq!(fs::read_to_string(&path).expect("a file"), "two", "the new content");
+    let failed = write_file(&path, Existing::Replace, |_| Err(Error::NoConvergence { what: "x".into() }));
+    assert!(failed.is_err(), "what fails inside fails");
+    assert_eq!(fs::read_to_string(&path).expect("a file"), "two", "and changes nothing");
+    let place = path.parent().expect("a folder");
+    assert!(write_file(place, Existing::Replace, fill("x")).is_err(), "a folder is no file to replace");
+    let failed = write_folder(&folder.path().join("f"), Existing::Refuse, |staging| {
+        fs::write(staging.join("x"), "x").expect("writes");
+        Err(Error::NoConvergence { what: "x".into() })
+    });
+    assert!(failed.is_err(), "what fails inside fails");
+    let left = |folder: &Path| fs::read_dir(folder).expect("a folder").count();
+    assert_eq!((left(place), left(folder.path())), (1, 1), "nothing else is left");
+}
+
+/// A pickle of a dictionary that holds a tensor under `weight`, behind a number, in a dictionary of this name.
+fn nested(name: &str) -> Vec<u8> {
+    let text = |text: &str| [b"X", &(text.len() as u32).to_le_bytes()[..], text.as_bytes()].concat();
+    let global = |module: &str, name: &str| format!("c{module}\n{name}\n").into_bytes();
+    let storage = [
+        b"(".to_vec(),
+        text("storage"),
+        global("torch", "FloatStorage"),
+        text("0"),
+        text("cpu"),
+        b"K\x02tQ".to_vec(),
+    ];
+    let tensor = [
+        global("torch._utils", "_rebuild_tensor_v2"),
+        b"(".to_vec(),
+        storage.concat(),
+        b"K\x00K\x02\x85K\x01\x85\x89".to_vec(),
+    ];
+    // The last argument of a tensor is an empty OrderedDict.
+    let hooks = [global("collections", "OrderedDict"), b")R".to_vec()].concat();
+    let tensor = [tensor.concat(), hooks, b"tR".to_vec()].concat();
+    let inner = [b"}".to_vec(), text("weight"), tensor, b"s".to_vec()].concat();
+    let outer = [text("epoch"), b"K\x07s".to_vec(), text(name), inner, b"s".to_vec()].concat();
+    [b"\x80\x02}".to_vec(), outer, b".".to_vec()].concat()
+}
+
+#[test]
+fn dictionaries_inside_others_are_found_under_known_names() {
+    for name in ["state_dict", "model_state_dict", "model"] {
+        // A bare pickle has no storages, so that the tensor is found and then missed.
+        let error = names(&nested(name)).expect_err("no storage").to_string();
+        assert!(error.contains("`weight`: expected a storage 0, found none"), "{name}: {error}");
+    }
+    let error = names(&nested("optimizer")).expect_err("no tensors").to_string();
+    assert!(error.contains("`epoch`: expected a tensor, found a whole number"), "{error}");
+    let code = b"\x80\x02cos\nsystem\nX\x04\x00\x00\x00true\x85R.";
+    let error = names(code).expect_err("code");
+    assert!(matches!(&error, Error::Unsupported { found, .. } if found.contains("os.system")), "{error}");
+}
+
+proptest! {
+    #[test]
+    fn damaged_files_are_errors(cut in 0usize..200, at in 0usize..200, value: u8) {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("x.safetensors");
+        write(&path, &[ramp("x", &[4, 3], Dtype::BF16)], &BTreeMap::new()).expect("writes");
+        for mut bytes in [fs::read(&path).expect("a file"), nested("model")] {
+            bytes.truncate(bytes.len().saturating_sub(cut));
+            if let Some(byte) = bytes.get_mut(at) {
+                *byte = value;
+            }
+            let _ = names(&bytes);
+        }
+    }
+}
