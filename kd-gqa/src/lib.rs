@@ -4,6 +4,7 @@ pub mod account;
 pub mod allocation;
 pub mod calibrate;
 pub mod attention;
+pub mod checkpoint;
 #[cfg(feature = "cli")]
 pub mod cli;
 mod error;

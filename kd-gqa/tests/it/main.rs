@@ -7,3 +7,6 @@ mod groups;
 mod images;
 mod vit;
 mod pgqa;
+mod checkpoint;
+mod groups;
+mod models;

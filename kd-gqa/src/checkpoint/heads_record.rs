@@ -1,0 +1,82 @@
+//! `kd_gqa.json`: what the shapes of tensors do not say, kept in a header's metadata and beside the weights.
+//!
+//! `{"n_heads":8,"head_dim":16,"layers":[{"groups":[2,1,3,2]},…]}`: the number of query heads, their length, and for each layer how
+//! many consecutive query heads share each key/value head. `"file"` names the file that a record beside it belongs to, where
+//! the file itself has no place for it.
+
+use std::path::Path;
+
+use grouping_core::text::read_text;
+use serde::{Deserialize, Serialize};
+
+use crate::{Error, Groups, Result};
+
+/// Name of the file, and of the entry in a safetensors header.
+pub const RECORD_FILE: &str = "kd_gqa.json";
+/// A record of a thousand layers of a thousand heads is smaller than this.
+const LIMIT: u64 = 16 << 20;
+
+/// Heads and groups of a checkpoint.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeadsRecord {
+    /// The number of query heads H.
+    pub n_heads: usize,
+    /// The length of a head.
+    pub head_dim: usize,
+    /// Each layer.
+    pub layers: Vec<LayerRecord>,
+    /// The file that the record belongs to, if it is not in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+}
+
+/// Groups of one layer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LayerRecord {
+    /// The number of query heads of each key/value head.
+    pub groups: Vec<usize>,
+}
+
+impl HeadsRecord {
+    /// The record of these groups.
+    pub fn new(head_dim: usize, groups: &[Groups]) -> Self {
+        let layers = groups.iter().map(|groups| LayerRecord { groups: groups.sizes().to_vec() }).collect();
+        Self { n_heads: groups.first().map_or(0, Groups::n_heads), head_dim, layers, file: None }
+    }
+
+    /// Reads the text of a record; `path` is named in errors.
+    ///
+    /// # Errors
+    /// [`Error::Format`] for text that is no record.
+    pub fn parse(path: &Path, text: &str) -> Result<Self> {
+        serde_json::from_str(text).map_err(|e| {
+            Error::format(
+                path,
+                RECORD_FILE,
+                "{\"n_heads\":…,\"head_dim\":…,\"layers\":[{\"groups\":[…]},…]}",
+                e,
+            )
+        })
+    }
+
+    /// Reads a record's file.
+    ///
+    /// # Errors
+    /// [`Error::Core`] for a file that cannot be read, [`Error::Format`] for one that is no record.
+    pub fn read(path: &Path) -> Result<Self> {
+        Self::parse(path, &read_text(path, LIMIT)?)
+    }
+
+    /// The record as text.
+    pub fn to_json(&self) -> String {
+        serde_json::to_string(self).expect("numbers and names serialise")
+    }
+
+    /// Groups of each layer.
+    ///
+    /// # Errors
+    /// [`Error::Groups`] for sizes that do not sum to the number of heads.
+    pub fn groups(&self) -> Result<Vec<Groups>> {
+        self.layers.iter().map(|layer| Groups::new(layer.groups.clone(), self.n_heads)).collect()
+    }
+}

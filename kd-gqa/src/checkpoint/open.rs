@@ -1,0 +1,317 @@
+//! Finding a checkpoint at a path: its files, its dialect, its heads and groups.
+
+use std::path::{Path, PathBuf};
+
+use grouping_core::tensor_file::{TensorFile, TensorFolder, is_float};
+
+use super::heads_record::{HeadsRecord, RECORD_FILE};
+use super::{CONFIG_FILE, Checkpoint, Dialect, HeadsFrom, Layer, ModelConfig, Names, llama2c};
+use crate::{Error, Groups, Result};
+
+/// Length of a head of vision transformers that do not say it.
+const USUAL_HEAD_DIM: usize = 64;
+/// What a folder's weights are called before safetensors.
+const PICKLE_FILE: &str = "pytorch_model.bin";
+/// Ends of names that only quantised checkpoints have.
+const QUANTISED: [&str; 7] = [
+    ".qweight",
+    ".qzeros",
+    ".weight_scale",
+    ".weight_scale_inv",
+    ".SCB",
+    ".weight.absmax",
+    ".weight.quant_state",
+];
+
+pub(super) fn open(path: &Path, n_heads: Option<usize>) -> Result<Checkpoint> {
+    if n_heads == Some(0) {
+        return Err(Error::option("--heads", "a number above zero", 0));
+    }
+    let metadata = std::fs::metadata(path).map_err(Error::io(path, "read"))?;
+    if !metadata.is_dir() && is_llama2c(path)? {
+        return open_llama2c(path, n_heads);
+    }
+    let config_path =
+        if metadata.is_dir() { path.join(CONFIG_FILE) } else { path.with_file_name(CONFIG_FILE) };
+    let config =
+        if metadata.is_dir() && config_path.exists() { Some(ModelConfig::read(&config_path)?) } else { None };
+    let pickle = path.join(PICKLE_FILE);
+    let has_safetensors = || {
+        std::fs::read_dir(path).is_ok_and(|entries| {
+            entries
+                .flatten()
+                .any(|entry| Path::new(&entry.file_name()).extension().is_some_and(|e| e == "safetensors"))
+        })
+    };
+    let tensors = if metadata.is_dir() && pickle.exists() && !has_safetensors() {
+        TensorFolder::of(path, vec![TensorFile::open(&pickle)?])?
+    } else {
+        TensorFolder::open(path)?
+    };
+    refuse_quantised(&tensors)?;
+    let names = Names::of(path, tensors.names())?;
+    // A file may have its configuration beside it.
+    let config = match (config, names.dialect) {
+        (None, Dialect::HuggingFaceVit | Dialect::HuggingFaceVitNew) if config_path.exists() => {
+            Some(ModelConfig::read(&config_path)?)
+        }
+        (None, Dialect::Llama) => {
+            let expected = format!("a folder with {CONFIG_FILE} beside the weights (Llama family)");
+            return Err(Error::format(path, "checkpoint", expected, "tensors without a configuration"));
+        }
+        (config, _) => config,
+    };
+    if let Some(config) = &config
+        && config.is_vit() != names.dialect.is_vit()
+    {
+        return Err(
+            config.misfit("model_type", format!("that of the tensors' names ({})", names.dialect.label()))
+        );
+    }
+    let layers: Vec<Layer> =
+        (0..names.n_layers).map(|layer| Layer::find(&tensors, &names, layer)).collect::<Result<_>>()?;
+    check_sizes(&tensors, &layers)?;
+    let record = record(path, &tensors)?;
+    let sizes =
+        HeadSizes { path, layers: &layers, given: n_heads, record: record.as_ref(), config: config.as_ref() };
+    let (n_heads, head_dim, heads_from) = sizes.heads()?;
+    let groups = sizes.groups(n_heads, head_dim)?;
+    let hidden_size = layers[0].hidden_size();
+    let path = path.to_path_buf();
+    let header = None;
+    Ok(Checkpoint {
+        path,
+        names,
+        tensors,
+        layers,
+        groups,
+        hidden_size,
+        n_heads,
+        head_dim,
+        heads_from,
+        config,
+        header,
+    })
+}
+
+/// Whether the file is a `.bin` that neither `torch.save` nor safetensors wrote.
+fn is_llama2c(path: &Path) -> Result<bool> {
+    use std::io::Read;
+    if path.extension().is_none_or(|extension| extension != "bin") {
+        return Ok(false);
+    }
+    let mut head = vec![];
+    let file = std::fs::File::open(path).map_err(Error::io(path, "open"))?;
+    file.take(9).read_to_end(&mut head).map_err(Error::io(path, "read"))?;
+    let is_pickle = head.starts_with(b"\x80") && matches!(head.get(1), Some(2..=5));
+    Ok(!head.starts_with(b"PK\x03\x04") && !is_pickle && head.get(8) != Some(&b'{'))
+}
+
+fn open_llama2c(path: &Path, n_heads: Option<usize>) -> Result<Checkpoint> {
+    let header = llama2c::Header::read(path)?;
+    let tensors = TensorFolder::of(path, vec![header.open(path)?])?;
+    let names = Names { dialect: Dialect::Llama2c, prefix: String::new(), n_layers: header.n_layers };
+    let layers: Vec<Layer> =
+        (0..names.n_layers).map(|layer| Layer::find(&tensors, &names, layer)).collect::<Result<_>>()?;
+    check_given(n_heads, header.n_heads)?;
+    let groups = if header.is_uniform {
+        vec![Groups::uniform(header.n_heads, header.n_kv_heads)?; header.n_layers]
+    } else {
+        let beside = path.with_file_name(RECORD_FILE);
+        let record = HeadsRecord::read(&beside)?;
+        let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
+        if record.file != name {
+            let expected = format!("the record of {}", name.unwrap_or_default());
+            return Err(Error::format(&beside, "file", expected, format!("{:?}", record.file)));
+        }
+        groups_of_record(&beside, &record, &layers, header.n_heads, header.head_dim())?
+    };
+    let (hidden_size, n_heads, head_dim) = (header.hidden_size, header.n_heads, header.head_dim());
+    Ok(Checkpoint {
+        path: path.to_path_buf(),
+        names,
+        tensors,
+        layers,
+        groups,
+        hidden_size,
+        n_heads,
+        head_dim,
+        heads_from: HeadsFrom::Configuration,
+        config: None,
+        header: Some(header),
+    })
+}
+
+fn refuse_quantised(tensors: &TensorFolder) -> Result<()> {
+    for name in tensors.names() {
+        let Some(file) = tensors.shard_of(name) else { continue };
+        let ends = QUANTISED.iter().any(|end| name.ends_with(end));
+        let dtype = file.dtype(name);
+        // Whole-number buffers (positions, counters) are no weights.
+        let packed = name.ends_with(".weight") && dtype.is_some_and(|d| !is_float(d) && d.bitsize() <= 8);
+        if ends || packed {
+            let expected = "no quantised weights (quantised checkpoints are not read)";
+            let found = dtype.map_or_else(String::new, |dtype| format!("{dtype:?}"));
+            return Err(Error::format(file.path(), name, expected, found));
+        }
+    }
+    Ok(())
+}
+
+/// All layers have one hidden size and one length of all query heads.
+fn check_sizes(tensors: &TensorFolder, layers: &[Layer]) -> Result<()> {
+    let sizes = |layer: &Layer| [layer.rows(super::Projection::Query).len(), layer.hidden_size()];
+    match layers.iter().find(|layer| sizes(layer) != sizes(&layers[0])) {
+        None => Ok(()),
+        Some(odd) => {
+            let name = odd.weight(super::Projection::Query);
+            let path = tensors.shard_of(name).map_or(tensors.path(), TensorFile::path);
+            let expected =
+                format!("{:?} rows of queries and columns as in the first layer", sizes(&layers[0]));
+            Err(Error::format(path, name, expected, format!("{:?}", sizes(odd))))
+        }
+    }
+}
+
+fn check_given(given: Option<usize>, found: usize) -> Result<()> {
+    match given {
+        Some(given) if given != found => {
+            Err(Error::option("--heads", format!("{found}, as the checkpoint says"), given))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The record in a header, or beside a folder's weights.
+fn record(path: &Path, tensors: &TensorFolder) -> Result<Option<(PathBuf, HeadsRecord)>> {
+    for shard in tensors.shards() {
+        if let Some(text) = shard.metadata().get(RECORD_FILE) {
+            return Ok(Some((shard.path().to_path_buf(), HeadsRecord::parse(shard.path(), text)?)));
+        }
+    }
+    let beside = path.join(RECORD_FILE);
+    if !beside.exists() {
+        return Ok(None);
+    }
+    let record = HeadsRecord::read(&beside)?;
+    Ok(Some((beside, record)))
+}
+
+/// What says how many heads there are, and how long they are.
+struct HeadSizes<'a> {
+    path: &'a Path,
+    layers: &'a [Layer],
+    given: Option<usize>,
+    record: Option<&'a (PathBuf, HeadsRecord)>,
+    config: Option<&'a ModelConfig>,
+}
+
+impl HeadSizes<'_> {
+    /// Number and length of query heads, and who says so.
+    fn heads(&self) -> Result<(usize, usize, HeadsFrom)> {
+        let n_rows = self.layers[0].rows(super::Projection::Query).len();
+        if let Some((path, record)) = self.record {
+            check_given(self.given, record.n_heads)?;
+            if record.n_heads.checked_mul(record.head_dim) != Some(n_rows) || n_rows == 0 {
+                let expected = format!("heads that have {n_rows} rows of queries together");
+                let found = format!("{} heads of {}", record.n_heads, record.head_dim);
+                return Err(Error::format(path, RECORD_FILE, expected, found));
+            }
+            return Ok((record.n_heads, record.head_dim, HeadsFrom::Record));
+        }
+        if let Some(config) = self.config {
+            let n_heads = config.size("num_attention_heads")?;
+            check_given(self.given, n_heads)?;
+            let hidden_size = self.layers[0].hidden_size();
+            let head_dim = config.optional_size("head_dim")?.unwrap_or(hidden_size / n_heads);
+            if n_heads.checked_mul(head_dim) != Some(n_rows) {
+                let name = self.layers[0].weight(super::Projection::Query);
+                let expected =
+                    format!("heads of {head_dim} that have the {n_rows} rows of queries in {name}");
+                return Err(config.misfit("num_attention_heads", expected));
+            }
+            if config.is_llama() {
+                let n_layers = config.size("num_hidden_layers")?;
+                if n_layers != self.layers.len() {
+                    let expected = format!("{}, the layers in the tensors' names", self.layers.len());
+                    return Err(config.misfit("num_hidden_layers", expected));
+                }
+            }
+            return Ok((n_heads, head_dim, HeadsFrom::Configuration));
+        }
+        if let Some(given) = self.given {
+            if !n_rows.is_multiple_of(given) {
+                let expected = format!("a divisor of {n_rows}, the rows of queries");
+                return Err(Error::option("--heads", expected, given));
+            }
+            return Ok((given, n_rows / given, HeadsFrom::Given));
+        }
+        if !n_rows.is_multiple_of(USUAL_HEAD_DIM) {
+            let expected = format!(
+                "the number of heads of {} (its {n_rows} rows of queries are not heads of {USUAL_HEAD_DIM})",
+                self.path.display()
+            );
+            return Err(Error::option("--heads", expected, "none"));
+        }
+        Ok((n_rows / USUAL_HEAD_DIM, USUAL_HEAD_DIM, HeadsFrom::Assumed))
+    }
+
+    fn groups(&self, n_heads: usize, head_dim: usize) -> Result<Vec<Groups>> {
+        if let Some((path, record)) = self.record {
+            return groups_of_record(path, record, self.layers, n_heads, head_dim);
+        }
+        let said = match self.config.filter(|config| config.is_llama()) {
+            Some(config) => Some((config, config.n_kv_heads(n_heads)?)),
+            None => None,
+        };
+        let groups_of = |layer: &Layer| {
+            let n_rows = layer.rows(super::Projection::Key).len();
+            let n_kv_heads = n_rows / head_dim;
+            if let Some((config, said)) = said
+                && n_rows != said * head_dim
+            {
+                let name = layer.weight(super::Projection::Key);
+                let expected = format!("heads of {head_dim} that have the {n_rows} rows of {name}");
+                return Err(config.misfit("num_key_value_heads", expected));
+            }
+            if !n_rows.is_multiple_of(head_dim) || !n_heads.is_multiple_of(n_kv_heads.max(1)) {
+                let expected = format!(
+                    "keys of heads of {head_dim} whose number divides the {n_heads} query heads (or {RECORD_FILE} in the \
+                     header; another number of heads is given by --heads)"
+                );
+                let name = layer.weight(super::Projection::Key);
+                return Err(Error::format(self.path, name, expected, format!("{n_rows} rows of keys")));
+            }
+            Groups::uniform(n_heads, n_kv_heads)
+        };
+        self.layers.iter().map(groups_of).collect()
+    }
+}
+
+fn groups_of_record(
+    path: &Path,
+    record: &HeadsRecord,
+    layers: &[Layer],
+    n_heads: usize,
+    head_dim: usize,
+) -> Result<Vec<Groups>> {
+    if record.layers.len() != layers.len() {
+        return Err(Error::format(path, "layers", format!("{} layers", layers.len()), record.layers.len()));
+    }
+    let said = [record.n_heads, record.head_dim];
+    if said != [n_heads, head_dim] {
+        let expected = format!("{n_heads} heads of {head_dim}");
+        return Err(Error::format(path, "n_heads", expected, format!("{} of {}", said[0], said[1])));
+    }
+    let groups = record.groups()?;
+    for (i, (layer, groups)) in layers.iter().zip(&groups).enumerate() {
+        let n_rows = layer.rows(super::Projection::Key).len();
+        if groups.n_kv_heads().checked_mul(head_dim) != Some(n_rows) {
+            let expected =
+                format!("groups for the {n_rows} rows of {}", layer.weight(super::Projection::Key));
+            let found = format!("{} groups of heads of {head_dim}", groups.n_kv_heads());
+            return Err(Error::format(path, format!("layers[{i}].groups"), expected, found));
+        }
+    }
+    Ok(groups)
+}
