@@ -7,6 +7,7 @@ pub mod attention;
 pub mod checkpoint;
 #[cfg(feature = "cli")]
 pub mod cli;
+pub mod convert;
 mod error;
 pub mod groups;
 pub mod images;

@@ -4,6 +4,7 @@ pub mod account;
 mod allocate;
 mod completions;
 mod console;
+mod convert;
 
 use std::io::ErrorKind;
 use std::process::ExitCode;
@@ -22,6 +23,8 @@ struct Cli {
 enum Command {
     /// Turn key norms into groups of query heads
     Allocate(allocate::Args),
+    /// Write a checkpoint with fewer key/value heads
+    Convert(convert::Args),
     /// Print a script that completes this command in a shell
     Completions(completions::Args),
 }
@@ -32,6 +35,7 @@ enum Command {
 pub fn run() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Allocate(args) => allocate::run(&args),
+        Command::Convert(args) => convert::run(&args),
         Command::Completions(args) => completions::run(&args),
     };
     match result {

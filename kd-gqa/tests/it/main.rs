@@ -8,5 +8,8 @@ mod images;
 mod vit;
 mod pgqa;
 mod checkpoint;
+mod convert;
 mod groups;
+mod malformed;
 mod models;
+mod readme;

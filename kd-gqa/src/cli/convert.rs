@@ -1,0 +1,180 @@
+//! `kd-gqa convert`.
+
+use std::io::{Write, stdout};
+use std::path::PathBuf;
+use std::time::Instant;
+
+use comfy_table::{Table, presets};
+use grouping_core::folder::Existing;
+use grouping_core::process::peak_memory_bytes;
+use serde_json::json;
+
+use super::console::{bar, say};
+use crate::Error;
+use crate::checkpoint::{Checkpoint, HeadsFrom};
+use crate::convert::{
+    Align, ConvertConfig, ConvertReport, Form, GroupSizes, Grouping, Pool, PoolWeights, convert,
+};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// A vision transformer (.safetensors, .pth, or a folder of Hugging Face), a folder of Llama, Mistral or Qwen2, or a .bin of llama2.c
+    #[arg(value_name = "CKPT")]
+    checkpoint: PathBuf,
+    /// Key/value heads to keep
+    #[arg(long, value_name = "G")]
+    kv_heads: usize,
+    /// Which heads share a key/value head
+    #[arg(long, value_enum, default_value_t)]
+    grouping: Grouping,
+    /// Whether heads are turned towards each other before they are pooled
+    #[arg(long, value_enum, default_value_t)]
+    align: Align,
+    /// How the heads of a group become one [default: mean, or weighted with --pool-weights]
+    #[arg(long, value_enum)]
+    pool: Option<PoolRule>,
+    /// Weights of heads: {"layers":[{"k":[…],"v":[…]},…]}, scaled to sum 1 in each group
+    #[arg(long, value_name = "FILE")]
+    pool_weights: Option<PathBuf>,
+    /// Allow groups of unequal sizes
+    #[arg(long)]
+    ragged: bool,
+    /// Repeat the pooled heads, one for each query head, for programs that have no groups
+    #[arg(long, conflicts_with = "uniformise")]
+    expand: bool,
+    /// Repeat key/value heads until all groups have one size
+    #[arg(long)]
+    uniformise: bool,
+    /// The number of query heads of a vision transformer whose file does not say it [default: heads of length 64]
+    #[arg(long, value_name = "H")]
+    heads: Option<usize>,
+    /// Seed of the search for similar heads
+    #[arg(long, value_name = "S", default_value_t = 0)]
+    seed: u64,
+    /// Where to write: FILE.safetensors (vision transformers), a folder (Llama family), or FILE.bin (llama2.c)
+    #[arg(short, long, value_name = "OUT")]
+    out: PathBuf,
+    /// Replace an output that exists
+    #[arg(long)]
+    force: bool,
+    /// Print the report as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum PoolRule {
+    /// Their mean
+    Mean,
+    /// The first of them
+    First,
+    /// Their weighted sum
+    Weighted,
+}
+
+impl Args {
+    fn pool(&self) -> Result<Pool, Error> {
+        let given = |expected: &str, found: &str| Error::Option {
+            option: "--pool-weights",
+            expected: expected.into(),
+            found: found.into(),
+        };
+        match (self.pool, &self.pool_weights) {
+            (None | Some(PoolRule::Weighted), Some(path)) => Ok(Pool::Weighted(PoolWeights::read(path)?)),
+            (Some(PoolRule::Weighted), None) => Err(given("a file of weights for --pool weighted", "none")),
+            (Some(_), Some(_)) => Err(given("--pool weighted with it", "another rule")),
+            (Some(PoolRule::First), None) => Ok(Pool::First),
+            (Some(PoolRule::Mean) | None, None) => Ok(Pool::Mean),
+        }
+    }
+
+    fn config(&self) -> Result<ConvertConfig, Error> {
+        let sizes = if self.ragged { GroupSizes::Any } else { GroupSizes::Equal };
+        let form = match (self.expand, self.uniformise) {
+            (true, _) => Form::Expanded,
+            (_, true) => Form::Uniform,
+            _ => Form::Grouped,
+        };
+        Ok(ConvertConfig::new(self.kv_heads)
+            .with_grouping(self.grouping)
+            .with_align(self.align)
+            .with_pool(self.pool()?)
+            .with_sizes(sizes)
+            .with_form(form)
+            .with_seed(self.seed))
+    }
+}
+
+pub(super) fn run(args: &Args) -> anyhow::Result<()> {
+    let start = Instant::now();
+    let config = args.config()?;
+    let source = Checkpoint::open_with_heads(&args.checkpoint, args.heads)?;
+    if source.heads_from() == HeadsFrom::Assumed {
+        let (n_heads, head_dim) = (source.n_heads(), source.head_dim());
+        say(format_args!("note: {n_heads} heads of length {head_dim} are assumed; --heads says otherwise"));
+    }
+    let existing = if args.force { Existing::Replace } else { Existing::Refuse };
+    let bar = bar("tensors");
+    let report = convert(&source, &config, &args.out, existing, |progress| {
+        bar.set_length(progress.total as u64);
+        bar.set_position(progress.done as u64);
+    });
+    bar.finish_and_clear();
+    let report = report?;
+    let secs = start.elapsed().as_secs_f64();
+    if args.json {
+        print_json(args, &source, &report, secs)
+    } else {
+        print_table(args, &source, &report, secs)
+    }
+}
+
+fn print_json(args: &Args, source: &Checkpoint, report: &ConvertReport, secs: f64) -> anyhow::Result<()> {
+    let layers: Vec<_> = report
+        .layers
+        .iter()
+        .map(|layer| {
+            json!({"groups": layer.written, "pooled": layer.pooled, "members": layer.members, "before": layer.before})
+        })
+        .collect();
+    let value = json!({
+        "event": "converted",
+        "checkpoint": source.path().display().to_string(),
+        "dialect": source.dialect().label(),
+        "heads": source.n_heads(),
+        "head_dim": source.head_dim(),
+        "layers": layers,
+        "parameters": {"before": report.n_parameters[0], "after": report.n_parameters[1]},
+        "peak_memory_bytes": peak_memory_bytes(),
+        "secs": secs,
+        "out": args.out.display().to_string(),
+    });
+    Ok(writeln!(stdout(), "{value}")?)
+}
+
+fn print_table(args: &Args, source: &Checkpoint, report: &ConvertReport, secs: f64) -> anyhow::Result<()> {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_header(["layer", "heads", "key/value heads", "groups", "members"]);
+    let join = |items: &[usize]| items.iter().map(usize::to_string).collect::<Vec<_>>().join(" ");
+    for (i, layer) in report.layers.iter().enumerate() {
+        let counts = [layer.before.n_kv_heads(), layer.pooled.n_kv_heads(), layer.written.n_kv_heads()];
+        let mut n_kv_heads = format!("{} → {}", counts[0], counts[1]);
+        if counts[2] != counts[1] {
+            n_kv_heads += &format!(", repeated to {}", counts[2]);
+        }
+        table.add_row([
+            i.to_string(),
+            source.n_heads().to_string(),
+            n_kv_heads,
+            join(layer.written.sizes()),
+            layer.members.iter().map(|heads| join(heads)).collect::<Vec<_>>().join(" | "),
+        ]);
+    }
+    let [before, after] = report.n_parameters;
+    let share = 100.0 * (after as f64 / before as f64 - 1.0);
+    let peak = peak_memory_bytes().map_or_else(String::new, |n| format!(", {} MB at most", n / 1_000_000));
+    let mut out = stdout();
+    writeln!(out, "{table}")?;
+    writeln!(out, "{before} → {after} parameters ({share:+.1} %), {secs:.1} s{peak}")?;
+    Ok(writeln!(out, "{}: {} written", source.dialect().label(), args.out.display())?)
+}

@@ -1,0 +1,312 @@
+//! Writing a converted checkpoint in its dialect, tensor by tensor: what is not attention byte for byte, attention as its plan says.
+//!
+//! - vision transformers: one `.safetensors` file under the dialect's names, with a [`HeadsRecord`] in the header; beside it too where groups are unequal;
+//! - the Llama family: a folder with the source's shards, an edited `config.json`, and copies of the other files. A folder of unequal
+//!   groups says as many key/value heads as heads, so that readers that know one ratio only find tensors of another shape and fail;
+//! - llama2.c: one `.bin` file.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use grouping_core::folder::{Existing, write_file, write_folder};
+use grouping_core::tensor_file::{Dtype, Planned, TensorWriter};
+use serde_json::{Value, json};
+
+use super::Progress;
+use super::apply::LayerWork;
+use super::plan::LayerPlan;
+use crate::checkpoint::{CONFIG_FILE, Checkpoint, Dialect, HeadsRecord, Projection, QKV, RECORD_FILE};
+use crate::{Error, Groups, Result};
+
+/// The index of a folder of several files.
+const INDEX_FILE: &str = "model.safetensors.index.json";
+/// The one file of a folder.
+const WEIGHT_FILE: &str = "model.safetensors";
+/// Ends of the names of files that hold weights, and so are not copied.
+const WEIGHT_ENDS: [&str; 9] =
+    [".safetensors", ".bin", ".pt", ".pth", ".gguf", ".h5", ".msgpack", ".onnx", ".safetensors.index.json"];
+
+/// The files under construction, and which of them each tensor goes to.
+pub(super) struct Sink {
+    writers: Vec<TensorWriter>,
+    places: HashMap<String, usize>,
+}
+
+impl Sink {
+    fn new(writers: Vec<(TensorWriter, Vec<Planned>)>) -> Self {
+        let names = writers.iter().enumerate();
+        let places =
+            names.flat_map(|(i, (_, planned))| planned.iter().map(move |p| (p.name.clone(), i))).collect();
+        Self { writers: writers.into_iter().map(|(writer, _)| writer).collect(), places }
+    }
+
+    fn writer(&self, name: &str) -> &TensorWriter {
+        &self.writers[self.places[name]]
+    }
+
+    pub(super) fn write_from(&self, name: &str, first: usize, values: &[f32]) -> Result<()> {
+        Ok(self.writer(name).write_from(name, first, values)?)
+    }
+
+    fn finish(self) -> Result<()> {
+        self.writers.into_iter().try_for_each(|writer| Ok(writer.finish()?))
+    }
+}
+
+/// A conversion whose plans are made.
+pub(super) struct Conversion<'a> {
+    pub(super) source: &'a Checkpoint,
+    pub(super) plans: &'a [LayerPlan],
+    pub(super) progress: &'a mut dyn FnMut(Progress),
+}
+
+impl Conversion<'_> {
+    fn written(&self) -> Vec<Groups> {
+        self.plans.iter().map(|plan| plan.written.clone()).collect()
+    }
+
+    fn is_uniform(&self) -> bool {
+        self.plans.iter().all(|plan| plan.written.uniform_size().is_some())
+    }
+
+    fn record(&self) -> HeadsRecord {
+        HeadsRecord::new(self.source.head_dim(), &self.written())
+    }
+
+    /// Rows of query, key and value of a layer as it is written.
+    fn n_rows(&self, layer: usize) -> [usize; 3] {
+        let hd = self.source.head_dim();
+        let plan = &self.plans[layer];
+        let n_kv_rows = plan.copies.len() * hd;
+        [plan.query_order.len() * hd, n_kv_rows, n_kv_rows]
+    }
+
+    /// The tensors that are written, in the source's files and order.
+    pub(super) fn planned(&self) -> Vec<(PathBuf, Vec<Planned>)> {
+        let mut n_rows: HashMap<&str, usize> = HashMap::new();
+        for (i, layer) in self.source.layers().iter().enumerate() {
+            let rows = self.n_rows(i);
+            for (projection, n) in QKV.into_iter().zip(rows) {
+                let n = if layer.is_fused() { rows.iter().sum() } else { n };
+                n_rows.insert(layer.weight(projection), n);
+                layer.bias(projection).map(|bias| n_rows.insert(bias, n));
+            }
+        }
+        let shards = self.source.tensors().shards().iter();
+        shards
+            .map(|shard| {
+                let planned = shard.names().map(|name| {
+                    let mut shape = shard.shape(name).unwrap_or_default().to_vec();
+                    if let Some(&n) = n_rows.get(name) {
+                        shape[0] = n;
+                    }
+                    Planned::new(name, shape, shard.dtype(name).unwrap_or(Dtype::F32))
+                });
+                (shard.path().to_path_buf(), planned.collect())
+            })
+            .collect()
+    }
+
+    /// Writes the output, whole or not at all.
+    ///
+    /// # Errors
+    /// [`Error::Exists`] for an output that is there and not to be replaced, [`Error::Option`] for a place that does not fit
+    /// the dialect, and those of reading and writing.
+    pub(super) fn write(mut self, out: &Path, existing: Existing) -> Result<()> {
+        let dialect = self.source.dialect();
+        let (ends, wanted) = match dialect {
+            Dialect::Llama => (None, "a folder"),
+            Dialect::Llama2c => (Some("bin"), "FILE.bin"),
+            _ => (Some("safetensors"), "FILE.safetensors"),
+        };
+        let extension = out.extension().and_then(|extension| extension.to_str());
+        let fits = match ends {
+            Some(ends) => extension == Some(ends),
+            None => !extension.is_some_and(|e| ["safetensors", "bin", "pth"].contains(&e)),
+        };
+        if !fits {
+            let expected = format!("{wanted} for the dialect {}", dialect.label());
+            return Err(Error::option("--out", expected, out.display()));
+        }
+        let record_file = out.with_file_name(RECORD_FILE);
+        let beside = dialect != Dialect::Llama && !self.is_uniform();
+        let places = [Some(out), beside.then_some(record_file.as_path())];
+        for place in places.into_iter().flatten().filter(|_| existing == Existing::Refuse) {
+            if place.symlink_metadata().is_ok() {
+                return Err(Error::Exists { path: place.to_path_buf() });
+            }
+        }
+        if dialect == Dialect::Llama {
+            return write_folder(out, existing, |staging| self.folder(staging));
+        }
+        if !beside {
+            return write_file(out, existing, |file| self.file(file, out));
+        }
+        // Both appear together: the record is in place once the weights are.
+        let mut record = self.record();
+        record.file = out.file_name().map(|name| name.to_string_lossy().into_owned());
+        write_file(&record_file, existing, |mut file| {
+            let text = record.to_json() + "\n";
+            file.write_all(text.as_bytes()).map_err(Error::io(&record_file, "write"))?;
+            write_file(out, existing, |file| self.file(file, out))
+        })
+    }
+
+    /// One file: a vision transformer's, or llama2.c's.
+    fn file(&mut self, file: File, out: &Path) -> Result<()> {
+        let planned: Vec<Planned> = self.planned().into_iter().flat_map(|(_, planned)| planned).collect();
+        let writer = match self.source.header() {
+            Some(header) => {
+                let head = header.with_kv_heads(self.plans[0].copies.len(), self.is_uniform());
+                TensorWriter::headed(file, out, &head.to_bytes(), &planned)?
+            }
+            None => {
+                let metadata =
+                    self.metadata(self.source.tensors().shards().iter().flat_map(|s| s.metadata()));
+                TensorWriter::safetensors(file, out, &planned, &metadata)?
+            }
+        };
+        self.fill(Sink::new(vec![(writer, planned)]))
+    }
+
+    /// The source's metadata with a record of heads.
+    fn metadata<'m>(
+        &self,
+        source: impl Iterator<Item = (&'m String, &'m String)>,
+    ) -> BTreeMap<String, String> {
+        let mut metadata: BTreeMap<String, String> = source.map(|(k, v)| (k.clone(), v.clone())).collect();
+        metadata.entry("format".into()).or_insert_with(|| "pt".into());
+        metadata.insert(RECORD_FILE.into(), self.record().to_json());
+        metadata
+    }
+
+    /// A folder of the Llama family.
+    fn folder(&mut self, staging: &Path) -> Result<()> {
+        let planned = self.planned();
+        let is_pickle = |path: &Path| path.extension().is_none_or(|extension| extension != "safetensors");
+        let file_name = |path: &Path| match path.file_name() {
+            Some(name) if !is_pickle(path) => PathBuf::from(name),
+            _ => PathBuf::from(WEIGHT_FILE),
+        };
+        if planned.len() > 1 {
+            let index = index(&planned);
+            let path = staging.join(INDEX_FILE);
+            fs::write(&path, index).map_err(Error::io(&path, "write"))?;
+        }
+        let mut writers = vec![];
+        for ((path, planned), shard) in planned.into_iter().zip(self.source.tensors().shards()) {
+            let place = staging.join(file_name(&path));
+            let file = File::create(&place).map_err(Error::io(&place, "create"))?;
+            let metadata = self.metadata(shard.metadata().iter());
+            writers.push((TensorWriter::safetensors(file, &place, &planned, &metadata)?, planned));
+        }
+        let text = |name: &str, text: String| {
+            let path = staging.join(name);
+            fs::write(&path, text).map_err(Error::io(&path, "write"))
+        };
+        if let Some(config) = self.source.config() {
+            let n_kv_heads =
+                if self.is_uniform() { self.plans[0].copies.len() } else { self.source.n_heads() };
+            text(CONFIG_FILE, config.with_heads(n_kv_heads, self.source.head_dim()))?;
+        }
+        if !self.is_uniform() {
+            text(RECORD_FILE, self.record().to_json() + "\n")?;
+        }
+        self.copy_others(staging)?;
+        self.fill(Sink::new(writers))
+    }
+
+    /// Copies the files that are neither weights nor written anew, such as `tokenizer.json`.
+    fn copy_others(&self, staging: &Path) -> Result<()> {
+        let folder = self.source.path();
+        let entries = fs::read_dir(folder).map_err(Error::io(folder, "list"))?;
+        for entry in entries {
+            let entry = entry.map_err(Error::io(folder, "list"))?;
+            let (from, name) = (entry.path(), entry.file_name());
+            let is_weight = name.to_str().is_none_or(|name| {
+                WEIGHT_ENDS.iter().any(|end| name.ends_with(end))
+                    || [CONFIG_FILE, RECORD_FILE].contains(&name)
+                    || name.starts_with('.')
+            });
+            // Through links: a cache of downloads holds its files by links.
+            let is_file = fs::metadata(&from).is_ok_and(|found| found.is_file());
+            if is_file && !is_weight {
+                fs::copy(&from, staging.join(name)).map_err(Error::io(&from, "copy"))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes all tensors.
+    fn fill(&mut self, sink: Sink) -> Result<()> {
+        let attention: HashSet<&str> =
+            self.source.layers().iter().flat_map(|layer| layer.tensor_names()).collect();
+        let (mut done, total) =
+            (0, self.source.tensors().names().count() - attention.len() + self.plans.len());
+        for shard in self.source.tensors().shards() {
+            for name in shard.names().filter(|name| !attention.contains(name)) {
+                let dtype = shard.dtype(name).unwrap_or(Dtype::F32);
+                shard.pieces(name, |at, piece| {
+                    if let Some(i) = first_not_finite(dtype, piece) {
+                        let found = format!("NaN or infinity at index {}", at * 8 / dtype.bitsize() + i);
+                        return Err(grouping_core::Error::FileField {
+                            path: shard.path().to_path_buf(),
+                            field: name.to_string(),
+                            expected: "finite values".into(),
+                            found,
+                        });
+                    }
+                    sink.writer(name).write_bytes_from(name, at, piece)
+                })?;
+                done += 1;
+                (self.progress)(Progress { done, total });
+            }
+        }
+        for (i, (layer, plan)) in self.source.layers().iter().zip(self.plans).enumerate() {
+            let rows = self.n_rows(i);
+            let mut first_rows = [0; 4];
+            if layer.is_fused() {
+                first_rows[Projection::Key as usize] = rows[0];
+                first_rows[Projection::Value as usize] = rows[0] + rows[1];
+            }
+            let head_dim = self.source.head_dim();
+            let tensors = self.source.tensors();
+            LayerWork { tensors, source: layer, first_rows, plan, head_dim, sink: &sink }.write()?;
+            done += 1;
+            (self.progress)(Progress { done, total });
+        }
+        sink.finish()
+    }
+}
+
+/// The text of an index: the file of each tensor, and the bytes of all.
+fn index(planned: &[(PathBuf, Vec<Planned>)]) -> String {
+    let mut weight_map = serde_json::Map::new();
+    let mut total_size = 0usize;
+    for (path, planned) in planned {
+        let file = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        for Planned { name, shape, dtype } in planned {
+            weight_map.insert(name.clone(), Value::from(file.clone()));
+            total_size += shape.iter().product::<usize>() * dtype.bitsize() / 8;
+        }
+    }
+    let index = json!({"metadata": {"total_size": total_size}, "weight_map": weight_map});
+    serde_json::to_string_pretty(&index).expect("names and numbers serialise") + "\n"
+}
+
+/// Index of the first value of these bytes that is NaN or infinite: all bits of its exponent are set.
+fn first_not_finite(dtype: Dtype, bytes: &[u8]) -> Option<usize> {
+    let halves =
+        |mask: u16| bytes.as_chunks::<2>().0.iter().position(move |&b| u16::from_le_bytes(b) & mask == mask);
+    match dtype {
+        Dtype::F32 => {
+            const MASK: u32 = 0x7f80_0000;
+            bytes.as_chunks::<4>().0.iter().position(|&b| u32::from_le_bytes(b) & MASK == MASK)
+        }
+        Dtype::F16 => halves(0x7c00),
+        Dtype::BF16 => halves(0x7f80),
+        _ => None,
+    }
+}
