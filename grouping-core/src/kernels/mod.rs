@@ -30,5 +30,5 @@ pub use grouped_attention::{GroupedAttention, Visibility, grouped_attention};
 pub use layer_norm::layer_norm;
 pub use linear::{linear, linear_biased, linear_biased_onto, linear_onto};
 pub use rms_norm::rms_norm;
-pub use rope_attention::{RopeAttention, rope_attention};
+pub use rope_attention::{Rope, RopeAttention, RopeScaling, rope_attention, rotate};
 pub use swiglu::swiglu;

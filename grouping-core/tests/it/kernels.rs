@@ -5,8 +5,8 @@
 
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 use grouping_core::kernels::{
-    RopeAttention, cross_entropy, gelu, layer_norm, linear, linear_biased, linear_biased_onto, linear_onto,
-    rms_norm, rope_attention, swiglu,
+    RopeAttention, RopeScaling, cross_entropy, gelu, layer_norm, linear, linear_biased, linear_biased_onto,
+    linear_onto, rms_norm, rope_attention, swiglu,
 };
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -469,6 +469,23 @@ fn cross_entropy_refuses_a_target_that_is_no_class() {
     }
 }
 
+/// The rule as Hugging Face writes it, by wavelengths.
+fn stretched(frequency: f64, scaling: RopeScaling) -> f64 {
+    let RopeScaling::Llama3 { factor, low_freq_factor, high_freq_factor, original_max_positions } = scaling
+    else {
+        return frequency;
+    };
+    let (context, wavelength) = (original_max_positions as f64, std::f64::consts::TAU / frequency);
+    if wavelength < context / high_freq_factor {
+        return frequency;
+    }
+    if wavelength > context / low_freq_factor {
+        return frequency / factor;
+    }
+    let smooth = (context / wavelength - low_freq_factor) / (high_freq_factor - low_freq_factor);
+    (1.0 - smooth) * frequency / factor + smooth * frequency
+}
+
 /// Plain loops over one layout: `[batch, seq, heads, dim]`.
 fn attention_reference(inputs: &[Vec<f64>], [batch, seq]: [usize; 2], config: &RopeAttention) -> Vec<f64> {
     let (dim, heads, kv_heads) = (config.head_dim, config.n_heads, config.n_kv_heads);
@@ -476,8 +493,8 @@ fn attention_reference(inputs: &[Vec<f64>], [batch, seq]: [usize; 2], config: &R
         (0..dim)
             .map(|d| {
                 let j = d % (dim / 2);
-                let angle =
-                    (config.first_position + token) as f64 / config.theta.powf(2.0 * j as f64 / dim as f64);
+                let frequency = stretched(config.theta.powf(-2.0 * j as f64 / dim as f64), config.scaling);
+                let angle = (config.first_position + token) as f64 * frequency;
                 let partner = if d < dim / 2 { -x[d + dim / 2] } else { x[d - dim / 2] };
                 x[d] * angle.cos() + partner * angle.sin()
             })
@@ -515,13 +532,20 @@ fn attention_reference(inputs: &[Vec<f64>], [batch, seq]: [usize; 2], config: &R
 #[test]
 fn rope_attention_equals_plain_loops_and_their_differences() {
     // (batch, seq, config): one token, odd lengths, groups of 2, 3 and all heads, several blocks of 64 queries, widths
-    // that are no whole vector.
+    // that are no whole vector, kept, mixed and slow frequencies.
+    let scaling = RopeScaling::Llama3 {
+        factor: 4.0,
+        low_freq_factor: 1.0,
+        high_freq_factor: 3.0,
+        original_max_positions: 60,
+    };
     for (batch, seq, config) in [
         (1, 1, RopeAttention::new(1, 1, 2)),
         (2, 5, RopeAttention::new(2, 2, 6)),
         (3, 13, RopeAttention::new(4, 4, 24)),
         (2, 13, RopeAttention::new(4, 2, 24).with_theta(1000.0)),
         (2, 17, RopeAttention::new(6, 2, 10).with_first_position(1000)),
+        (2, 11, RopeAttention::new(4, 2, 12).with_scaling(scaling).with_theta(500.0)),
         (1, 33, RopeAttention::new(3, 1, 16)),
         (1, 150, RopeAttention::new(2, 1, 14)),
     ] {

@@ -1,7 +1,7 @@
 //! Causal attention with rotary positions and grouped heads, as in Llama.
 //!
 //! Rotary positions (Su et al. 2021, "RoFormer", §3.2.2) in the half-split layout of Hugging Face's Llama: entries j and
-//! j + d/2 of a head turn by the angle `position · θ^(−2j/d)`. Then, for each head with the keys and values of its group
+//! j + d/2 of a head turn by the angle `position · θ^(−2j/d)`, or slower by a [`RopeScaling`]. Then, for each head with the keys and values of its group
 //! (Ainslie et al. 2023, "GQA", §2.2): `softmax(Q·Kᵀ/√d + causal mask)·V`.
 //!
 //! Shapes: `q [batch, seq, n_heads·head_dim]`, `k` and `v [batch, seq, n_kv_heads·head_dim]` → the shape of `q`.
@@ -12,13 +12,17 @@ mod backward;
 mod cpu;
 mod product;
 mod rotary;
+mod scaling;
+mod turn;
 
 use burn::backend::Dispatch;
-use burn::tensor::{Bool, Tensor, TensorData, activation};
+use burn::tensor::{Bool, Tensor, activation};
 
 use super::buffer::is_cpu_f32;
 use backward::RopeAttentionOps;
 use rotary::Rotary;
+pub use scaling::RopeScaling;
+pub use turn::{Rope, rotate};
 
 /// The heads of an attention layer and its rotary positions.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -31,14 +35,17 @@ pub struct RopeAttention {
     pub head_dim: usize,
     /// Base θ of the rotary frequencies.
     pub theta: f64,
+    /// How the frequencies are stretched.
+    pub scaling: RopeScaling,
     /// Position of the first token of each sequence.
     pub first_position: usize,
 }
 
 impl RopeAttention {
-    /// Heads with θ = 10 000 and positions from 0.
+    /// Heads with θ = 10 000, unscaled, and positions from 0.
     pub fn new(n_heads: usize, n_kv_heads: usize, head_dim: usize) -> Self {
-        Self { n_heads, n_kv_heads, head_dim, theta: 10_000.0, first_position: 0 }
+        let (theta, scaling) = (10_000.0, RopeScaling::None);
+        Self { n_heads, n_kv_heads, head_dim, theta, scaling, first_position: 0 }
     }
 
     /// Sets the base of the rotary frequencies.
@@ -47,14 +54,25 @@ impl RopeAttention {
         Self { theta, ..self }
     }
 
+    /// Sets how the frequencies are stretched.
+    #[must_use]
+    pub fn with_scaling(self, scaling: RopeScaling) -> Self {
+        Self { scaling, ..self }
+    }
+
     /// Sets the position of the first token.
     #[must_use]
     pub fn with_first_position(self, first_position: usize) -> Self {
         Self { first_position, ..self }
     }
 
+    /// The frequencies alone.
+    pub fn rope(&self) -> Rope {
+        Rope { theta: self.theta, scaling: self.scaling }
+    }
+
     fn rotary(&self, seq: usize) -> Rotary {
-        Rotary::new(self.head_dim, self.theta, self.first_position, seq)
+        self.rope().rotary(self.head_dim, self.first_position, seq)
     }
 
     fn check(&self, q: &Tensor<3>, k: &Tensor<3>, v: &Tensor<3>) {
@@ -122,19 +140,7 @@ pub fn composed(q: Tensor<3>, k: Tensor<3>, v: Tensor<3>, config: &RopeAttention
     config.check(&q, &k, &v);
     let [batch, seq, width] = q.dims();
     let (heads, kv_heads, dim) = (config.n_heads, config.n_kv_heads, config.head_dim);
-    let (device, dtype) = (q.device().without_autodiff(), q.dtype());
-    let rotary = config.rotary(seq);
-    let table = |values: Vec<f32>| {
-        Tensor::<4>::from_data(TensorData::new(values, [1, 1, seq, dim / 2]), &device).cast(dtype)
-    };
-    let (cos, sin) = (table(rotary.cos), table(rotary.sin));
-    let rotate = |x: Tensor<4>| {
-        let a = x.clone().narrow(3, 0, dim / 2);
-        let b = x.narrow(3, dim / 2, dim / 2);
-        let first = a.clone() * cos.clone() - b.clone() * sin.clone();
-        let second = b * cos.clone() + a * sin.clone();
-        Tensor::cat(vec![first, second], 3)
-    };
+    let rotate = |x: Tensor<4>| rotate(x, &config.rope(), config.first_position);
     // [batch, seq, kv_heads·dim] → [batch, heads, seq, dim], each key head repeated for the heads of its group.
     let spread = |x: Tensor<3>| {
         x.reshape([batch, seq, kv_heads, 1, dim])
@@ -145,7 +151,7 @@ pub fn composed(q: Tensor<3>, k: Tensor<3>, v: Tensor<3>, config: &RopeAttention
     let q = rotate(q.reshape([batch, seq, heads, dim]).swap_dims(1, 2));
     let (k, v) = (rotate(spread(k)), spread(v));
     let scores = q.matmul(k.swap_dims(2, 3)) / (dim as f64).sqrt();
-    let hidden = Tensor::<2, Bool>::tril_mask([seq, seq], 0, &device).unsqueeze();
+    let hidden = Tensor::<2, Bool>::tril_mask([seq, seq], 0, &scores.device().without_autodiff()).unsqueeze();
     let weights = activation::softmax(scores.mask_fill(hidden, f32::NEG_INFINITY), 3);
     weights.matmul(v).swap_dims(1, 2).reshape([batch, seq, width])
 }

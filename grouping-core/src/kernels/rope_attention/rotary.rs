@@ -1,4 +1,4 @@
-//! Rotary positions in the half-split layout: entries j and j + d/2 turn by `position · θ^(−2j/d)`.
+//! Rotary positions in the half-split layout: entries j and j + d/2 turn by `position · fⱼ`.
 
 use crate::simd::Lanes;
 
@@ -11,10 +11,9 @@ pub(super) struct Rotary {
 }
 
 impl Rotary {
-    /// The angles of positions `first_position..first_position + seq`.
-    pub(super) fn new(head_dim: usize, theta: f64, first_position: usize, seq: usize) -> Self {
-        let half = head_dim / 2;
-        let frequencies: Vec<f64> = (0..half).map(|j| theta.powf(-(j as f64) / half as f64)).collect();
+    /// The angles of positions `first_position..first_position + seq`, a pair of entries for each of `frequencies`.
+    pub(super) fn new(frequencies: &[f64], first_position: usize, seq: usize) -> Self {
+        let half = frequencies.len();
         let (sin, cos) = (first_position..first_position + seq)
             .flat_map(|position| frequencies.iter().map(move |f| position as f64 * f))
             .map(|angle| (angle.sin() as f32, angle.cos() as f32))
