@@ -2,15 +2,18 @@
 //!
 //! [`SelfAttention`] is grouped-query attention (Ainslie et al. 2023) with rotary positions (Su et al. 2021, in the
 //! half-split layout of Hugging Face's Llama): `softmax(rope(q)·rope(k)ᵀ/√head_dim)·v`, where n_heads / n_kv_heads query heads
-//! share one key and one value head.
+//! share one key and one value head. With a sliding window of w (Beltagy et al. 2020, §3.1), a token sees itself and the w − 1 before
+//! it.
 
 use burn::module::{Module, ModuleDisplay};
 use burn::tensor::Tensor;
 
-use super::decoder::DecoderConfig;
+use super::config::DecoderConfig;
 use super::init::Initializer;
 use super::projection::{Bias, Projection};
-use crate::kernels::{RopeAttention, rope_attention};
+use crate::kernels::{
+    GroupedAttention, RopeAttention, Visibility, grouped_attention, rope_attention, rotate,
+};
 
 /// A causal attention module; its fields name its tensors below `model.layers.{i}.self_attn`.
 pub trait Attention: Module + ModuleDisplay + Sync {
@@ -41,24 +44,28 @@ pub struct SelfAttention {
     /// n_heads · head_dim → hidden.
     pub o_proj: Projection,
     #[module(skip)]
-    shape: RopeAttention,
+    pub(super) shape: RopeAttention,
+    #[module(skip)]
+    pub(super) window: Option<usize>,
 }
 
 impl SelfAttention {
-    /// The attention of one layer of `config`.
-    pub fn new(config: &DecoderConfig, init: &mut Initializer) -> Self {
+    /// The attention of layer `layer_idx` of `config`.
+    pub fn new(config: &DecoderConfig, layer_idx: usize, init: &mut Initializer) -> Self {
         let (hidden, head_dim) = (config.hidden_size, config.head_dim());
         let (q_size, kv_size) = (config.n_heads * head_dim, config.n_kv_heads() * head_dim);
-        let bias = Bias::from_flag(config.attention_bias);
+        let (bias, output_bias) = (Bias::from_flag(config.qkv_bias()), Bias::from_flag(config.output_bias()));
         let input_std = 1.0 / (hidden as f64).sqrt();
         let output_std = config.residual_scale() / (q_size as f64).sqrt();
         Self {
             q_proj: Projection::new([hidden, q_size], input_std, bias, init),
             k_proj: Projection::new([hidden, kv_size], input_std, bias, init),
             v_proj: Projection::new([hidden, kv_size], input_std, bias, init),
-            o_proj: Projection::new([q_size, hidden], output_std, bias, init),
+            o_proj: Projection::new([q_size, hidden], output_std, output_bias, init),
             shape: RopeAttention::new(config.n_heads, config.n_kv_heads(), head_dim)
-                .with_theta(config.rope_theta),
+                .with_theta(config.rope_theta)
+                .with_scaling(config.rope_scaling),
+            window: config.window(layer_idx),
         }
     }
 }
@@ -66,10 +73,38 @@ impl SelfAttention {
 impl SelfAttention {
     /// What the heads read, side by side: `x [batch, seq, hidden]` → `[batch, seq, n_heads · head_dim]`.
     fn heads(&self, x: Tensor<3>) -> Tensor<3> {
+        if self.window.is_some_and(|window| window < x.dims()[1]) {
+            let [q, k, v] = self.turned(x, 0);
+            return self.attend(q, k, v);
+        }
         let q = self.q_proj.forward(x.clone());
         let k = self.k_proj.forward(x.clone());
         let v = self.v_proj.forward(x);
         rope_attention(q, k, v, &self.shape)
+    }
+
+    /// Queries, keys and values `[batch, their heads, seq, head_dim]` of the tokens from position `first` on, queries and keys turned.
+    pub(super) fn turned(&self, x: Tensor<3>, first: usize) -> [Tensor<4>; 3] {
+        let [batch, seq, _] = x.dims();
+        let RopeAttention { n_heads, n_kv_heads, head_dim, .. } = self.shape;
+        let split = |projection: &Projection, n_heads: usize| {
+            projection.forward(x.clone()).reshape([batch, seq, n_heads, head_dim]).swap_dims(1, 2)
+        };
+        let turn = |heads: Tensor<4>| rotate(heads, &self.shape.rope(), first);
+        [
+            turn(split(&self.q_proj, n_heads)),
+            turn(split(&self.k_proj, n_kv_heads)),
+            split(&self.v_proj, n_kv_heads),
+        ]
+    }
+
+    /// Attention of the last queries over turned keys, heads side by side: `[batch, seq, n_heads · head_dim]`.
+    pub(super) fn attend(&self, q: Tensor<4>, k: Tensor<4>, v: Tensor<4>) -> Tensor<3> {
+        let [batch, n_heads, seq, head_dim] = q.dims();
+        let visibility = self.window.map_or(Visibility::Causal, Visibility::Window);
+        let groups = vec![n_heads / self.shape.n_kv_heads; self.shape.n_kv_heads];
+        let out = grouped_attention(q, k, v, &GroupedAttention::new(&groups).with_visibility(visibility));
+        out.swap_dims(1, 2).reshape([batch, seq, n_heads * head_dim])
     }
 }
 

@@ -2,69 +2,22 @@
 //!
 //! A layer is `x + attention(rms_norm(x))`, then `x + mlp(rms_norm(x))` with the SwiGLU feed-forward
 //! `mlp(x) = (silu(x·W_gate) ⊙ x·W_up)·W_down`; the logits are `rms_norm(x)·W_head`, with the embedding as head where tied.
-//! Field paths equal the tensor names of Hugging Face's `LlamaForCausalLM`.
+//! Field paths equal the tensor names of Hugging Face's `LlamaForCausalLM`, `MistralForCausalLM` and `Qwen2ForCausalLM`.
 //!
 //! Deviation: weights start from N(0, 1/fan_in), those that write into the residual stream smaller by √(2·n_layers), where
 //! the reference draws everything from N(0, 0.02²): a small decoder learns faster so.
 
-use burn::config::Config;
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Int, Tensor};
 
 use super::attention::{Attention, SelfAttention};
+use super::config::DecoderConfig;
 use super::init::Initializer;
 use super::projection::{Bias, Projection};
 use super::rms_norm::RmsNorm;
 use crate::kernels;
 
-/// Shape and constants of a [`Decoder`].
-#[derive(Config, Debug, PartialEq)]
-pub struct DecoderConfig {
-    /// Number of tokens.
-    pub vocab_size: usize,
-    /// Width of the residual stream.
-    pub hidden_size: usize,
-    /// Number of layers.
-    pub n_layers: usize,
-    /// Number of query heads.
-    pub n_heads: usize,
-    /// Width of the feed-forward network.
-    pub ffn_size: usize,
-    /// Number of key and value heads; absent, that of query heads. It divides `n_heads`.
-    pub n_kv_heads: Option<usize>,
-    /// Size of a head, even; absent, `hidden_size / n_heads`.
-    pub head_dim: Option<usize>,
-    /// Base θ of the rotary frequencies θ^(−2i/head_dim).
-    #[config(default = 10000.0)]
-    pub rope_theta: f64,
-    /// ε of the norms.
-    #[config(default = 1e-6)]
-    pub rms_norm_eps: f64,
-    /// The longest sequence a file says the model was made for; informative, never enforced here.
-    #[config(default = 2048)]
-    pub max_positions: usize,
-    /// The embedding is the head, too.
-    #[config(default = true)]
-    pub tied_embeddings: bool,
-    /// Biases on q, k, v and o.
-    #[config(default = false)]
-    pub attention_bias: bool,
-    /// Biases in the feed-forward network.
-    #[config(default = false)]
-    pub mlp_bias: bool,
-}
-
 impl DecoderConfig {
-    /// Number of key and value heads.
-    pub fn n_kv_heads(&self) -> usize {
-        self.n_kv_heads.unwrap_or(self.n_heads)
-    }
-
-    /// Size of a head.
-    pub fn head_dim(&self) -> usize {
-        self.head_dim.unwrap_or(self.hidden_size / self.n_heads.max(1))
-    }
-
     /// A decoder with random weights, all determined by `seed`; weights are made when first used.
     ///
     /// ```
@@ -77,7 +30,7 @@ impl DecoderConfig {
     /// assert_eq!(decoder.forward(tokens).dims(), [2, 3, 48]);
     /// ```
     pub fn init(&self, seed: u64, device: &Device) -> Decoder {
-        self.init_with(seed, device, |config, _layer_idx, init| SelfAttention::new(config, init))
+        self.init_with(seed, device, |config, layer_idx, init| SelfAttention::new(config, layer_idx, init))
     }
 
     /// As [`init`](Self::init), with the attention of each layer made by `attention(config, layer_idx, init)`.
@@ -103,11 +56,6 @@ impl DecoderConfig {
         let lm_head =
             (!self.tied_embeddings).then(|| Projection::new([hidden, vocab], std, Bias::None, &mut init));
         Decoder { model: DecoderModel { embed_tokens, layers, norm }, lm_head, config: self.clone() }
-    }
-
-    /// What the spread of a weight that writes into the residual stream is multiplied by.
-    pub fn residual_scale(&self) -> f64 {
-        1.0 / (2.0 * self.n_layers as f64).sqrt()
     }
 }
 
@@ -194,13 +142,13 @@ impl Mlp {
 
 impl<A: Attention> DecoderLayer<A> {
     /// The first half of the layer, `x + attention(rms_norm(x))`: `x [batch, seq, hidden]` → the same shape.
-    fn attend(&self, x: Tensor<3>) -> Tensor<3> {
+    pub(super) fn attend(&self, x: Tensor<3>) -> Tensor<3> {
         let normed = self.input_layernorm.forward(x.clone());
         self.self_attn.forward_onto(x, normed)
     }
 
     /// The second half of the layer, `x + mlp(rms_norm(x))`, for any rows `x [.., hidden]` of the residual stream.
-    fn feed_forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
+    pub(super) fn feed_forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
         let normed = self.post_attention_layernorm.forward(x.clone());
         self.mlp.forward_onto(x, normed)
     }
@@ -210,6 +158,11 @@ impl<A: Attention> Decoder<A> {
     /// Shape and constants.
     pub fn config(&self) -> &DecoderConfig {
         &self.config
+    }
+
+    /// The device of its weights.
+    pub fn device(&self) -> Device {
+        self.model.embed_tokens.weight.lazy_device()
     }
 
     /// The residual stream after the last layer, before the last norm: `tokens [batch, seq]` → `[batch, seq, hidden]`.
@@ -241,7 +194,7 @@ impl<A: Attention> Decoder<A> {
         self.head(x)
     }
 
-    fn embed(&self, tokens: Tensor<2, Int>) -> Tensor<3> {
+    pub(super) fn embed(&self, tokens: Tensor<2, Int>) -> Tensor<3> {
         let [batch, seq] = tokens.dims();
         let x = self.model.embed_tokens.weight.val().select(0, tokens.reshape([batch * seq]));
         x.reshape([batch, seq, self.config.hidden_size])
@@ -279,7 +232,7 @@ impl<A: Attention> Decoder<A> {
         all
     }
 
-    fn head(&self, x: Tensor<2>) -> Tensor<2> {
+    pub(super) fn head(&self, x: Tensor<2>) -> Tensor<2> {
         let x = self.model.norm.forward(x);
         match &self.lm_head {
             Some(head) => head.forward(x),

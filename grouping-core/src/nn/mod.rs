@@ -1,19 +1,25 @@
-//! A decoder of the Llama architecture, generic over its attention, and its checkpoints.
+//! A decoder of the Llama architecture, generic over its attention, its checkpoints, and generation of text.
 //!
-//! [`DecoderConfig`] makes a [`Decoder`] with random weights, [`read_llama`] reads one from a Hugging Face folder and
-//! [`write_llama`] writes it. [`LowRank`] updates on its projections train over frozen weights.
+//! [`DecoderConfig`] makes a [`Decoder`] with random weights, [`read_llama`] reads one from a Hugging Face folder (Llama, Mistral
+//! or Qwen2) and [`write_llama`] writes it, [`read_llama2c`] and [`write_llama2c`] do so with files of llama2.c. [`generate`] continues
+//! a text with a cache of keys and values. [`LowRank`] updates on its projections train over frozen weights.
 
 mod attention;
+mod config;
 mod decoder;
 mod init;
 mod llama;
+mod llama2c;
 mod projection;
 mod rms_norm;
+mod sources;
 pub mod weights;
 
 pub use attention::{Attention, SelfAttention};
-pub use decoder::{Decoder, DecoderConfig, DecoderLayer, DecoderModel, Embedding, Mlp};
+pub use config::{DecoderConfig, Family};
+pub use decoder::{Decoder, DecoderLayer, DecoderModel, Embedding, Mlp};
 pub use init::Initializer;
 pub use llama::{read_llama, read_llama_config, read_llama_with, write_llama};
+pub use llama2c::{read_llama2c, read_llama2c_config, read_llama2c_with, write_llama2c};
 pub use projection::{Bias, LowRank, Projection};
 pub use rms_norm::RmsNorm;

@@ -91,7 +91,8 @@ pub enum Bias {
 }
 
 impl Bias {
-    pub(super) fn from_flag(present: bool) -> Self {
+    /// A bias where `present`.
+    pub fn from_flag(present: bool) -> Self {
         if present { Self::Zeros } else { Self::None }
     }
 }

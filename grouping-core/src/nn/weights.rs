@@ -6,15 +6,15 @@
 //! give equal bytes; f32, f16 and bf16 are read.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fs::File;
 use std::path::Path;
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
-use burn::tensor::{DType, Tensor, TensorData};
-use memmap2::Mmap;
+use burn::tensor::{Tensor, TensorData};
+use safetensors::Dtype;
 use safetensors::tensor::TensorView;
-use safetensors::{Dtype, SafeTensors};
 
+use super::sources::SafetensorsFiles;
+pub use super::sources::TensorSource;
 use crate::{Error, Result};
 
 /// Which parameters a file holds, and how they lie there.
@@ -32,10 +32,14 @@ pub enum Layout {
 /// # Errors
 /// [`Error::File`] when the file cannot be written.
 pub fn save<M: Module>(module: &M, path: &Path, layout: Layout, metadata: &[(&str, &str)]) -> Result<()> {
+    write_tensors(&collect(module, layout), path, metadata)
+}
+
+/// The parameters of `module`, by the names that [`save`] gives them.
+pub(crate) fn collect<M: Module>(module: &M, layout: Layout) -> NamedTensors {
     let mut collector = Collector { place: Place::new(layout), found: Vec::new() };
     module.visit(&mut collector);
-    let tensors = collector.found.into_iter().collect();
-    write_tensors(&tensors, path, metadata)
+    collector.found.into_iter().collect()
 }
 
 /// Replaces the parameters of `module` by those of the file at `path`.
@@ -44,9 +48,15 @@ pub fn save<M: Module>(module: &M, path: &Path, layout: Layout, metadata: &[(&st
 /// [`Error::File`] when the file cannot be read, is no safetensors file, lacks a parameter or holds another data type,
 /// [`Error::Shape`] when a tensor has another shape, [`Error::NotFinite`] when it holds NaN or infinity.
 pub fn load<M: Module>(module: M, path: &Path, layout: Layout) -> Result<M> {
-    let map = map_file(path)?;
-    let tensors = parse(&map, path)?;
-    let mut loader = Loader { place: Place::new(layout), path, tensors: &tensors, error: None };
+    load_from(module, &SafetensorsFiles::open(path)?, layout)
+}
+
+/// As [`load`], from any source of tensors.
+///
+/// # Errors
+/// [`Error::Shape`] when a tensor has another shape, and whatever `source` returns.
+pub fn load_from<M: Module>(module: M, source: &dyn TensorSource, layout: Layout) -> Result<M> {
+    let mut loader = Loader { place: Place::new(layout), source, error: None };
     let module = module.map(&mut loader);
     loader.error.map_or(Ok(module), Err)
 }
@@ -76,60 +86,8 @@ pub(crate) fn write_tensors(tensors: &NamedTensors, path: &Path, metadata: &[(&s
 
 /// Reads every tensor of a file as f32.
 pub(crate) fn read_tensors(path: &Path) -> Result<NamedTensors> {
-    let map = map_file(path)?;
-    let tensors = parse(&map, path)?;
-    let read = |name: &str| Ok((name.to_owned(), read_f32(&tensors, path, name)?));
-    tensors.names().into_iter().map(read).collect()
-}
-
-/// The shapes of a file's tensors, without their values.
-pub(crate) fn read_shapes(path: &Path) -> Result<BTreeMap<String, Vec<usize>>> {
-    let map = map_file(path)?;
-    let tensors = parse(&map, path)?;
-    Ok(tensors.iter().map(|(name, view)| (name.to_owned(), view.shape().to_vec())).collect())
-}
-
-fn map_file(path: &Path) -> Result<Mmap> {
-    let fail = |e: std::io::Error| Error::File { path: path.to_owned(), reason: e.to_string() };
-    let file = File::open(path).map_err(fail)?;
-    // SAFETY: the map is read only while this process holds it; as with every memory-mapped checkpoint, another
-    // process that shortens the file meanwhile ends this one, and one that rewrites it changes the values read.
-    unsafe { Mmap::map(&file) }.map_err(fail)
-}
-
-fn parse<'a>(bytes: &'a [u8], path: &Path) -> Result<SafeTensors<'a>> {
-    let fail = |e: safetensors::SafeTensorError| Error::File {
-        path: path.to_owned(),
-        reason: format!("not a valid safetensors file: {e}"),
-    };
-    SafeTensors::deserialize(bytes).map_err(fail)
-}
-
-fn read_f32(tensors: &SafeTensors<'_>, path: &Path, name: &str) -> Result<(Vec<usize>, Vec<f32>)> {
-    let file_error = |reason: String| Error::File { path: path.to_owned(), reason };
-    let view =
-        tensors.tensor(name).map_err(|_| file_error(format!("expected a tensor `{name}`, found none")))?;
-    let dtype = match view.dtype() {
-        Dtype::F32 => DType::F32,
-        Dtype::F16 => DType::F16,
-        Dtype::BF16 => DType::BF16,
-        other => {
-            let reason = format!("tensor `{name}`: expected data type F32, F16 or BF16, found {other:?}");
-            return Err(file_error(reason));
-        }
-    };
-    let shape = view.shape().to_vec();
-    let data = TensorData::from_bytes_vec(view.data().to_vec(), shape.clone(), dtype);
-    let values: Vec<f32> =
-        data.convert::<f32>().try_into_vec().map_err(|e| file_error(format!("tensor `{name}`: {e:?}")))?;
-    match values.iter().position(|value| !value.is_finite()) {
-        None => Ok((shape, values)),
-        Some(index) => Err(Error::NotFinite {
-            what: format!("{}: tensor `{name}`", path.display()),
-            index,
-            value: f64::from(values[index]),
-        }),
-    }
+    let files = SafetensorsFiles::open(path)?;
+    files.names().map(|name| Ok((name.to_owned(), files.read(name)?))).collect()
 }
 
 /// Where a traversal is in its module.
@@ -204,21 +162,20 @@ impl ModuleVisitor for Collector {
 
 struct Loader<'a> {
     place: Place,
-    path: &'a Path,
-    tensors: &'a SafeTensors<'a>,
+    source: &'a dyn TensorSource,
     error: Option<Error>,
 }
 
 impl Loader<'_> {
     fn read<const D: usize>(&self, param: &Param<Tensor<D>>) -> Result<Tensor<D>> {
         let name = self.place.names.join(".");
-        let (found, values) = read_f32(self.tensors, self.path, &name)?;
+        let (found, values) = self.source.read(&name)?;
         let mut expected: Vec<usize> = param.lazy_shape().iter().copied().collect();
         if self.place.is_transposed::<D>() {
             expected.reverse();
         }
         if found != expected {
-            let what = format!("{}: tensor `{name}`", self.path.display());
+            let what = format!("{}: tensor `{name}`", self.source.path(&name).display());
             return Err(Error::Shape { what, expected, found });
         }
         let device = param.lazy_device().without_autodiff();

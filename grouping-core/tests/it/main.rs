@@ -7,6 +7,7 @@ mod grouped_attention;
 mod kernels;
 mod krylov;
 mod low_rank;
+mod model_files;
 mod nn;
 mod norms;
 mod procrustes;

@@ -177,7 +177,7 @@ fn damaged_folders_are_errors_that_name_what_is_wrong() {
         &["num_key_value_heads", "divisor"],
     );
     check(&edit("\"silu\"", "\"gelu\""), &["hidden_act", "gelu"]);
-    check(&edit("\"llama\"", "\"mistral\""), &["model_type", "mistral"]);
+    check(&edit("\"llama\"", "\"gemma\""), &["model_type", "gemma"]);
     check(&edit("\"default\"", "\"yarn\""), &["rope_parameters", "yarn"]);
     check(&edit("{\n", "{ nonsense\n"), &["config.json"]);
     check(&weights(&|whole| whole[..whole.len() / 2].to_vec()), &["model.safetensors", "safetensors"]);
@@ -278,8 +278,8 @@ fn another_attention_takes_its_place_and_loads_what_it_has() {
     let config = tiny_config().with_n_kv_heads(None);
     let base = config.init(4, &device);
     write_llama(&base, &path, Existing::Refuse).expect("the folder can be written");
-    let decoder: Decoder<SelfOnly> = read_llama_with(&path, &device, |config, _, init| {
-        let SelfAttention { v_proj, o_proj, .. } = SelfAttention::new(config, init);
+    let decoder: Decoder<SelfOnly> = read_llama_with(&path, &device, |config, layer_idx, init| {
+        let SelfAttention { v_proj, o_proj, .. } = SelfAttention::new(config, layer_idx, init);
         SelfOnly { v_proj, o_proj }
     })
     .expect("the tensors it has are in the folder");
