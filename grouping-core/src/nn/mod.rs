@@ -5,19 +5,24 @@
 //! a text with a cache of keys and values. [`LowRank`] updates on its projections train over frozen weights.
 
 mod attention;
+mod cached;
 mod config;
 mod decoder;
+mod generate;
 mod init;
 mod llama;
 mod llama2c;
 mod projection;
 mod rms_norm;
+mod sampling;
 mod sources;
 pub mod weights;
 
 pub use attention::{Attention, SelfAttention};
+pub use cached::{AttentionCache, CachedAttention, KeyValueCache};
 pub use config::{DecoderConfig, Family};
 pub use decoder::{Decoder, DecoderLayer, DecoderModel, Embedding, Mlp};
+pub use generate::{Generation, GenerationConfig, GenerationEvent, Stop, generate};
 pub use init::Initializer;
 pub use llama::{read_llama, read_llama_config, read_llama_with, write_llama};
 pub use llama2c::{read_llama2c, read_llama2c_config, read_llama2c_with, write_llama2c};

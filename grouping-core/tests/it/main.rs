@@ -3,6 +3,7 @@
 mod apportion;
 mod cluster;
 mod device;
+mod generation;
 mod grouped_attention;
 mod kernels;
 mod krylov;
