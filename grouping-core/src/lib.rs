@@ -15,9 +15,9 @@ pub mod matrix;
 #[cfg(feature = "nn")]
 pub mod nn;
 pub mod norms;
+pub mod process;
 pub mod procrustes;
 pub mod running;
-pub mod process;
 pub mod seed;
 #[cfg_attr(not(feature = "nn"), allow(dead_code, reason = "the kernels use all of it"))]
 mod simd;

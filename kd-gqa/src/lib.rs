@@ -2,6 +2,7 @@
 
 pub mod account;
 pub mod allocation;
+pub mod attention;
 pub mod calibrate;
 pub mod attention;
 pub mod checkpoint;
@@ -9,8 +10,10 @@ pub mod checkpoint;
 pub mod cli;
 pub mod convert;
 mod error;
+pub mod evaluate;
 pub mod groups;
 pub mod images;
+pub mod inference;
 #[cfg(feature = "lab")]
 pub mod lab;
 pub mod pgqa;

@@ -4,10 +4,10 @@
 //! orthogonal map, and the maps themselves; the activations need not be held.
 
 use faer::linalg::matmul::matmul;
-use faer::{Accum, Mat, MatMut, MatRef, Par};
+use faer::{Accum, MatMut, MatRef, Par};
 
 /// `[M_0 … M_{n−1}]ᵀ·[M_0 … M_{n−1}]`.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct HeadGram {
     n_heads: usize,
     head_dim: usize,
@@ -34,6 +34,9 @@ impl HeadGram {
     }
 
     /// Adds rows `[n, n_heads · head_dim]`, row-major: products in f32 of at most 256 rows, sums in f64.
+    ///
+    /// # Panics
+    /// If these are no whole rows.
     pub fn add(&mut self, rows: &[f32]) {
         const ROWS: usize = 256;
         let width = self.n_heads * self.head_dim;
@@ -48,10 +51,10 @@ impl HeadGram {
         }
     }
 
-    /// `M_iᵀ·M_j [head_dim, head_dim]`.
-    pub fn block(&self, i: usize, j: usize) -> Mat<f64> {
+    /// `M_iᵀ·M_j [head_dim, head_dim]`, row-major.
+    pub fn block(&self, i: usize, j: usize) -> Vec<f64> {
         let (hd, width) = (self.head_dim, self.n_heads * self.head_dim);
-        Mat::from_fn(hd, hd, |a, b| self.sums[(i * hd + a) * width + j * hd + b])
+        (0..hd).flat_map(|a| &self.sums[(i * hd + a) * width + j * hd..][..hd]).copied().collect()
     }
 
     /// `‖M_i‖²`.

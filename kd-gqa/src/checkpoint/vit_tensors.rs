@@ -18,6 +18,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
+use std::path::Path;
 
 use grouping_core::tensor_file::{Tensor, TensorFile};
 
@@ -87,6 +88,11 @@ struct Place {
 }
 
 impl VitTensors<'_> {
+    /// The file or folder.
+    pub fn source(&self) -> &Path {
+        self.checkpoint.path()
+    }
+
     /// Sizes and defaults.
     pub fn layout(&self) -> &VitLayout {
         &self.layout

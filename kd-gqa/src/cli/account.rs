@@ -1,16 +1,47 @@
-//! Printing of what grouping saves.
+//! `kd-gqa account`.
 
 use std::io::{Write, stdout};
+use std::path::PathBuf;
 
 use comfy_table::{CellAlignment, Table, presets};
 
-use crate::account::{Account, Cost};
+use super::images::open;
+use crate::account::{Account, AccountConfig, Cost, ModelShape, account};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// A checkpoint that `convert` reads
+    #[arg(value_name = "CKPT")]
+    checkpoint: PathBuf,
+    /// Key/value heads after grouping
+    #[arg(long, value_name = "G")]
+    kv_heads: usize,
+    /// Tokens in the cache
+    #[arg(long, value_name = "N", default_value_t = 4096)]
+    context: usize,
+    /// Sequences side by side
+    #[arg(long, value_name = "B", default_value_t = 1)]
+    batch: usize,
+    /// Bytes of a value in the cache
+    #[arg(long, value_name = "BYTES", default_value_t = 2)]
+    value_bytes: usize,
+    /// The number of query heads, where the file does not say it [default: heads of length 64]
+    #[arg(long, value_name = "H")]
+    heads: Option<usize>,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(args: &Args) -> anyhow::Result<()> {
+    let shape = ModelShape::of(&open(&args.checkpoint, args.heads)?)?;
+    let after = vec![args.kv_heads; shape.n_kv_heads.len()];
+    let config = AccountConfig::new(args.context).with_batch(args.batch).with_value_bytes(args.value_bytes);
+    print(&account(&shape, &after, config)?, args.json)
+}
 
 /// Prints the account to stdout: one JSON object on one line, or a table.
-///
-/// # Errors
-/// When stdout cannot be written.
-pub fn print(account: &Account, json: bool) -> anyhow::Result<()> {
+fn print(account: &Account, json: bool) -> anyhow::Result<()> {
     let text = if json { serde_json::to_string(account)? } else { table(account) };
     Ok(writeln!(stdout(), "{text}")?)
 }

@@ -1,20 +1,27 @@
 //! `kd-gqa convert`.
 
 use std::io::{Write, stdout};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Instant;
 
+use burn::tensor::Device;
 use comfy_table::{Table, presets};
 use grouping_core::folder::Existing;
 use grouping_core::process::peak_memory_bytes;
 use serde_json::json;
 
-use super::console::{bar, say};
+use super::console::bar;
+use super::images::{PixelArgs, open};
 use crate::Error;
-use crate::checkpoint::{Checkpoint, HeadsFrom};
+use crate::calibrate::Calibration;
+use crate::calibrate::calibrate_vit;
+use crate::checkpoint::Checkpoint;
 use crate::convert::{
     Align, ConvertConfig, ConvertReport, Form, GroupSizes, Grouping, Pool, PoolWeights, convert,
 };
+use crate::images::ImageFolder;
+use crate::vit::read_vit;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -48,7 +55,15 @@ pub(super) struct Args {
     /// The number of query heads of a vision transformer whose file does not say it [default: heads of length 64]
     #[arg(long, value_name = "H")]
     heads: Option<usize>,
-    /// Seed of the search for similar heads
+    /// Data to run the model on: images (a folder a class, or flat) for a vision transformer, text for a decoder
+    #[arg(long, value_name = "DIR|FILE")]
+    calibration: Option<PathBuf>,
+    /// How many of the images, evenly from the classes, drawn by the seed
+    #[arg(long, value_name = "N", default_value_t = 500)]
+    calibration_images: usize,
+    #[command(flatten)]
+    pixels: PixelArgs,
+    /// Seed of the search for similar heads and of the choice of images
     #[arg(long, value_name = "S", default_value_t = 0)]
     seed: u64,
     /// Where to write: FILE.safetensors (vision transformers), a folder (Llama family), or FILE.bin (llama2.c)
@@ -73,6 +88,22 @@ enum PoolRule {
 }
 
 impl Args {
+    /// Runs the model on the calibration data.
+    fn calibrate(&self, source: &Checkpoint, data: &Path) -> crate::Result<Calibration> {
+        let device = Device::flex();
+        let vit = read_vit(source, &device)?;
+        let images = ImageFolder::open(data)?.sample(self.calibration_images, self.seed);
+        if images.is_empty() {
+            return Err(Error::option("--calibration-images", "at least 1", 0));
+        }
+        let bar = bar("calibration images");
+        bar.set_length(images.len() as u64);
+        let preparation = self.pixels.preparation(&vit);
+        let calibration = calibrate_vit(&vit, &images, &preparation, &device, |n| bar.set_position(n as u64));
+        bar.finish_and_clear();
+        calibration
+    }
+
     fn pool(&self) -> Result<Pool, Error> {
         let given = |expected: &str, found: &str| Error::Option {
             option: "--pool-weights",
@@ -81,7 +112,7 @@ impl Args {
         };
         match (self.pool, &self.pool_weights) {
             (None | Some(PoolRule::Weighted), Some(path)) => Ok(Pool::Weighted(PoolWeights::read(path)?)),
-            (Some(PoolRule::Weighted), None) => Err(given("a file of weights for --pool weighted", "none")),
+            (Some(PoolRule::Weighted), None) => Ok(Pool::Activations),
             (Some(_), Some(_)) => Err(given("--pool weighted with it", "another rule")),
             (Some(PoolRule::First), None) => Ok(Pool::First),
             (Some(PoolRule::Mean) | None, None) => Ok(Pool::Mean),
@@ -108,11 +139,11 @@ impl Args {
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let start = Instant::now();
     let config = args.config()?;
-    let source = Checkpoint::open_with_heads(&args.checkpoint, args.heads)?;
-    if source.heads_from() == HeadsFrom::Assumed {
-        let (n_heads, head_dim) = (source.n_heads(), source.head_dim());
-        say(format_args!("note: {n_heads} heads of length {head_dim} are assumed; --heads says otherwise"));
-    }
+    let source = open(&args.checkpoint, args.heads)?;
+    let config = match &args.calibration {
+        Some(path) => config.with_calibration(Arc::new(args.calibrate(&source, path)?)),
+        None => config,
+    };
     let existing = if args.force { Existing::Replace } else { Existing::Refuse };
     let bar = bar("tensors");
     let report = convert(&source, &config, &args.out, existing, |progress| {

@@ -2,9 +2,14 @@
 
 pub mod account;
 mod allocate;
+mod classify;
 mod completions;
 mod console;
 mod convert;
+mod eval;
+mod images;
+mod inspect;
+mod plot;
 
 use std::io::ErrorKind;
 use std::process::ExitCode;
@@ -25,6 +30,14 @@ enum Command {
     Allocate(allocate::Args),
     /// Write a checkpoint with fewer key/value heads
     Convert(convert::Args),
+    /// Count what grouping saves: parameters, multiply-accumulates, cache
+    Account(account::Args),
+    /// Measure a vision transformer on a folder of images
+    Eval(eval::Args),
+    /// Classify images
+    Classify(classify::Args),
+    /// Show key norms, what they would allocate, and how far apart heads are
+    Inspect(inspect::Args),
     /// Print a script that completes this command in a shell
     Completions(completions::Args),
 }
@@ -36,6 +49,10 @@ pub fn run() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Allocate(args) => allocate::run(&args),
         Command::Convert(args) => convert::run(&args),
+        Command::Account(args) => account::run(&args),
+        Command::Eval(args) => eval::run(&args),
+        Command::Classify(args) => classify::run(&args),
+        Command::Inspect(args) => inspect::run(&args),
         Command::Completions(args) => completions::run(&args),
     };
     match result {

@@ -10,6 +10,7 @@
 //! heads does not divide that of the heads it drops the last heads without a word; here that is refused or, when asked for, done with unequal groups.
 
 mod apply;
+mod calibrated;
 mod distances;
 mod plan;
 mod pool;
@@ -17,6 +18,7 @@ mod search;
 mod write;
 
 use std::path::Path;
+use std::sync::Arc;
 
 use grouping_core::folder::Existing;
 
@@ -24,8 +26,10 @@ pub use distances::weight_distances;
 pub use pool::{Pool, PoolWeights};
 pub use search::{Distances, EXHAUSTIVE, GroupSizes, similar_groups};
 
+use crate::calibrate::Calibration;
 use crate::checkpoint::Checkpoint;
 use crate::{Error, Groups, Result};
+use calibrated::Calibrated;
 use plan::LayerPlan;
 use write::Conversion;
 
@@ -76,6 +80,7 @@ pub struct ConvertConfig {
     pub(crate) sizes: GroupSizes,
     pub(crate) form: Form,
     pub(crate) seed: u64,
+    pub(crate) calibration: Option<Arc<Calibration>>,
 }
 
 impl ConvertConfig {
@@ -89,6 +94,7 @@ impl ConvertConfig {
             sizes: GroupSizes::Equal,
             form: Form::Grouped,
             seed: 0,
+            calibration: None,
         }
     }
 
@@ -119,6 +125,12 @@ impl ConvertConfig {
     /// In which form groups are written.
     pub fn with_form(mut self, form: Form) -> Self {
         self.form = form;
+        self
+    }
+
+    /// Activations on calibration data, for similarity, alignment and weights.
+    pub fn with_calibration(mut self, calibration: Arc<Calibration>) -> Self {
+        self.calibration = Some(calibration);
         self
     }
 
@@ -200,13 +212,17 @@ pub fn convert(
     existing: Existing,
     mut progress: impl FnMut(Progress),
 ) -> Result<ConvertReport> {
-    if config.align != Align::None {
+    if config.align != Align::None && config.calibration.is_none() {
         let expected = "calibration data for `procrustes` (rotations follow from activations)";
         return Err(Error::option("--align", expected, "none"));
     }
     let n_layers = source.n_layers();
-    let plan =
-        |(layer, groups)| LayerPlan::new(config, groups, layer, n_layers, || weight_distances(source, layer));
+    let plan = |(layer, groups)| {
+        let calibrated = Calibrated::of(config, source, layer)?;
+        LayerPlan::new(config, groups, layer, n_layers, calibrated.as_ref(), || {
+            weight_distances(source, layer)
+        })
+    };
     let mut plans = source.groups().iter().enumerate().map(plan).collect::<Result<Vec<_>>>()?;
     plan::shape(&mut plans, config.form)?;
     let conversion = Conversion { source, plans: &plans, progress: &mut progress };

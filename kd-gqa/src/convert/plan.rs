@@ -5,12 +5,13 @@
 //! - `W_V,j → S_j·W_V,j` and the columns of head h in `W_O → W_O,h·S_κ(h)ᵀ`, which leaves every output as it was;
 //! - then the heads of a group are pooled, and query heads (rows of `W_Q`, columns of `W_O`) take the order of their groups.
 //!
-//! This file groups; rotations are all absent until calibration data give them.
+//! Without calibration data nothing is turned.
 
 use std::sync::Arc;
 
 use grouping_core::matrix::Matrix;
 
+use super::calibrated::Calibrated;
 use super::pool::LayerPool;
 use super::search::{Distances, GroupSizes, similar_groups};
 use super::{ConvertConfig, Form, Grouping};
@@ -47,6 +48,7 @@ impl LayerPlan {
         source: &Groups,
         layer: usize,
         n_layers: usize,
+        calibrated: Option<&Calibrated<'_>>,
         distances: impl FnOnce() -> Result<Distances>,
     ) -> Result<Self> {
         let (n, n_groups) = (source.n_kv_heads(), config.n_kv_heads);
@@ -70,7 +72,10 @@ impl LayerPlan {
                 Grouping::Neighbour => {
                     Groups::balanced(n, n_groups)?.heads().map(|heads| heads.collect()).collect()
                 }
-                Grouping::Similarity => similar_groups(&distances()?, n_groups, config.sizes, config.seed),
+                Grouping::Similarity => {
+                    let distances = calibrated.map_or_else(distances, Calibrated::distances)?;
+                    similar_groups(&distances, n_groups, config.sizes, config.seed)
+                }
             }
         };
         let heads: Vec<Vec<usize>> = source.heads().map(|heads| heads.collect()).collect();
@@ -80,9 +85,10 @@ impl LayerPlan {
         heads.iter().enumerate().for_each(|(j, heads)| heads.iter().for_each(|&h| read_by[h] = j));
         let sizes = members.iter().map(|group| group.iter().map(|&j| heads[j].len()).sum()).collect();
         let groups = Groups::new(sizes, query_order.len())?;
-        let pool = config.pool.of_layer(layer, n_layers, &members)?;
+        let pool = config.pool.of_layer(layer, n_layers, &members, calibrated)?;
+        let rotations = calibrated.map_or(Ok([None, None]), |calibrated| calibrated.rotations(&members))?;
         let (copies, written) = ((0..n_groups).collect(), groups.clone());
-        Ok(Self { members, query_order, read_by, groups, pool, rotations: [None, None], copies, written })
+        Ok(Self { members, query_order, read_by, groups, pool, rotations, copies, written })
     }
 
     /// Writes every pooled head several times, so that each copy is read by `size` query heads; heads that nobody reads are left out.
@@ -120,7 +126,7 @@ mod tests {
     use super::*;
 
     fn plan(config: &ConvertConfig, source: &Groups) -> Result<LayerPlan> {
-        LayerPlan::new(config, source, 0, 1, || {
+        LayerPlan::new(config, source, 0, 1, None, || {
             Ok(Distances::from_fn(4, |i, j| if i + j == 3 { 0.0 } else { 1.0 }))
         })
     }

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use grouping_core::text::read_text;
 use serde::Deserialize;
 
+use super::calibrated::Calibrated;
 use crate::{Error, Result};
 
 /// Weights for a thousand layers of a thousand heads are fewer bytes than this.
@@ -26,6 +27,8 @@ pub enum Pool {
     First,
     /// Their sum, weighted.
     Weighted(PoolWeights),
+    /// Their sum, weighted in proportion to the root mean square of their activations on calibration data.
+    Activations,
 }
 
 /// A weight for the key and one for the value of each key/value head of the source, layer by layer.
@@ -106,11 +109,18 @@ impl Pool {
         layer: usize,
         n_layers: usize,
         members: &[Vec<usize>],
+        calibrated: Option<&Calibrated<'_>>,
     ) -> Result<[LayerPool; 2]> {
         match self {
             Self::Mean => Ok([LayerPool::Mean, LayerPool::Mean]),
             Self::First => Ok([LayerPool::First, LayerPool::First]),
             Self::Weighted(weights) => weights.of_layer(layer, n_layers, members),
+            Self::Activations => match calibrated {
+                Some(calibrated) => Ok(calibrated.pool(members)),
+                None => {
+                    Err(Error::option("--pool", "a file of weights or calibration data for weighted", "none"))
+                }
+            },
         }
     }
 }

@@ -1,17 +1,23 @@
 //! The command line of `gqa-lab`: parse, one call, exit code. Everything it prints on stdout is lines of JSON.
 
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::{Args, Parser, Subcommand};
+use grouping_core::train::JsonLines;
 
+use super::bed::{self, BedSettings};
+use super::cifar::Shares;
 use super::images;
+use super::score::{Variant, choose, score};
+use crate::allocation::{AllocationConfig, Fidelity, Method};
+use crate::convert::{Align, ConvertConfig, Grouping, Pool};
 
-/// A bed for experiments with grouped attention.
+/// A bed for experiments with grouped attention: a small vision transformer, images, and scores of what conversion leaves.
 ///
-/// Results and progress are lines of JSON on stdout. Exit codes: 0 done, 2 usage or failure.
+/// Defaults are the smoke scale. Results and progress are lines of JSON on stdout. Exit codes: 0 done, 2 usage or failure.
 #[derive(Debug, Parser)]
 #[command(name = "gqa-lab", version, args_override_self = true)]
 struct Cli {
@@ -23,6 +29,12 @@ struct Cli {
 enum Command {
     /// Write procedural images of ten classes, a folder a class.
     Images(ImageArgs),
+    /// Make a bed: a model, and images to calibrate, choose and test.
+    Bed(BedArgs),
+    /// Score a bed's model, whole or converted.
+    Score(ScoreArgs),
+    /// Report the test scores of the variant that is best on validation images.
+    Choose(ChooseArgs),
 }
 
 #[derive(Debug, Args)]
@@ -41,6 +53,88 @@ struct ImageArgs {
     seed: u64,
 }
 
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum Kind {
+    /// A model trained here on procedural images.
+    Procedural,
+    /// The CIFAR-10 model and images of $GROUPING_DATA.
+    Cifar10,
+}
+
+#[derive(Debug, Args)]
+struct BedArgs {
+    /// Which bed.
+    kind: Kind,
+    /// Folder to write; checkpoints lie in OUT.partial meanwhile, and an interrupted training goes on from them.
+    #[arg(long)]
+    out: PathBuf,
+    /// Seed of weights, batches and images.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Steps of training.
+    #[arg(long, default_value_t = 700)]
+    steps: usize,
+    /// Images that calibrate.
+    #[arg(long, default_value_t = 500)]
+    calibration: usize,
+    /// Images that choose.
+    #[arg(long, default_value_t = 500)]
+    validation: usize,
+    /// Images that test.
+    #[arg(long, default_value_t = 500)]
+    test: usize,
+    /// Number of threads; another number gives other bytes.
+    #[arg(long, default_value_t = 2)]
+    threads: usize,
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum PoolName {
+    /// The mean.
+    Mean,
+    /// The first head.
+    First,
+    /// Weighted by activations.
+    Weighted,
+}
+
+#[derive(Debug, Args)]
+struct ScoreArgs {
+    /// Folder of the bed.
+    bed: PathBuf,
+    /// Folder to write.
+    #[arg(long)]
+    out: PathBuf,
+    /// Seed of searches and of intervals.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Key/value heads after conversion [default: the model as it is].
+    #[arg(long)]
+    kv_heads: Option<usize>,
+    /// Which heads share one.
+    #[arg(long, value_enum, default_value = "neighbour")]
+    grouping: Grouping,
+    /// Whether they are turned towards each other first.
+    #[arg(long, value_enum, default_value = "none")]
+    align: Align,
+    /// How one comes of several.
+    #[arg(long, value_enum, default_value = "mean")]
+    pool: PoolName,
+    /// Groups by key norms at inference.
+    #[arg(long, value_enum)]
+    allocation: Option<Method>,
+    /// Whose arithmetic.
+    #[arg(long, value_enum, default_value = "robust")]
+    fidelity: Fidelity,
+}
+
+#[derive(Debug, Args)]
+struct ChooseArgs {
+    /// Outputs of `score`.
+    #[arg(required = true)]
+    outs: Vec<PathBuf>,
+}
+
 /// Runs `gqa-lab` with the arguments of the process.
 pub fn run() -> ExitCode {
     match execute(Cli::parse().command) {
@@ -54,8 +148,53 @@ pub fn run() -> ExitCode {
 }
 
 fn execute(command: Command) -> Result<()> {
+    let mut lines = JsonLines::new(std::io::stdout());
     match command {
-        Command::Images(args) => Ok(images::write(&args.out, args.n_per_class, args.first, args.seed)?),
+        Command::Images(args) => images::write(&args.out, args.n_per_class, args.first, args.seed)?,
+        Command::Bed(args) => match args.kind {
+            Kind::Procedural => {
+                bed::procedural(&args.settings(), &mut lines)?;
+            }
+            Kind::Cifar10 => bed::cifar10(&args.settings())?,
+        },
+        Command::Score(args) => score(&args.bed, &args.variant(), args.seed, &args.out, &mut lines)?,
+        Command::Choose(args) => choose(&args.outs, &mut lines)?,
+    }
+    match lines.finish() {
+        Err(e) if e.kind() != ErrorKind::BrokenPipe => bail!("standard output: {e}"),
+        _ => Ok(()),
+    }
+}
+
+impl BedArgs {
+    fn settings(self) -> BedSettings {
+        BedSettings {
+            out: self.out,
+            seed: self.seed,
+            n_images: Shares { calibration: self.calibration, validation: self.validation, test: self.test },
+            n_steps: self.steps,
+            n_threads: self.threads,
+        }
+    }
+}
+
+impl ScoreArgs {
+    fn variant(&self) -> Variant {
+        let pool = match self.pool {
+            PoolName::Mean => Pool::Mean,
+            PoolName::First => Pool::First,
+            PoolName::Weighted => Pool::Activations,
+        };
+        let convert = self.kv_heads.map(|n_kv_heads| {
+            ConvertConfig::new(n_kv_heads)
+                .with_grouping(self.grouping)
+                .with_align(self.align)
+                .with_pool(pool)
+                .with_seed(self.seed)
+        });
+        let allocation =
+            self.allocation.map(|method| AllocationConfig::new(method).with_fidelity(self.fidelity));
+        Variant { convert, allocation }
     }
 }
 

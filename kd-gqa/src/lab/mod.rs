@@ -1,7 +1,10 @@
-//! The experiment bed `gqa-lab`: procedural images, and a small vision transformer trained on them.
+//! The experiment bed `gqa-lab`: procedural images, a small vision transformer trained on them, and what conversion leaves of it.
 
+pub mod bed;
 pub mod cifar;
 mod command;
 pub mod images;
+pub mod score;
+pub mod timm;
 
 pub use command::run;

@@ -11,10 +11,12 @@ mod layer;
 mod model;
 mod patches;
 mod positions;
+mod read;
 mod weights;
 
 pub use config::{Activation, VitConfig, VitSize};
 pub use layer::{LayerNorm, VitLayer, VitMlp};
 pub use model::Vit;
 pub use positions::resample_positions;
+pub use read::read_vit;
 pub use weights::{NamedTensors, Weights};

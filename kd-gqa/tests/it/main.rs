@@ -1,15 +1,21 @@
 //! Integration tests.
 
+mod account;
+mod allocate_command;
 mod allocated_bytes;
 mod allocations;
 mod attention;
 mod groups;
 mod images;
-mod vit;
 mod pgqa;
+mod calibrate;
 mod checkpoint;
+mod commands;
 mod convert;
 mod groups;
+mod images;
 mod malformed;
 mod models;
+mod pgqa;
 mod readme;
+mod vit;

@@ -110,7 +110,7 @@ fn tensors_that_do_not_fit_are_named() {
         folder.path(),
         "good.safetensors",
         &[&heads[..], &["--pool", "weighted"]].concat(),
-        &["--pool-weights"],
+        &["--pool", "calibration data"],
     );
     refuses(
         folder.path(),

@@ -10,6 +10,8 @@
 //! prefix, and without a cache: it has none. Norms, activations, softmax and position embeddings are no MACs here.
 //! Grouping saves `2·d·h·(H − G)` weights and T times as many MACs a layer. The scores' MACs stay: every query head still reads every key.
 
+mod of_checkpoint;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{Error, Groups, Result};

@@ -1,0 +1,94 @@
+//! The shape of a checkpoint's model.
+
+use super::{Biases, Body, ModelShape};
+use crate::checkpoint::{Checkpoint, Dialect};
+use crate::{Error, Groups, Result};
+
+impl ModelShape {
+    /// The shape of a checkpoint's model, from its tensors.
+    ///
+    /// # Errors
+    /// [`Error::Format`] for a checkpoint without a feed-forward part or embedding under the names of its dialect, and what
+    /// [`Checkpoint::vit`] refuses.
+    pub fn of(checkpoint: &Checkpoint) -> Result<Self> {
+        if checkpoint.dialect().is_vit() { vit(checkpoint) } else { decoder(checkpoint) }
+    }
+}
+
+fn vit(checkpoint: &Checkpoint) -> Result<ModelShape> {
+    let tensors = checkpoint.vit()?;
+    let layout = tensors.layout();
+    let n_prefix_tokens = usize::from(layout.has_class_token);
+    let has = |name: &str| tensors.shape(name).is_some();
+    Ok(ModelShape {
+        body: Body::Vit {
+            n_patches: layout.n_positions - n_prefix_tokens,
+            patch_values: layout.n_channels * layout.patch_size.iter().product::<usize>(),
+            n_prefix_tokens,
+            n_classes: layout.n_classes.unwrap_or(0),
+        },
+        hidden: layout.hidden_size,
+        n_heads: layout.n_heads,
+        n_kv_heads: n_kv_heads(&layout.groups),
+        head_dim: layout.head_dim,
+        feed_forward: layout.mlp_size,
+        gated: false,
+        biases: Biases {
+            qkv: has("layers.0.attention.query.bias"),
+            output: has("layers.0.attention.output.bias"),
+            feed_forward: has("layers.0.mlp.fc1.bias"),
+        },
+        norm_parameters: 2,
+        n_head_norms: 0,
+        final_norm: layout.has_final_norm,
+    })
+}
+
+fn decoder(checkpoint: &Checkpoint) -> Result<ModelShape> {
+    let llama2c = checkpoint.dialect() == Dialect::Llama2c;
+    let [embedding, head, gate, qkv, output] = if llama2c {
+        [
+            "tok_embeddings",
+            "output",
+            "layers.0.feed_forward.w1",
+            "layers.0.attention.wq",
+            "layers.0.attention.wo",
+        ]
+    } else {
+        let [gate, q, o] = ["mlp.gate_proj", "self_attn.q_proj", "self_attn.o_proj"];
+        ["model.embed_tokens", "lm_head", gate, q, o]
+    };
+    let in_layer = |part: &str| {
+        if llama2c { part.to_string() } else { format!("{}{part}", checkpoint.layer_prefix(0)) }
+    };
+    let rows = |name: &str| {
+        let weight = format!("{name}.weight");
+        let shape = checkpoint.tensors().shape(&weight);
+        shape
+            .and_then(|shape| shape.first().copied())
+            .ok_or_else(|| Error::format(checkpoint.path(), weight.as_str(), "a tensor of this name", "none"))
+    };
+    let has = |name: String| checkpoint.tensors().shape(&name).is_some();
+    let norms = has(format!("{}self_attn.q_norm.weight", checkpoint.layer_prefix(0)));
+    Ok(ModelShape {
+        body: Body::Decoder { n_vocab: rows(embedding)?, tied: !has(format!("{head}.weight")) },
+        hidden: checkpoint.hidden_size(),
+        n_heads: checkpoint.n_heads(),
+        n_kv_heads: n_kv_heads(checkpoint.groups()),
+        head_dim: checkpoint.head_dim(),
+        feed_forward: rows(&in_layer(gate))?,
+        gated: true,
+        biases: Biases {
+            qkv: has(format!("{}.bias", in_layer(qkv))),
+            output: has(format!("{}.bias", in_layer(output))),
+            feed_forward: has(format!("{}.bias", in_layer(gate))),
+        },
+        norm_parameters: 1,
+        n_head_norms: if norms { 2 } else { 0 },
+        final_norm: true,
+    })
+}
+
+fn n_kv_heads(groups: &[Groups]) -> Vec<usize> {
+    groups.iter().map(Groups::n_kv_heads).collect()
+}

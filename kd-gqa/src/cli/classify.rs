@@ -1,0 +1,60 @@
+//! `kd-gqa classify`.
+
+use std::io::{Write, stdout};
+use std::path::PathBuf;
+
+use burn::tensor::{Device, activation};
+use serde_json::json;
+
+use super::images::{PixelArgs, open_vit};
+use crate::Error;
+use crate::evaluate::{batch_tensor, values};
+use crate::images::LabelledImage;
+
+/// Classes that are shown of each image.
+const SHOWN: usize = 5;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// A vision transformer: .safetensors, .pth, or a folder of Hugging Face
+    #[arg(long, value_name = "W")]
+    weights: PathBuf,
+    /// PNG or JPEG files
+    #[arg(required = true, value_name = "IMAGE")]
+    images: Vec<PathBuf>,
+    /// The number of query heads, where the file does not say it [default: heads of length 64]
+    #[arg(long, value_name = "H")]
+    heads: Option<usize>,
+    #[command(flatten)]
+    pixels: PixelArgs,
+    /// Print one JSON object a line for each image
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(args: &Args) -> anyhow::Result<()> {
+    let vit = open_vit(&args.weights, args.heads)?;
+    if vit.config().n_classes.is_none() {
+        return Err(Error::format(&args.weights, "head", "a head of classes", "none").into());
+    }
+    let preparation = args.pixels.preparation(&vit);
+    let mut out = stdout();
+    for path in &args.images {
+        let image = LabelledImage { path: path.clone(), class: 0 };
+        let logits = vit.forward(batch_tensor(&[image], &preparation, &Device::flex())?)?;
+        let shares = values(activation::softmax(logits, 1))?;
+        let mut order: Vec<usize> = (0..shares.len()).collect();
+        order.sort_by(|&a, &b| shares[b].total_cmp(&shares[a]));
+        order.truncate(SHOWN);
+        if args.json {
+            let classes: Vec<_> =
+                order.iter().map(|&class| json!({"class": class, "probability": shares[class]})).collect();
+            let line = json!({"image": path.display().to_string(), "classes": classes});
+            writeln!(out, "{line}")?;
+        } else {
+            let shown = order.iter().map(|&class| format!("{class} ({:.1} %)", 100.0 * shares[class]));
+            writeln!(out, "{}: {}", path.display(), shown.collect::<Vec<_>>().join(", "))?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,132 @@
+//! `kd-gqa eval`.
+
+use std::io::{Write, stdout};
+use std::path::PathBuf;
+
+use burn::tensor::Device;
+use comfy_table::{Table, presets};
+use serde_json::{Map, json};
+
+use super::console::bar;
+use super::images::{PixelArgs, open_vit};
+use crate::Error;
+use crate::allocation::{AllocationConfig, Fidelity, Method};
+use crate::evaluate::evaluate;
+use crate::images::ImageFolder;
+use crate::inference::Inference;
+use crate::score::Score;
+use crate::vit::Vit;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// A vision transformer: .safetensors, .pth, or a folder of Hugging Face
+    #[arg(long, value_name = "W")]
+    weights: PathBuf,
+    /// Images, a folder a class in the order of their names
+    #[arg(long, value_name = "DIR")]
+    data: PathBuf,
+    /// At most so many images, one of each class in turn
+    #[arg(long, value_name = "N")]
+    limit: Option<usize>,
+    /// Groups at inference [default: those saved with the weights, else uniform]
+    #[arg(long, value_enum)]
+    allocation: Option<Allocation>,
+    /// Whose arithmetic
+    #[arg(long, value_enum, default_value_t)]
+    fidelity: Fidelity,
+    /// Window of DGQA
+    #[arg(long, value_name = "W", default_value_t = 300)]
+    window: usize,
+    /// Sizes of batches, each evaluated on its own; the first counts
+    #[arg(long, value_delimiter = ',', value_name = "N,…", default_value = "250")]
+    batch_sizes: Vec<usize>,
+    /// The number of query heads, where the file does not say it [default: heads of length 64]
+    #[arg(long, value_name = "H")]
+    heads: Option<usize>,
+    #[command(flatten)]
+    pixels: PixelArgs,
+    /// Seed of random repairs and of noise
+    #[arg(long, value_name = "S", default_value_t = 0)]
+    seed: u64,
+    /// Print one JSON object on the last line
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Allocation {
+    /// Groups of one size
+    Uniform,
+    /// Key-driven: by the norms of each batch
+    Kdgqa,
+    /// By the change of the norms since the batch before
+    DgqaDiff,
+    /// By an exponential mean of the norms
+    DgqaEma,
+    /// The saved groups under the noise of PGQA
+    Pgqa,
+}
+
+impl Args {
+    fn inference(&self, vit: &Vit) -> crate::Result<Inference> {
+        let method = match self.allocation {
+            None => return Ok(Inference::Own),
+            Some(Allocation::Pgqa) => return Ok(Inference::noisy(self.fidelity, self.seed)),
+            Some(Allocation::Uniform) => Method::Uniform,
+            Some(Allocation::Kdgqa) => Method::Kdgqa,
+            Some(Allocation::DgqaDiff) => Method::DgqaDiff,
+            Some(Allocation::DgqaEma) => Method::DgqaEma,
+        };
+        let config = AllocationConfig::new(method).with_fidelity(self.fidelity);
+        Inference::allocated(config.with_window(self.window).with_seed(self.seed), &vit.groups())
+    }
+}
+
+pub(super) fn run(args: &Args) -> anyhow::Result<()> {
+    let vit = open_vit(&args.weights, args.heads)?;
+    if vit.config().n_classes.is_none() {
+        return Err(Error::format(&args.weights, "head", "a head of classes", "none").into());
+    }
+    let folder = ImageFolder::open(&args.data)?;
+    if folder.classes().is_empty() {
+        return Err(Error::format(&args.data, "classes", "a folder a class", "images without folders").into());
+    }
+    let images = folder.first(args.limit.unwrap_or(usize::MAX));
+    if images.is_empty() {
+        return Err(Error::option("--limit", "at least 1", 0).into());
+    }
+    let preparation = args.pixels.preparation(&vit);
+    let device = Device::flex();
+    let mut scores: Vec<(usize, Score)> = vec![];
+    for &batch_size in &args.batch_sizes {
+        let mut inference = args.inference(&vit)?;
+        let bar = bar("images");
+        bar.set_length(images.len() as u64);
+        let logits = |batch| vit.forward_hooked(batch, &mut |call| inference.attend(call));
+        let score =
+            evaluate(&images, &preparation, batch_size, &device, logits, |n| bar.set_position(n as u64));
+        bar.finish_and_clear();
+        scores.push((batch_size, score?));
+    }
+    print(&scores, args.json)
+}
+
+fn print(scores: &[(usize, Score)], as_json: bool) -> anyhow::Result<()> {
+    let mut out = stdout();
+    let Some((_, first)) = scores.first() else { return Ok(()) };
+    if as_json {
+        let batches: Map<_, _> = scores
+            .iter()
+            .map(|(size, score)| (size.to_string(), json!({"top1": score.top1, "top5": score.top5})))
+            .collect();
+        let line = json!({"n": first.n, "top1": first.top1, "top5": first.top5, "batches": batches});
+        return Ok(writeln!(out, "{line}")?);
+    }
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_header(["batch", "images", "top-1 %", "top-5 %"]);
+    for (size, score) in scores {
+        let percent = |share: f64| format!("{:.2}", 100.0 * share);
+        table.add_row([size.to_string(), score.n.to_string(), percent(score.top1), percent(score.top5)]);
+    }
+    Ok(writeln!(out, "{table}")?)
+}

@@ -1,0 +1,185 @@
+//! `kd-gqa inspect`.
+
+use std::io::{Write, stdout};
+use std::path::{Path, PathBuf};
+
+use burn::tensor::Device;
+use comfy_table::{Table, presets};
+use serde_json::json;
+
+use super::images::{PixelArgs, open};
+use super::plot::heat_maps;
+use crate::allocation::{AllocationConfig, Fidelity, Method, Mt19937, allocate};
+use crate::calibrate::{LayerActivations, Maps, calibrate_vit, distances};
+use crate::checkpoint::{Checkpoint, Projection};
+use crate::convert::weight_distances;
+use crate::images::ImageFolder;
+use crate::vit::read_vit;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// A checkpoint that `convert` reads
+    #[arg(value_name = "CKPT")]
+    checkpoint: PathBuf,
+    /// Images to run a vision transformer on; without them the weights are looked at
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// How many of the images, evenly from the classes
+    #[arg(long, value_name = "N", default_value_t = 500)]
+    limit: usize,
+    /// Draw how far apart the heads of each layer are, as SVG
+    #[arg(long, value_name = "FILE.svg")]
+    plot: Option<PathBuf>,
+    /// The number of query heads, where the file does not say it [default: heads of length 64]
+    #[arg(long, value_name = "H")]
+    heads: Option<usize>,
+    #[command(flatten)]
+    pixels: PixelArgs,
+    /// Replace a plot that exists
+    #[arg(long)]
+    force: bool,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// What is shown of one layer.
+struct LayerView {
+    norms: Vec<f32>,
+    /// `[n, n]`, keys and values together.
+    distances: Vec<f64>,
+}
+
+impl LayerView {
+    /// Standard deviation of the norms over their mean.
+    fn spread(&self) -> f64 {
+        let n = self.norms.len() as f64;
+        let mean = self.norms.iter().map(|&v| f64::from(v)).sum::<f64>() / n;
+        let variance = self.norms.iter().map(|&v| (f64::from(v) - mean).powi(2)).sum::<f64>() / n;
+        if mean > 0.0 { variance.sqrt() / mean } else { 0.0 }
+    }
+}
+
+/// The allocations that are shown.
+const SHOWN: [(&str, Method, Fidelity); 3] = [
+    ("kdgqa official", Method::Kdgqa, Fidelity::Official),
+    ("kdgqa robust", Method::Kdgqa, Fidelity::Robust),
+    ("dgqa-ema robust", Method::DgqaEma, Fidelity::Robust),
+];
+
+pub(super) fn run(args: &Args) -> anyhow::Result<()> {
+    let checkpoint = open(&args.checkpoint, args.heads)?;
+    let layers = match &args.data {
+        Some(dir) => by_activations(args, &checkpoint, dir)?,
+        None => (0..checkpoint.n_layers())
+            .map(|layer| by_weights(&checkpoint, layer))
+            .collect::<Result<_, _>>()?,
+    };
+    if let Some(path) = &args.plot {
+        let maps: Vec<(usize, Vec<f64>)> =
+            layers.iter().map(|layer| (layer.norms.len(), layer.distances.clone())).collect();
+        super::console::write_new(path, &heat_maps(&maps)?, args.force)?;
+    }
+    if args.json { print_json(&checkpoint, &layers) } else { print_table(&checkpoint, &layers) }
+}
+
+/// Norms and distances of the rows of `W_K` and `W_V`.
+fn by_weights(checkpoint: &Checkpoint, layer: usize) -> crate::Result<LayerView> {
+    let n = checkpoint.groups()[layer].n_kv_heads();
+    let rows = checkpoint.layers()[layer].weight_rows(
+        checkpoint.tensors(),
+        Projection::Key,
+        0..n * checkpoint.head_dim(),
+    )?;
+    let norm = |head: &[f32]| head.iter().map(|&v| f64::from(v).powi(2)).sum::<f64>().sqrt() as f32;
+    let norms = rows.chunks(rows.len() / n).map(norm).collect();
+    let apart = weight_distances(checkpoint, layer)?;
+    let distances = (0..n * n).map(|at| apart.at(at / n, at % n)).collect();
+    Ok(LayerView { norms, distances })
+}
+
+/// Norms and distances of keys and values over images.
+fn by_activations(args: &Args, checkpoint: &Checkpoint, dir: &Path) -> crate::Result<Vec<LayerView>> {
+    let device = Device::flex();
+    let vit = read_vit(checkpoint, &device)?;
+    let preparation = args.pixels.preparation(&vit);
+    let images = ImageFolder::open(dir)?.first(args.limit);
+    let calibration = calibrate_vit(&vit, &images, &preparation, &device, |_| {})?;
+    let view = |layer: &LayerActivations| {
+        let [keys, values] = [&layer.keys, &layer.values].map(|gram| distances(gram, Maps::Identity));
+        let distances = keys?.iter().zip(&values?).map(|(k, v)| k + v).collect();
+        let norms = (0..layer.keys.n_heads()).map(|head| layer.keys.energy(head).sqrt() as f32).collect();
+        Ok(LayerView { norms, distances })
+    };
+    calibration.layers().iter().map(view).collect()
+}
+
+/// Sizes of groups by a method, or why there are none.
+fn allocation(
+    layer: &LayerView,
+    n_heads: usize,
+    method: Method,
+    fidelity: Fidelity,
+) -> Result<Vec<usize>, String> {
+    let config = AllocationConfig::new(method).with_fidelity(fidelity);
+    let zeros = vec![0.0; layer.norms.len()];
+    let groups = allocate(&config, n_heads, &layer.norms, &zeros, &mut Mt19937::new(0));
+    groups.map(|groups| groups.sizes().to_vec()).map_err(|e| e.to_string())
+}
+
+fn print_json(checkpoint: &Checkpoint, layers: &[LayerView]) -> anyhow::Result<()> {
+    let of_layer = |(i, layer): (usize, &LayerView)| {
+        let allocations: serde_json::Map<_, _> = SHOWN
+            .iter()
+            .map(|&(name, method, fidelity)| {
+                let sizes = allocation(layer, checkpoint.n_heads(), method, fidelity).ok();
+                (name.to_string(), json!(sizes))
+            })
+            .collect();
+        let n = layer.norms.len();
+        let rows: Vec<&[f64]> = layer.distances.chunks(n).collect();
+        json!({"layer": i, "groups": checkpoint.groups()[i], "key_norms": layer.norms,
+            "spread": layer.spread(), "distances": rows, "allocations": allocations})
+    };
+    let layers: Vec<_> = layers.iter().enumerate().map(of_layer).collect();
+    let value = json!({"dialect": checkpoint.dialect().label(), "heads": checkpoint.n_heads(),
+        "head_dim": checkpoint.head_dim(), "hidden": checkpoint.hidden_size(),
+        "parameters": checkpoint.n_parameters(), "layers": layers});
+    Ok(writeln!(stdout(), "{value}")?)
+}
+
+fn print_table(checkpoint: &Checkpoint, layers: &[LayerView]) -> anyhow::Result<()> {
+    let mut out = stdout();
+    writeln!(
+        out,
+        "{}: {} layers of width {}, {} heads of length {}, {} parameters",
+        checkpoint.dialect().label(),
+        checkpoint.n_layers(),
+        checkpoint.hidden_size(),
+        checkpoint.n_heads(),
+        checkpoint.head_dim(),
+        checkpoint.n_parameters()
+    )?;
+    let mut table = Table::new();
+    let header =
+        ["layer", "groups", "key norms", "spread"].into_iter().chain(SHOWN.iter().map(|shown| shown.0));
+    table.load_style(presets::NOTHING).set_header(header);
+    let join = |sizes: &[usize]| sizes.iter().map(usize::to_string).collect::<Vec<_>>().join(" ");
+    for (i, layer) in layers.iter().enumerate() {
+        let norms: Vec<String> = layer.norms.iter().map(|norm| format!("{norm:.2}")).collect();
+        let mut cells = vec![
+            i.to_string(),
+            join(checkpoint.groups()[i].sizes()),
+            norms.join(" "),
+            format!("{:.3}", layer.spread()),
+        ];
+        cells.extend(SHOWN.iter().map(|&(_, method, fidelity)| {
+            match allocation(layer, checkpoint.n_heads(), method, fidelity) {
+                Ok(sizes) => join(&sizes),
+                Err(_) => "never ends".into(),
+            }
+        }));
+        table.add_row(cells);
+    }
+    Ok(writeln!(out, "{table}")?)
+}

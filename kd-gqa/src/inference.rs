@@ -1,0 +1,87 @@
+//! How a model's attentions are done at inference: with its own groups, with groups that a method allocates at every pass, or under the noise of PGQA.
+
+use burn::tensor::Tensor;
+
+use crate::allocation::{
+    AllocationConfig, AllocationState, Fidelity, Mt19937, Phase, mean_key_norms, summed_key_norms,
+};
+use crate::attention::AttentionCall;
+use crate::pgqa::Pgqa;
+use crate::{Error, Groups, Result};
+
+/// What is done in the place of each attention of a model.
+#[derive(Debug, Clone)]
+pub enum Inference {
+    /// The groups that the model has.
+    Own,
+    /// Groups from key norms; official KDGQA and DGQA allocate at every pass, so that logits depend on the other images of a batch and, DGQA's, on the batches before.
+    Allocated(Box<AllocationState>),
+    /// The model's groups, their outputs less noise.
+    Noisy(Pgqa, Box<Mt19937>),
+}
+
+impl Inference {
+    /// Groups by a method, for layers of these groups, from its first state.
+    ///
+    /// # Errors
+    /// As [`AllocationState::new`]; [`Error::Groups`] for no layer.
+    pub fn allocated(config: AllocationConfig, layers: &[Groups]) -> Result<Self> {
+        let Some(first) = layers.first() else {
+            return Err(Error::Groups { sizes: vec![], n_heads: 0 });
+        };
+        let n_kv_heads: Vec<usize> = layers.iter().map(Groups::n_kv_heads).collect();
+        Ok(Self::Allocated(Box::new(AllocationState::new(config, first.n_heads(), &n_kv_heads)?)))
+    }
+
+    /// The noise of PGQA.
+    pub fn noisy(fidelity: Fidelity, seed: u64) -> Self {
+        Self::Noisy(Pgqa::new(fidelity, seed), Box::new(Mt19937::new(seed)))
+    }
+
+    /// Does one attention: `[batch, H, seq, head_dim]`.
+    ///
+    /// # Errors
+    /// Those of the attention and of the allocation.
+    pub fn attend(&mut self, call: AttentionCall<'_>) -> Result<Tensor<4>> {
+        match self {
+            Self::Own => call.run(),
+            Self::Allocated(state) => {
+                let norms = if state.needs_norms(Phase::Inference) {
+                    key_norms(&call.k, state.config().fidelity)?
+                } else {
+                    vec![]
+                };
+                let groups = state.observe(call.layer_idx, Phase::Inference, &norms)?;
+                call.run_with(groups)
+            }
+            Self::Noisy(pgqa, draws) => {
+                let groups = call.groups.clone();
+                let out = call.run()?;
+                if pgqa.fidelity != Fidelity::Official {
+                    return Ok(out);
+                }
+                let [batch, _, seq, head_dim] = out.dims();
+                let of_group = groups.heads().filter(|heads| !heads.is_empty()).map(|heads| {
+                    let n = heads.len();
+                    let outputs = out.clone().narrow(1, heads.start, n).reshape([batch, n, seq * head_dim]);
+                    pgqa.on_outputs(outputs, draws).reshape([batch, n, seq, head_dim])
+                });
+                Ok(Tensor::cat(of_group.collect(), 1))
+            }
+        }
+    }
+}
+
+/// The norms of `k [batch, G, seq, head_dim]` that a fidelity goes by, `[G]`.
+fn key_norms(k: &Tensor<4>, fidelity: Fidelity) -> Result<Vec<f32>> {
+    let shape = k.dims();
+    let data = k.clone().into_data().convert::<f32>();
+    let values = data.as_slice::<f32>().map_err(|e| {
+        let cause = format!("{e:?}");
+        Error::Core(grouping_core::Error::TensorRead { cause })
+    })?;
+    match fidelity {
+        Fidelity::Robust => mean_key_norms(values, shape),
+        Fidelity::Official | Fidelity::Paper => summed_key_norms(values, shape),
+    }
+}

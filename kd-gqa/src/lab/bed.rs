@@ -1,0 +1,206 @@
+//! The bed of an experiment: a model, and images that calibrate it, choose between variants of it, and test them.
+//!
+//! A bed is a folder: `model.safetensors` or `model.pth`, `calibration/`, `validation/` and `test/` with a folder of images a class, and `bed.json`. The procedural bed trains its model on
+//! fresh images; that of CIFAR-10 takes a model and images from `$GROUPING_DATA`.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use grouping_core::folder::{Existing, write_folder};
+use grouping_core::kernels::cross_entropy;
+use grouping_core::seed::derive_seed;
+use grouping_core::train::{
+    AdamWSettings, CheckpointPolicy, Objective, Observer, Outcome, TrainConfig, Trainer, WarmupCosine,
+};
+use rand::RngExt;
+use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
+
+use super::cifar::{self, Shares};
+use super::images::{self, CLASSES, SIDE};
+use super::timm;
+use crate::images::Preparation;
+use crate::vit::{Vit, VitConfig};
+
+/// Streams of one seed that must not meet.
+const WEIGHTS: u64 = 1;
+const BATCHES: u64 = 2;
+const TRAINING_IMAGES: u64 = 3;
+const HELD_OUT_IMAGES: u64 = 4;
+
+/// What a bed says of itself.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Bed {
+    /// The model's file in the folder.
+    pub model: PathBuf,
+    /// Number of query heads.
+    pub heads: usize,
+    /// Side of the images that the model reads.
+    pub size: usize,
+    /// Mean of each channel.
+    pub mean: [f32; 3],
+    /// Standard deviation of each channel.
+    pub std: [f32; 3],
+}
+
+impl Bed {
+    /// Reads `bed.json`; the model's path becomes one that can be opened.
+    ///
+    /// # Errors
+    /// When the file cannot be read or is none.
+    pub fn read(dir: &Path) -> Result<Self> {
+        let path = dir.join("bed.json");
+        let text = std::fs::read_to_string(&path).with_context(|| format!("{}", path.display()))?;
+        let mut bed: Self = serde_json::from_str(&text).with_context(|| format!("{}", path.display()))?;
+        bed.model = dir.join(&bed.model);
+        Ok(bed)
+    }
+
+    fn write(&self, dir: &Path) -> grouping_core::Result<()> {
+        let path = dir.join("bed.json");
+        let text = serde_json::to_string_pretty(self).expect("plain values serialise") + "\n";
+        std::fs::write(&path, text).map_err(|e| grouping_core::Error::File { path, reason: e.to_string() })
+    }
+
+    /// How images are prepared.
+    pub fn preparation(&self) -> Preparation {
+        Preparation::new(self.size).with_normalisation(self.mean, self.std)
+    }
+}
+
+/// What a bed is made by.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BedSettings {
+    /// Folder to write; `<out>.partial` holds checkpoints meanwhile.
+    pub out: PathBuf,
+    /// Seed of weights, batches and images.
+    pub seed: u64,
+    /// Images of each part, all classes together.
+    pub n_images: Shares,
+    /// Number of steps of training.
+    pub n_steps: usize,
+    /// Number of threads; another number gives other bytes.
+    pub n_threads: usize,
+}
+
+/// Images of a batch.
+const BATCH: usize = 128;
+
+/// Trains a small vision transformer on procedural images and writes it as a bed.
+///
+/// # Errors
+/// When the output exists, training diverges, or files cannot be written.
+pub fn procedural(settings: &BedSettings, observer: &mut impl Observer) -> Result<Outcome> {
+    ensure!(
+        settings.n_threads > 0 && BATCH.is_multiple_of(settings.n_threads),
+        "--threads: expected a divisor of {BATCH}"
+    );
+    ensure!(settings.n_steps > 0, "--steps: expected at least 1, found 0");
+    if settings.out.symlink_metadata().is_ok() {
+        bail!("{}: the output exists already", settings.out.display());
+    }
+    let config = VitConfig::new([SIDE; 2], [8; 2], 96, 4, 8, 192).with_n_classes(Some(CLASSES.len()));
+    let device = Device::flex().autodiff();
+    let vit = config.init(derive_seed(settings.seed, WEIGHTS), &device)?;
+    let schedule = WarmupCosine::new(2e-3, settings.n_steps)
+        .with_n_warmup_steps((settings.n_steps / 20).clamp(5, 100).min(settings.n_steps))
+        .with_final_share(0.02);
+    let adamw = AdamWSettings::new().with_weight_decay(0.05).with_max_grad_norm(Some(1.0));
+    let train = TrainConfig::new(schedule, adamw)
+        .with_seed(derive_seed(settings.seed, BATCHES))
+        .with_n_threads(settings.n_threads)
+        .with_n_steps_per_report(25);
+    let mut partial = settings.out.clone().into_os_string();
+    partial.push(".partial");
+    let partial = PathBuf::from(partial);
+    let description = format!("procedural images, {BATCH} a batch, {config:?}");
+    let policy = CheckpointPolicy { dir: partial.clone(), interval: Duration::from_secs(10), description };
+    let objective = Classify { seed: derive_seed(settings.seed, TRAINING_IMAGES), device };
+    let mut trainer = Trainer::new(vit, train)?;
+    let outcome = trainer.run(&objective, Some(&policy), observer)?;
+    if outcome != Outcome::Finished {
+        return Ok(outcome);
+    }
+    let vit = trainer.into_module();
+    write_folder(&settings.out, Existing::Refuse, |dir| {
+        let failed =
+            |e: crate::Error| grouping_core::Error::File { path: dir.to_owned(), reason: e.to_string() };
+        timm::write(&vit, &dir.join("model.safetensors")).map_err(failed)?;
+        let seed = derive_seed(settings.seed, HELD_OUT_IMAGES);
+        let Shares { calibration, validation, test } = settings.n_images;
+        let mut first = 0;
+        for (part, n) in [("calibration", calibration), ("validation", validation), ("test", test)] {
+            let n_per_class = n.div_ceil(CLASSES.len());
+            images::write(&dir.join(part), n_per_class, first, seed).map_err(failed)?;
+            first += n_per_class;
+        }
+        let model = "model.safetensors".into();
+        Bed { model, heads: config.n_heads, size: SIDE, mean: [0.5; 3], std: [0.5; 3] }.write(dir)
+    })?;
+    if partial.exists() {
+        std::fs::remove_dir_all(&partial).with_context(|| format!("{}", partial.display()))?;
+    }
+    Ok(outcome)
+}
+
+/// The bed of CIFAR-10: a model and images from `$GROUPING_DATA`.
+///
+/// # Errors
+/// When the variable is not set, or files cannot be read or written.
+pub fn cifar10(settings: &BedSettings) -> Result<()> {
+    let data = std::env::var_os("GROUPING_DATA")
+        .context("GROUPING_DATA is not set: it names the folder of models and images")?;
+    let data = PathBuf::from(data);
+    write_folder(&settings.out, Existing::Refuse, |dir| {
+        let failed =
+            |e: crate::Error| grouping_core::Error::File { path: dir.to_owned(), reason: e.to_string() };
+        let model = data.join("models/vit_cifar10.pth");
+        std::fs::copy(&model, dir.join("model.pth"))
+            .map_err(|e| grouping_core::Error::File { path: model, reason: e.to_string() })?;
+        let Shares { calibration, validation, test } = settings.n_images;
+        let [calibration, validation, test] = [calibration, validation, test].map(|n| n.div_ceil(10));
+        let shares = Shares { calibration, validation, test };
+        cifar::unpack(&data.join("cifar10-jpeg.tar.gz"), dir, shares, settings.seed).map_err(failed)?;
+        let (mean, std) = ([0.4914, 0.4822, 0.4465], [0.2023, 0.1994, 0.2010]);
+        Bed { model: "model.pth".into(), heads: 8, size: 32, mean, std }.write(dir)
+    })?;
+    Ok(())
+}
+
+/// Fresh procedural images in every step.
+struct Classify {
+    seed: u64,
+    device: Device,
+}
+
+impl Objective<Vit> for Classify {
+    type Batch = (Tensor<4>, Tensor<1, Int>);
+
+    fn batches(&self, step: usize, n_shards: usize, rng: &mut ChaCha8Rng) -> Vec<Self::Batch> {
+        let n = BATCH / n_shards;
+        (0..n_shards)
+            .map(|shard| {
+                let classes: Vec<usize> = (0..n).map(|_| rng.random_range(0..CLASSES.len())).collect();
+                let first = step * BATCH + shard * n;
+                let values: Vec<f32> = classes
+                    .iter()
+                    .enumerate()
+                    .flat_map(|(i, &class)| images::draw(class, first + i, self.seed))
+                    .map(|value| (value - 0.5) / 0.5)
+                    .collect();
+                let images = TensorData::new(values, [n, 3, SIDE, SIDE]);
+                let classes: Vec<i32> = classes.into_iter().map(|class| class as i32).collect();
+                let classes = TensorData::new(classes, [n]);
+                (Tensor::from_data(images, &self.device), Tensor::from_data(classes, &self.device))
+            })
+            .collect()
+    }
+
+    fn loss(&self, model: &Vit, (images, classes): &Self::Batch) -> Tensor<1> {
+        let logits = model.forward(images.clone()).expect("images of the model's size");
+        cross_entropy(logits, classes.clone())
+    }
+}

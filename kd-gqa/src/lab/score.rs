@@ -1,0 +1,128 @@
+//! One variant of a bed's model, converted without training and scored on validation and test images; and the choice between variants.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context, Result, ensure};
+use burn::tensor::Device;
+use grouping_core::folder::{Existing, write_folder};
+use grouping_core::train::{Event, Observer};
+use serde::{Deserialize, Serialize};
+
+use super::bed::Bed;
+use crate::allocation::AllocationConfig;
+use crate::calibrate::calibrate_vit;
+use crate::checkpoint::Checkpoint;
+use crate::convert::{ConvertConfig, convert};
+use crate::evaluate::evaluate;
+use crate::images::ImageFolder;
+use crate::inference::Inference;
+use crate::score::Score;
+use crate::vit::read_vit;
+
+/// Images of a batch; the released code's allocations depend on it.
+const BATCH: usize = 250;
+/// Samples of the test images for intervals of 95 %.
+const N_RESAMPLES: usize = 1000;
+
+/// A variant.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Variant {
+    /// The conversion; absent, the model as it is.
+    pub convert: Option<ConvertConfig>,
+    /// Groups by key norms at inference; absent, the model's own.
+    pub allocation: Option<AllocationConfig>,
+}
+
+/// What is written beside the metrics, for [`choose`].
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Scores {
+    validation: f64,
+    test: f64,
+    low: f64,
+    high: f64,
+}
+
+/// Scores a variant and writes `scores.json` into the folder `out`.
+///
+/// # Errors
+/// When files cannot be read or written, or settings do not fit the model.
+pub fn score(
+    dir: &Path,
+    variant: &Variant,
+    seed: u64,
+    out: &Path,
+    observer: &mut impl Observer,
+) -> Result<()> {
+    let bed = Bed::read(dir)?;
+    let device = Device::flex();
+    let source = Checkpoint::open_with_heads(&bed.model, Some(bed.heads))?;
+    let vit = read_vit(&source, &device)?;
+    let work = tempfile::tempdir().context("a temporary folder")?;
+    let vit = match &variant.convert {
+        None => vit,
+        Some(config) => {
+            let images = ImageFolder::open(&dir.join("calibration"))?;
+            let calibration = calibrate_vit(&vit, images.images(), &bed.preparation(), &device, |_| {})?;
+            let config = config.clone().with_calibration(Arc::new(calibration));
+            let path = work.path().join("model.safetensors");
+            convert(&source, &config, &path, Existing::Refuse, |_| {})?;
+            read_vit(&Checkpoint::open_with_heads(&path, Some(bed.heads))?, &device)?
+        }
+    };
+    let mut inference = match &variant.allocation {
+        None => Inference::Own,
+        Some(config) => Inference::allocated(config.clone(), &vit.groups())?,
+    };
+    let mut of = |part: &str| -> Result<Score> {
+        let images = ImageFolder::open(&dir.join(part))?;
+        let images = images.first(usize::MAX);
+        let hook = |batch| vit.forward_hooked(batch, &mut |call| inference.attend(call));
+        Ok(evaluate(&images, &bed.preparation(), BATCH, &device, hook, |_| {})?)
+    };
+    let (validation, test) = (of("validation")?, of("test")?);
+    let [low, high] = test.interval(0.95, N_RESAMPLES, seed);
+    let percent = |share: f64| 100.0 * share;
+    let scores = Scores {
+        validation: percent(validation.top1),
+        test: percent(test.top1),
+        low: percent(low),
+        high: percent(high),
+    };
+    report(&scores, observer);
+    let text = serde_json::to_string(&scores).context("scores")?;
+    write_folder(out, Existing::Replace, |staging| {
+        let path = staging.join("scores.json");
+        std::fs::write(&path, text).map_err(|e| grouping_core::Error::File { path, reason: e.to_string() })
+    })?;
+    Ok(())
+}
+
+/// Reports the test scores of the variant that is best on validation images; of equals, the first.
+///
+/// # Errors
+/// When a file cannot be read or is none of [`score`].
+pub fn choose(outs: &[PathBuf], observer: &mut impl Observer) -> Result<()> {
+    let read = |out: &PathBuf| -> Result<Scores> {
+        let path = out.join("scores.json");
+        let text = std::fs::read_to_string(&path).with_context(|| format!("{}", path.display()))?;
+        serde_json::from_str(&text).with_context(|| format!("{}", path.display()))
+    };
+    let all = outs.iter().map(read).collect::<Result<Vec<_>>>()?;
+    ensure!(!all.is_empty(), "expected at least one output of `score`");
+    let best = all.iter().rev().max_by(|a, b| a.validation.total_cmp(&b.validation));
+    best.into_iter().for_each(|best| report(best, observer));
+    Ok(())
+}
+
+/// Tells the scores; an observer that wants to stop changes nothing, there is nothing left to do.
+fn report(scores: &Scores, observer: &mut impl Observer) {
+    for (name, split, value) in [
+        ("top1", "validation", scores.validation),
+        ("top1", "test", scores.test),
+        ("top1_low", "test", scores.low),
+        ("top1_high", "test", scores.high),
+    ] {
+        let _ = observer.on_event(&Event::metric(name, value, [("split", split)]));
+    }
+}

@@ -1,0 +1,182 @@
+//! Alignment by activations, and what is done at inference.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use burn::tensor::{Device, Tensor};
+use grouping_core::folder::Existing;
+use grouping_core::seed::sequence;
+use kd_gqa::allocation::{AllocationConfig, Fidelity, Method};
+use kd_gqa::calibrate::{HeadGram, Maps, align, calibrate_vit, distances};
+use kd_gqa::checkpoint::Checkpoint;
+use kd_gqa::convert::{Align, ConvertConfig, Grouping, Pool, convert};
+use kd_gqa::evaluate::batch_tensor;
+use kd_gqa::images::{ImageFolder, Preparation};
+use kd_gqa::inference::Inference;
+use kd_gqa::lab::{images, timm};
+use kd_gqa::vit::{Vit, VitConfig, read_vit};
+use proptest::prelude::*;
+
+const HEADS: usize = 4;
+const HEAD_DIM: usize = 8;
+const WIDTH: usize = HEADS * HEAD_DIM;
+
+/// Reproducible values in [−1, 1).
+fn noise(seed: u64, n: usize) -> Vec<f64> {
+    (0..n).map(|i| (sequence(seed, i as u64) >> 11) as f64 / (1u64 << 52) as f64 - 1.0).collect()
+}
+
+/// A random orthogonal matrix, row-major.
+fn orthogonal(seed: u64, dim: usize) -> Vec<f64> {
+    let cross = noise(seed, dim * dim);
+    grouping_core::procrustes::Rotation::from_cross(&cross, dim).expect("a rotation").values().to_vec()
+}
+
+/// `q·rows`, where `rows` has `q`'s dimension many rows.
+fn turned(q: &[f64], rows: &[f32], dim: usize) -> Vec<f32> {
+    let width = rows.len() / dim;
+    (0..dim * width)
+        .map(|at| {
+            (0..dim).map(|k| q[at / width * dim + k] * f64::from(rows[k * width + at % width])).sum::<f64>()
+                as f32
+        })
+        .collect()
+}
+
+/// A model whose key and value heads 1 and 3 are turned copies of 0 and 2, written to `path`.
+fn model_of_turned_heads(path: &Path) -> Vit {
+    let device = Device::flex();
+    let config = VitConfig::new([32; 2], [8; 2], WIDTH, 2, HEADS, 64).with_n_classes(Some(10));
+    let mut tensors = config.init(3, &device).expect("a model").tensors();
+    for layer in 0..2 {
+        for (projection, seed) in [("key", 10), ("value", 20)] {
+            for (part, width) in [("weight", WIDTH), ("bias", 1)] {
+                let name = format!("layers.{layer}.attention.{projection}.{part}");
+                let (_, values) = tensors.tensors.get_mut(&name).expect("a tensor");
+                if part == "bias" {
+                    values.iter_mut().zip(noise(seed + 7, WIDTH)).for_each(|(v, n)| *v = n as f32);
+                }
+                for pair in 0..HEADS / 2 {
+                    let q = orthogonal(seed + layer + 100 * pair as u64, HEAD_DIM);
+                    let n = HEAD_DIM * width;
+                    let copy = turned(&q, &values[2 * pair * n..(2 * pair + 1) * n], HEAD_DIM);
+                    values[(2 * pair + 1) * n..(2 * pair + 2) * n].copy_from_slice(&copy);
+                }
+            }
+        }
+    }
+    let vit = config.load(&tensors, &device).expect("a model");
+    timm::write(&vit, path).expect("a file");
+    vit
+}
+
+fn some_images(folder: &Path) -> Tensor<4> {
+    if !folder.join("disc").exists() {
+        images::write(folder, 2, 0, 5).expect("images");
+    }
+    let all = ImageFolder::open(folder).expect("images").first(20);
+    batch_tensor(&all, &Preparation::new(32), &Device::flex()).expect("images")
+}
+
+fn logits(vit: &Vit, images: Tensor<4>) -> Vec<f32> {
+    vit.forward(images).expect("logits").into_data().try_into_vec().expect("f32")
+}
+
+fn farthest(a: &[f32], b: &[f32]) -> f32 {
+    assert_eq!(a.len(), b.len(), "as many logits");
+    a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
+}
+
+#[test]
+fn turned_copies_of_heads_merge_without_loss_once_aligned() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("vit.safetensors");
+    let vit = model_of_turned_heads(&path);
+    let pictures = folder.path().join("images");
+    let images = some_images(&pictures);
+    let expected = logits(&vit, images.clone());
+    let source = Checkpoint::open_with_heads(&path, Some(HEADS)).expect("a checkpoint");
+    let device = Device::flex();
+    let listed = ImageFolder::open(&pictures).expect("images").sample(20, 1);
+    let calibration =
+        calibrate_vit(&vit, &listed, &Preparation::new(32), &device, |_| {}).expect("activations");
+    let calibration = Arc::new(calibration);
+    let apart = |grouping, pool: Pool, align| {
+        let out = folder.path().join("out.safetensors");
+        let config = ConvertConfig::new(2).with_grouping(grouping).with_pool(pool).with_align(align);
+        let config = config.with_calibration(calibration.clone());
+        convert(&source, &config, &out, Existing::Replace, |_| {}).expect("a conversion");
+        let converted = Checkpoint::open_with_heads(&out, Some(HEADS)).expect("a checkpoint");
+        farthest(&expected, &logits(&read_vit(&converted, &device).expect("a model"), images.clone()))
+    };
+    for grouping in [Grouping::Neighbour, Grouping::Similarity] {
+        for pool in [Pool::Mean, Pool::First, Pool::Activations] {
+            let words = format!("{grouping:?}, {pool:?}");
+            let aligned = apart(grouping, pool.clone(), Align::Procrustes);
+            assert!(aligned < 1e-4, "{words}: logits {aligned:e} apart after alignment");
+            let plain = apart(grouping, pool, Align::None);
+            assert!(plain > 0.01, "{words}: without alignment the copies differ, {plain:e}");
+        }
+    }
+}
+
+#[test]
+fn robust_allocation_ignores_batch_mates_and_the_released_one_does_not() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let images = some_images(folder.path());
+    let config = VitConfig::new([32; 2], [8; 2], WIDTH, 2, HEADS, 64).with_n_classes(Some(10));
+    let vit = config.with_kv_heads(2).expect("groups").init(9, &Device::flex()).expect("a model");
+    let run = |fidelity, images: Tensor<4>| -> Vec<f32> {
+        let config = AllocationConfig::new(Method::Kdgqa).with_fidelity(fidelity);
+        let mut inference = Inference::allocated(config, &vit.groups()).expect("a state");
+        let out = vit.forward_hooked(images, &mut |call| inference.attend(call)).expect("logits");
+        out.into_data().try_into_vec().expect("f32")
+    };
+    let changes = |fidelity| {
+        let alone: Vec<f32> = (0..20).flat_map(|i| run(fidelity, images.clone().narrow(0, i, 1))).collect();
+        farthest(&alone, &run(fidelity, images.clone()))
+    };
+    let (robust, official) = (changes(Fidelity::Robust), changes(Fidelity::Official));
+    assert!(robust < 1e-4, "robust: an image's logits move by {robust:e} with its batch");
+    assert!(official > 1e-2, "official: they are expected to move, and do not: {official:e}");
+}
+
+#[test]
+fn noise_is_off_at_inference_unless_as_released() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let images = some_images(folder.path());
+    let config = VitConfig::new([32; 2], [8; 2], WIDTH, 2, HEADS, 64).with_n_classes(Some(10));
+    let vit = config.with_kv_heads(2).expect("groups").init(9, &Device::flex()).expect("a model");
+    let expected = logits(&vit, images.clone());
+    let mut apart = |fidelity| {
+        let mut inference = Inference::noisy(fidelity, 1);
+        let out = vit.forward_hooked(images.clone(), &mut |call| inference.attend(call)).expect("logits");
+        farthest(&expected, &out.into_data().try_into_vec::<f32>().expect("f32"))
+    };
+    assert_eq!(apart(Fidelity::Robust), 0.0, "robust: no noise");
+    assert!(apart(Fidelity::Official) > 0.01, "official: noise at inference, too");
+}
+
+proptest! {
+    #[test]
+    fn alignment_never_loses_to_none(seed in 0u64..1000, n_rows in 1usize..40) {
+        let mut gram = HeadGram::new(3, 4);
+        let rows: Vec<f32> = noise(seed, n_rows * 12).into_iter().map(|v| v as f32).collect();
+        gram.add(&rows);
+        let plain = distances(&gram, Maps::Identity).expect("distances");
+        let best = distances(&gram, Maps::Orthogonal).expect("distances");
+        let planar = Maps::Planar(grouping_core::procrustes::PairLayout::Halves);
+        let planes = distances(&gram, planar).expect("distances");
+        for ((plain, planes), best) in plain.iter().zip(&planes).zip(&best) {
+            prop_assert!(*best <= planes + 1e-6 && *planes <= plain + 1e-6, "{} ≤ {} ≤ {}", best, planes, plain);
+        }
+        for maps in [Maps::Orthogonal, planar] {
+            for q in align(&gram, &[0, 1, 2], maps).expect("maps") {
+                for (i, j) in (0..4).flat_map(|i| (0..4).map(move |j| (i, j))) {
+                    let inner: f64 = (0..4).map(|k| q[k * 4 + i] * q[k * 4 + j]).sum();
+                    prop_assert!((inner - f64::from(u8::from(i == j))).abs() < 1e-9, "orthogonal");
+                }
+            }
+        }
+    }
+}
