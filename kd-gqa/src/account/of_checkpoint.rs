@@ -17,30 +17,26 @@ impl ModelShape {
 
 fn vit(checkpoint: &Checkpoint) -> Result<ModelShape> {
     let tensors = checkpoint.vit()?;
-    let layout = tensors.layout();
-    let n_prefix_tokens = usize::from(layout.has_class_token);
-    let has = |name: &str| tensors.shape(name).is_some();
+    let config = tensors.config();
+    let n_prefix_tokens = usize::from(config.class_token);
+    let layers = (0..config.n_layers).map(|layer| config.attention(layer)).collect::<Result<Vec<_>>>()?;
     Ok(ModelShape {
         body: Body::Vit {
-            n_patches: layout.n_positions - n_prefix_tokens,
-            patch_values: layout.n_channels * layout.patch_size.iter().product::<usize>(),
+            n_patches: config.n_positions() - n_prefix_tokens,
+            patch_values: config.n_channels * config.patch_size.iter().product::<usize>(),
             n_prefix_tokens,
-            n_classes: layout.n_classes.unwrap_or(0),
+            n_classes: config.n_classes.unwrap_or(0),
         },
-        hidden: layout.hidden_size,
-        n_heads: layout.n_heads,
-        n_kv_heads: n_kv_heads(&layout.groups),
-        head_dim: layout.head_dim,
-        feed_forward: layout.mlp_size,
+        hidden: config.d_model,
+        n_heads: config.n_heads,
+        n_kv_heads: layers.iter().map(|layer| layer.n_kv_heads).collect(),
+        head_dim: checkpoint.head_dim(),
+        feed_forward: config.mlp_size,
         gated: false,
-        biases: Biases {
-            qkv: has("layers.0.attention.query.bias"),
-            output: has("layers.0.attention.output.bias"),
-            feed_forward: has("layers.0.mlp.fc1.bias"),
-        },
+        biases: Biases { qkv: config.attention_bias, output: config.attention_bias, feed_forward: true },
         norm_parameters: 2,
         n_head_norms: 0,
-        final_norm: layout.has_final_norm,
+        final_norm: config.final_norm,
     })
 }
 

@@ -4,7 +4,7 @@
 //! many consecutive query heads share each key/value head. `"file"` names the file that a record beside it belongs to, where
 //! the file itself has no place for it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use grouping_core::text::read_text;
 use serde::{Deserialize, Serialize};
@@ -67,6 +67,31 @@ impl HeadsRecord {
         Self::parse(path, &read_text(path, LIMIT)?)
     }
 
+    /// Where the record of the file `path` is or would be: `kd_gqa.json` beside it, or where that is another file's,
+    /// `NAME.kd_gqa.json`.
+    pub fn place_beside(path: &Path) -> PathBuf {
+        let name = file_name(path);
+        let plain = path.with_file_name(RECORD_FILE);
+        let is_of = |file: &Option<String>| file.as_ref().is_none_or(|file| Some(file) == name.as_ref());
+        match Self::read(&plain) {
+            Ok(record) if !is_of(&record.file) => {
+                path.with_file_name(format!("{}.{RECORD_FILE}", name.unwrap_or_default()))
+            }
+            _ => plain,
+        }
+    }
+
+    /// Whether the record says that it belongs to the file `path`.
+    pub fn is_of(&self, path: &Path) -> bool {
+        self.file.is_some() && self.file == file_name(path)
+    }
+
+    /// The record, said to belong to the file `path`.
+    pub fn with_file(mut self, path: &Path) -> Self {
+        self.file = file_name(path);
+        self
+    }
+
     /// The record as text.
     pub fn to_json(&self) -> String {
         serde_json::to_string(self).expect("numbers and names serialise")
@@ -79,4 +104,8 @@ impl HeadsRecord {
     pub fn groups(&self) -> Result<Vec<Groups>> {
         self.layers.iter().map(|layer| Groups::new(layer.groups.clone(), self.n_heads)).collect()
     }
+}
+
+fn file_name(path: &Path) -> Option<String> {
+    path.file_name().map(|name| name.to_string_lossy().into_owned())
 }

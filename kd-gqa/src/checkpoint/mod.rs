@@ -21,7 +21,7 @@ use dialect::Names;
 pub use dialect::{Dialect, Projection, QKV};
 pub use heads_record::{HeadsRecord, LayerRecord, RECORD_FILE};
 pub(crate) use model_config::{CONFIG_FILE, ModelConfig};
-pub use vit_tensors::{Activation, VitLayout, VitTensors};
+pub use vit_tensors::VitTensors;
 
 use crate::{Groups, Result};
 
@@ -161,6 +161,12 @@ impl Checkpoint {
         &self.layers
     }
 
+    /// Whether a projection of attention has a bias, in any layer.
+    pub fn has_attention_biases(&self) -> bool {
+        let projections = [Projection::Query, Projection::Key, Projection::Value, Projection::Output];
+        self.layers.iter().any(|layer| projections.iter().any(|p| layer.bias(*p).is_some()))
+    }
+
     /// The configuration beside the weights, if there is one.
     pub(crate) fn config(&self) -> Option<&ModelConfig> {
         self.config.as_ref()
@@ -182,7 +188,7 @@ impl Checkpoint {
         self.layers[layer].decode(&self.tensors)
     }
 
-    /// All tensors of a vision transformer by neutral names.
+    /// All tensors of a vision transformer by neutral names, and its configuration: `vit.config().load(&vit, &device)` is the model.
     ///
     /// # Errors
     /// [`Error::Format`](crate::Error::Format) for a decoder, for what is missing, and for what such a model would have to compute

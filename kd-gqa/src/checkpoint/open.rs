@@ -117,11 +117,10 @@ fn open_llama2c(path: &Path, n_heads: Option<usize>) -> Result<Checkpoint> {
     let groups = if header.is_uniform {
         vec![Groups::uniform(header.n_heads, header.n_kv_heads)?; header.n_layers]
     } else {
-        let beside = path.with_file_name(RECORD_FILE);
+        let beside = HeadsRecord::place_beside(path);
         let record = HeadsRecord::read(&beside)?;
-        let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
-        if record.file != name {
-            let expected = format!("the record of {}", name.unwrap_or_default());
+        if !record.is_of(path) {
+            let expected = format!("the name of {}", path.display());
             return Err(Error::format(&beside, "file", expected, format!("{:?}", record.file)));
         }
         groups_of_record(&beside, &record, &layers, header.n_heads, header.head_dim())?

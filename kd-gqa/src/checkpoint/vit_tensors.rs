@@ -20,107 +20,59 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::path::Path;
 
-use grouping_core::tensor_file::{Tensor, TensorFile};
+use grouping_core::tensor_file::TensorFile;
 
-use super::{Checkpoint, Dialect, Projection};
-use crate::{Error, Groups, Result};
-
-/// The function between the two products of the feed-forward part.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Activation {
-    /// `x·Φ(x)`
-    Gelu,
-    /// `max(x, 0)`
-    Relu,
-}
-
-/// Sizes of a vision transformer, and what its dialect's library does by default.
-#[derive(Debug, Clone, PartialEq)]
-#[non_exhaustive]
-pub struct VitLayout {
-    /// Hidden size d.
-    pub hidden_size: usize,
-    /// Hidden size of the feed-forward part m.
-    pub mlp_size: usize,
-    /// Number of layers.
-    pub n_layers: usize,
-    /// Number of query heads H.
-    pub n_heads: usize,
-    /// Length of a head.
-    pub head_dim: usize,
-    /// Groups of each layer.
-    pub groups: Vec<Groups>,
-    /// Channels of an image.
-    pub n_channels: usize,
-    /// Height and width of a patch.
-    pub patch_size: [usize; 2],
-    /// Number of embedded positions P, the class token's included.
-    pub n_positions: usize,
-    /// Whether there is a class token before the patches.
-    pub has_class_token: bool,
-    /// Number of classes, where there is a head.
-    pub n_classes: Option<usize>,
-    /// Whether norms stand before attention and feed-forward part, instead of after their sums.
-    pub norm_first: bool,
-    /// Whether there is a norm before the head.
-    pub has_final_norm: bool,
-    /// The feed-forward part's function.
-    pub activation: Activation,
-    /// What norms add to variances.
-    pub norm_eps: f64,
-}
+use super::{Checkpoint, Dialect, ModelConfig, Projection};
+use crate::vit::{Activation, VitConfig, Weights};
+use crate::{Error, Result};
 
 /// A vision transformer's tensors by neutral names.
 #[derive(Debug)]
 pub struct VitTensors<'a> {
     checkpoint: &'a Checkpoint,
-    layout: VitLayout,
+    config: VitConfig,
     places: BTreeMap<String, Place>,
 }
 
 #[derive(Debug, Clone)]
 struct Place {
-    name: String,
+    /// The stored tensor; none is zeros.
+    name: Option<String>,
     shape: Vec<usize>,
     /// Rows of the stored tensor, where it holds other tensors too.
     rows: Option<Range<usize>>,
 }
 
 impl VitTensors<'_> {
-    /// The file or folder.
-    pub fn source(&self) -> &Path {
-        self.checkpoint.path()
-    }
-
-    /// Sizes and defaults.
-    pub fn layout(&self) -> &VitLayout {
-        &self.layout
+    /// Sizes and constants of the model, as [`VitConfig::load`] wants them.
+    pub fn config(&self) -> &VitConfig {
+        &self.config
     }
 
     /// Neutral names of all tensors, sorted.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.places.keys().map(String::as_str)
     }
+}
 
-    /// Shape of one tensor.
-    pub fn shape(&self, name: &str) -> Option<&[usize]> {
-        self.places.get(name).map(|place| place.shape.as_slice())
+impl Weights for VitTensors<'_> {
+    fn path(&self) -> &Path {
+        self.checkpoint.path()
     }
 
-    /// Decodes one tensor.
-    ///
-    /// # Errors
-    /// [`Error::Format`] when there is none of this name, [`Error::Core`] for values that are not finite or not of a type that is read.
-    pub fn tensor(&self, name: &str) -> Result<Tensor> {
+    fn shape(&self, name: &str) -> Option<Vec<usize>> {
+        self.places.get(name).map(|place| place.shape.clone())
+    }
+
+    fn values(&self, name: &str) -> Result<Vec<f32>> {
         let missing = || Error::format(self.checkpoint.path(), name, "a tensor of this neutral name", "none");
         let Place { name, shape, rows } = self.places.get(name).ok_or_else(missing)?;
+        let Some(name) = name else { return Ok(vec![0.0; shape.iter().product()]) };
         let file = self.checkpoint.tensors().holder(name)?;
-        let values = match rows {
+        Ok(match rows {
             Some(rows) => file.decode_rows(name, rows.clone())?,
             None => file.decode(name)?.values,
-        };
-        Ok(Tensor { shape: shape.clone(), values })
+        })
     }
 }
 
@@ -186,7 +138,7 @@ impl<'a> Finder<'a> {
 
     fn put(&mut self, neutral: String, name: &str, shape: Vec<usize>, rows: Option<Range<usize>>) {
         self.used.insert(name.to_string());
-        self.places.insert(neutral, Place { name: name.to_string(), shape, rows });
+        self.places.insert(neutral, Place { name: Some(name.to_string()), shape, rows });
     }
 
     /// A tensor that is there, under its neutral name; `false` when it is not.
@@ -206,6 +158,7 @@ impl<'a> Finder<'a> {
 
     fn layers(&mut self) -> Result<()> {
         let checkpoint = self.checkpoint;
+        let has_biases = checkpoint.has_attention_biases();
         for (i, layer) in checkpoint.layers().iter().enumerate() {
             let prefix = checkpoint.layer_prefix(i);
             for (neutral, stored) in layer_names(checkpoint.dialect()) {
@@ -226,9 +179,14 @@ impl<'a> Finder<'a> {
                 let n_cols = self.shape(name).map_or(0, |shape| shape[1]);
                 let shape = vec![rows.len(), n_cols];
                 self.put(format!("layers.{i}.attention.{neutral}.weight"), name, shape, Some(rows.clone()));
-                if let Some(bias) = layer.bias(projection) {
-                    let shape = vec![rows.len()];
-                    self.put(format!("layers.{i}.attention.{neutral}.bias"), bias, shape, Some(rows));
+                let (shape, neutral) = (vec![rows.len()], format!("layers.{i}.attention.{neutral}.bias"));
+                match layer.bias(projection) {
+                    Some(bias) => self.put(neutral, bias, shape, Some(rows)),
+                    // Where some projections have biases, those of the others are zero.
+                    None if has_biases => {
+                        _ = self.places.insert(neutral, Place { name: None, shape, rows: None })
+                    }
+                    None => {}
                 }
             }
         }
@@ -277,7 +235,7 @@ impl<'a> Finder<'a> {
                     self.checkpoint.path(),
                     name,
                     expected,
-                    format!("{} too", other.name),
+                    format!("{} too", other.name.as_deref().unwrap_or_default()),
                 ));
             }
             self.take(key, name);
@@ -302,13 +260,15 @@ impl<'a> Finder<'a> {
         }
         let d = checkpoint.hidden_size();
         let shape = |name: &str| self.places.get(name).map(|place| place.shape.as_slice());
-        let stored = |name: &str| self.places.get(name).map_or(name, |place| place.name.as_str()).to_string();
+        let stored = |name: &str| {
+            self.places.get(name).and_then(|place| place.name.as_deref()).unwrap_or(name).to_string()
+        };
         let refuse = |name: &str, expected: String| {
             let found = shape(name).map_or_else(|| "none".into(), |shape| format!("shape {shape:?}"));
             let file = checkpoint.tensors().shard_of(&stored(name)).map_or(path, TensorFile::path);
             Error::format(file, stored(name), expected, found)
         };
-        let Some(&[out, n_channels, height, width]) = shape("patch_embed.weight") else {
+        let Some(&[_, n_channels, height, width]) = shape("patch_embed.weight") else {
             return Err(refuse("patch_embed.weight", format!("a projection [{d}, channels, height, width]")));
         };
         let Some(&[n_positions, _]) = shape("pos_embed") else {
@@ -344,41 +304,65 @@ impl<'a> Finder<'a> {
                 return Err(refuse(name, format!("shape {expected:?}")));
             }
         }
-        debug_assert_eq!(out, d, "checked with all shapes");
         let dialect = checkpoint.dialect();
-        let (norm_first, default_eps) = match dialect {
+        let has_class_token = shape("cls_token").is_some();
+        let image_size = match checkpoint.config().map(image_size).transpose()?.flatten() {
+            Some(size) => size,
+            None => {
+                let n_patches = n_positions - usize::from(has_class_token);
+                let side = n_patches.isqrt();
+                if side == 0 || side * side != n_patches {
+                    let expected = "positions of the class token and a square of patches".to_string();
+                    return Err(refuse("pos_embed", expected));
+                }
+                [side * height, side * width]
+            }
+        };
+        let (norm_first, norm_eps) = match dialect {
             Dialect::Timm => (true, 1e-6),
             Dialect::TorchEncoder => (false, 1e-5),
             _ => (true, 1e-12),
         };
-        let mut layout = VitLayout {
-            hidden_size: d,
-            mlp_size,
-            n_layers: checkpoint.n_layers(),
-            n_heads: checkpoint.n_heads(),
-            head_dim: checkpoint.head_dim(),
-            groups: checkpoint.groups().to_vec(),
-            n_channels,
-            patch_size: [height, width],
-            n_positions,
-            has_class_token: shape("cls_token").is_some(),
-            n_classes,
-            norm_first,
-            has_final_norm: shape("norm.weight").is_some(),
-            activation: if dialect == Dialect::TorchEncoder { Activation::Relu } else { Activation::Gelu },
-            norm_eps: default_eps,
-        };
-        if let Some(config) = checkpoint.config() {
-            match config.present("hidden_act").and_then(|act| act.as_str()) {
+        let (n_layers, n_heads) = (checkpoint.n_layers(), checkpoint.n_heads());
+        let mut config = VitConfig::new(image_size, [height, width], d, n_layers, n_heads, mlp_size)
+            .with_n_classes(n_classes)
+            .with_n_channels(n_channels)
+            .with_groups(Some(checkpoint.groups().to_vec()))
+            .with_head_dim(Some(checkpoint.head_dim()))
+            .with_attention_bias(checkpoint.has_attention_biases())
+            .with_norm_first(norm_first)
+            .with_final_norm(shape("norm.weight").is_some())
+            .with_activation(if norm_first { Activation::Gelu } else { Activation::Relu })
+            .with_norm_eps(norm_eps)
+            .with_class_token(has_class_token);
+        if let Some(said) = checkpoint.config() {
+            match said.present("hidden_act").and_then(|act| act.as_str()) {
                 None | Some("gelu") => {}
-                Some("relu") => layout.activation = Activation::Relu,
-                Some(_) => return Err(config.misfit("hidden_act", "gelu or relu")),
+                Some("relu") => config.activation = Activation::Relu,
+                Some(_) => return Err(said.misfit("hidden_act", "gelu or relu")),
             }
-            if let Some(eps) = config.present("layer_norm_eps") {
+            if let Some(eps) = said.present("layer_norm_eps") {
                 let eps = eps.as_f64().filter(|eps| eps.is_finite() && *eps >= 0.0);
-                layout.norm_eps = eps.ok_or_else(|| config.misfit("layer_norm_eps", "a number from 0 on"))?;
+                config.norm_eps = eps.ok_or_else(|| said.misfit("layer_norm_eps", "a number from 0 on"))?;
             }
         }
-        Ok(VitTensors { checkpoint, layout, places: self.places })
+        if config.n_positions() != n_positions {
+            let expected = format!("{} positions of images of {image_size:?}", config.n_positions());
+            return Err(refuse("pos_embed", expected));
+        }
+        Ok(VitTensors { checkpoint, config, places: self.places })
+    }
+}
+
+/// Height and width of images: one number for both, or two.
+fn image_size(config: &ModelConfig) -> Result<Option<[usize; 2]>> {
+    match config.present("image_size").and_then(|size| size.as_array()) {
+        None => Ok(config.optional_size("image_size")?.map(|size| [size; 2])),
+        Some(sizes) => {
+            let sizes: Option<Vec<usize>> =
+                sizes.iter().map(|size| size.as_u64().map(|n| n as usize)).collect();
+            let sizes = sizes.and_then(|sizes| <[usize; 2]>::try_from(sizes).ok());
+            sizes.map(Some).ok_or_else(|| config.misfit("image_size", "height and width"))
+        }
     }
 }

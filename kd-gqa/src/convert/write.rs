@@ -1,7 +1,7 @@
 //! Writing a converted checkpoint in its dialect, tensor by tensor: what is not attention byte for byte, attention as its plan says.
 //!
 //! - vision transformers: one `.safetensors` file under the dialect's names, with a [`HeadsRecord`] in the header; beside it too where groups are unequal;
-//! - the Llama family: a folder with the source's shards, an edited `config.json`, and copies of the other files. A folder of unequal
+//! - the Llama family: a folder with the source's shards, an edited `config.json`, a record, and copies of the other files. A folder of unequal
 //!   groups says as many key/value heads as heads, so that readers that know one ratio only find tensors of another shape and fail;
 //! - llama2.c: one `.bin` file.
 
@@ -130,7 +130,7 @@ impl Conversion<'_> {
             let expected = format!("{wanted} for the dialect {}", dialect.label());
             return Err(Error::option("--out", expected, out.display()));
         }
-        let record_file = out.with_file_name(RECORD_FILE);
+        let record_file = HeadsRecord::place_beside(out);
         let beside = dialect != Dialect::Llama && !self.is_uniform();
         let places = [Some(out), beside.then_some(record_file.as_path())];
         for place in places.into_iter().flatten().filter(|_| existing == Existing::Refuse) {
@@ -142,11 +142,15 @@ impl Conversion<'_> {
             return write_folder(out, existing, |staging| self.folder(staging));
         }
         if !beside {
-            return write_file(out, existing, |file| self.file(file, out));
+            write_file(out, existing, |file| self.file(file, out))?;
+            // The record of a file that was replaced says something else.
+            if HeadsRecord::read(&record_file).is_ok_and(|record| record.is_of(out)) {
+                fs::remove_file(&record_file).map_err(Error::io(&record_file, "remove"))?;
+            }
+            return Ok(());
         }
         // Both appear together: the record is in place once the weights are.
-        let mut record = self.record();
-        record.file = out.file_name().map(|name| name.to_string_lossy().into_owned());
+        let record = self.record().with_file(out);
         write_file(&record_file, existing, |mut file| {
             let text = record.to_json() + "\n";
             file.write_all(text.as_bytes()).map_err(Error::io(&record_file, "write"))?;
@@ -211,9 +215,8 @@ impl Conversion<'_> {
                 if self.is_uniform() { self.plans[0].copies.len() } else { self.source.n_heads() };
             text(CONFIG_FILE, config.with_heads(n_kv_heads, self.source.head_dim()))?;
         }
-        if !self.is_uniform() {
-            text(RECORD_FILE, self.record().to_json() + "\n")?;
-        }
+        // Also where groups are equal, so that either kind of folder can take the place of the other.
+        text(RECORD_FILE, self.record().to_json() + "\n")?;
         self.copy_others(staging)?;
         self.fill(Sink::new(writers))
     }

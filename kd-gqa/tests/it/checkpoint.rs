@@ -4,10 +4,15 @@ use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use grouping_core::tensor_file::Dtype;
+use burn::tensor::{Device, Tensor, TensorData};
+use grouping_core::folder::Existing;
+use grouping_core::tensor_file::{Dtype, TensorFile};
 use kd_gqa::Error;
-use kd_gqa::checkpoint::{Activation, Checkpoint, Dialect, HeadsFrom, Projection};
+use kd_gqa::checkpoint::{Checkpoint, Dialect, HeadsFrom, Projection};
+use kd_gqa::convert::{ConvertConfig, Form, GroupSizes, Grouping, convert};
+use kd_gqa::vit::{Activation, Weights};
 
+use crate::attention::{assert_close, floats};
 use crate::models::{self, data};
 
 const VITS: [Dialect; 4] =
@@ -33,24 +38,24 @@ fn vision_transformers_are_read_in_every_dialect() {
             assert_eq!([q.values(), k.values(), v.values()].concat(), all, "thirds of {dialect:?}");
         }
         let vit = checkpoint.vit().expect("a plain vision transformer");
-        let layout = vit.layout();
+        let config = vit.config();
         assert_eq!(
-            (layout.n_positions, layout.patch_size, layout.n_classes),
-            (5, [4, 4], Some(3)),
+            (config.image_size, config.patch_size, config.n_classes),
+            ([8, 8], [4, 4], Some(3)),
             "{dialect:?}"
         );
-        assert_eq!(layout.norm_first, dialect != Dialect::TorchEncoder, "norms of {dialect:?}");
+        assert_eq!(config.norm_first, dialect != Dialect::TorchEncoder, "norms of {dialect:?}");
         let relu = dialect == Dialect::TorchEncoder;
-        assert_eq!(layout.activation == Activation::Relu, relu, "activation of {dialect:?}");
+        assert_eq!(config.activation == Activation::Relu, relu, "activation of {dialect:?}");
         assert_eq!(
             vit.names().count(),
             checkpoint.tensors().names().count() + 8 * usize::from(layer.is_fused()),
             "all tensors"
         );
-        assert_eq!(vit.tensor("cls_token").expect("decodes").shape, [24], "the token alone");
-        let key = vit.tensor("layers.1.attention.key.weight").expect("decodes");
-        assert_eq!(key.values, k.values(), "the key's rows");
-        assert_eq!(vit.shape("norm.bias"), Some(&[24][..]), "the last norm");
+        assert_eq!(vit.shape("cls_token"), Some(vec![24]), "the token alone");
+        let key = vit.values("layers.1.attention.key.weight").expect("decodes");
+        assert_eq!(key, k.values(), "the key's rows");
+        assert_eq!(vit.shape("norm.bias"), Some(vec![24]), "the last norm");
     }
 }
 
@@ -131,7 +136,7 @@ fn heads_are_asked_for_where_nothing_says_them() {
     let checkpoint = Checkpoint::open(&path).expect("the configuration beside it");
     assert_eq!(checkpoint.heads_from(), HeadsFrom::Configuration, "who says so");
     let vit = checkpoint.vit().expect("a vision transformer");
-    assert_eq!((vit.layout().norm_eps, vit.layout().activation), (1e-6, Activation::Relu), "settings");
+    assert_eq!((vit.config().norm_eps, vit.config().activation), (1e-6, Activation::Relu), "settings");
     assert!(
         matches!(Checkpoint::open_with_heads(&path, Some(4)), Err(Error::Option { .. })),
         "another number"
@@ -141,6 +146,58 @@ fn heads_are_asked_for_where_nothing_says_them() {
     fs::rename(&path, folder.join("model.safetensors")).expect("moves");
     fs::rename(path.with_file_name("config.json"), folder.join("config.json")).expect("moves");
     assert_eq!(Checkpoint::open(&folder).expect("a folder").n_heads(), 6, "the whole folder");
+}
+
+/// The model of a golden file of `oracles/kd-gqa/vit.py` as a checkpoint of its own, its images and logits.
+fn golden_vit(name: &str, place: &Path) -> [(Vec<usize>, Vec<f32>); 2] {
+    let golden = TensorFile::open(&data("vit").join(name)).expect("a golden file");
+    let model = golden.names().filter_map(|name| {
+        let tensor = golden.decode(name).expect("decodes");
+        Some((name.strip_prefix("model.")?.to_string(), tensor.shape, tensor.values))
+    });
+    models::write_values(place, &model.collect::<Vec<_>>(), Dtype::F32);
+    ["image", "logits"].map(|name| {
+        let tensor = golden.decode(name).expect("decodes");
+        (tensor.shape, tensor.values)
+    })
+}
+
+fn logits(checkpoint: &Checkpoint, image: &(Vec<usize>, Vec<f32>)) -> Vec<f64> {
+    let vit = checkpoint.vit().expect("a plain vision transformer");
+    let device = Device::flex();
+    let image = Tensor::<4>::from_data(TensorData::new(image.1.clone(), image.0.clone()), &device);
+    let model = vit.config().load(&vit, &device).expect("all tensors are there");
+    floats(model.forward(image).expect("images of its size"))
+}
+
+#[test]
+fn checkpoints_give_the_logits_of_their_libraries_and_keep_them_when_converted() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for (name, n_heads) in
+        [("timm.safetensors", 6), ("hugging_face.safetensors", 4), ("encoder.safetensors", 4)]
+    {
+        let place = folder.path().join(name);
+        let [image, wanted] = golden_vit(name, &place);
+        let wanted: Vec<f64> = wanted.1.iter().map(|&v| f64::from(v)).collect();
+        let source = Checkpoint::open_with_heads(&place, Some(n_heads)).expect("opens");
+        assert_close(name, &logits(&source, &image), &wanted, 1e-4);
+        // As many heads as before: the same function.
+        let made = |config: &ConvertConfig, out: &str| {
+            let out = folder.path().join(format!("{out}-{name}"));
+            convert(&source, config, &out, Existing::Refuse, |_| {}).expect("converts");
+            logits(&Checkpoint::open(&out).expect("reads what it wrote"), &image)
+        };
+        assert_close(name, &made(&ConvertConfig::new(n_heads), "same"), &wanted, 1e-4);
+        let config =
+            ConvertConfig::new(n_heads - 1).with_sizes(GroupSizes::Any).with_grouping(Grouping::Similarity);
+        let grouped = made(&config, "grouped");
+        for form in [Form::Expanded, Form::Uniform] {
+            let repeated = made(&config.clone().with_form(form), &format!("{form:?}"));
+            assert_close(&format!("{name} {form:?}"), &repeated, &grouped, 1e-4);
+        }
+        let gap = grouped.iter().zip(&wanted).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+        assert!(gap > 1e-3, "{name}: pooling two heads changes something ({gap})");
+    }
 }
 
 /// The folder of real models, when the environment names one.
@@ -158,9 +215,10 @@ fn real_models_are_understood() {
     let vit = Checkpoint::open_with_heads(models.join("vit_cifar10.pth"), Some(8)).expect("the real ViT");
     assert_eq!((vit.dialect(), vit.n_layers(), vit.n_heads()), (Dialect::TorchEncoder, 6, 8), "its sizes");
     assert_eq!(vit.n_parameters(), 811_146, "its parameters");
-    let layout = vit.vit().expect("a plain one").layout().clone();
-    assert_eq!((layout.n_positions, layout.mlp_size, layout.n_classes), (65, 256, Some(10)), "its layout");
-    assert!(layout.has_final_norm && layout.has_class_token, "its norm and token");
+    let config = vit.vit().expect("a plain one").config().clone();
+    assert_eq!((config.n_positions(), config.mlp_size, config.n_classes), (65, 256, Some(10)), "its sizes");
+    assert!(config.final_norm && config.class_token && !config.norm_first, "its norms and token");
+    assert_eq!(config.n_params().expect("sizes"), 811_146, "the same parameters");
     let llama = Checkpoint::open(models.join("stories260K.bin")).expect("the real Llama");
     assert_eq!((llama.n_layers(), llama.n_heads()), (5, 8), "its sizes");
     assert_eq!(llama.groups()[0].sizes(), [2, 2, 2, 2], "its groups");

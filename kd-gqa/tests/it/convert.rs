@@ -226,7 +226,10 @@ fn outputs_say_what_readers_need() {
         names.sort();
         names
     };
-    assert_eq!(listing(&out), listing(&path), "shards, index, configuration and tokenizer");
+    let mut wanted = listing(&path);
+    wanted.push("kd_gqa.json".into());
+    wanted.sort();
+    assert_eq!(listing(&out), wanted, "shards, index, configuration, tokenizer and the record");
     let index: serde_json::Value =
         serde_json::from_slice(&fs::read(out.join("model.safetensors.index.json")).expect("a file"))
             .expect("JSON");
@@ -261,6 +264,7 @@ fn outputs_say_what_readers_need() {
     let again = convert(&source, &ConvertConfig::new(3), &out, Existing::Refuse, |_| {});
     assert!(matches!(again, Err(Error::Exists { .. })), "nothing is replaced unasked");
     convert(&source, &ConvertConfig::new(3), &out, Existing::Replace, |_| {}).expect("replaced when asked");
+    assert!(!out.with_file_name("kd_gqa.json").exists(), "what the old record said is no more");
 
     let path = folder.path().join("model.bin");
     models::llama2c(&path, 6, true);
@@ -270,6 +274,12 @@ fn outputs_say_what_readers_need() {
     let header = |path: &Path| fs::read(path).expect("a file")[16..20].to_vec();
     assert_eq!(header(&out), (-4i32).to_le_bytes(), "readers of one ratio fail");
     assert_eq!(Checkpoint::open(&out).expect("opens").groups()[0].sizes(), [2, 2, 1, 1], "its groups");
+    // A second one beside it has a record of its own.
+    let second = out.with_file_name("second.bin");
+    converted(&source, &ConvertConfig::new(5).with_sizes(GroupSizes::Any), &second);
+    let sizes =
+        [&out, &second].map(|path| Checkpoint::open(path).expect("opens").groups()[0].sizes().to_vec());
+    assert_eq!(sizes, [vec![2, 2, 1, 1], vec![2, 1, 1, 1, 1]], "both records");
     fs::rename(&out, out.with_file_name("other.bin")).expect("moves");
     assert!(Checkpoint::open(out.with_file_name("other.bin")).is_err(), "the record is another file's");
 }
