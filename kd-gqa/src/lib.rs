@@ -9,6 +9,7 @@ pub mod checkpoint;
 #[cfg(feature = "cli")]
 pub mod cli;
 pub mod convert;
+pub mod decoder;
 mod error;
 pub mod evaluate;
 pub mod groups;
@@ -18,6 +19,7 @@ pub mod inference;
 pub mod lab;
 pub mod pgqa;
 pub mod score;
+pub mod text;
 pub mod vit;
 
 pub use error::{Error, Result};

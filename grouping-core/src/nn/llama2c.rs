@@ -1,7 +1,7 @@
 //! Checkpoints of llama2.c in its first layout: seven numbers, then f32 tensors one after another, all little-endian.
 //!
 //! The numbers are i32: hidden, ffn, layers, heads, key/value heads, vocabulary (negative: the head is not the embedding),
-//! positions. The tensors, those of all layers of a kind together: embedding, norms before attention, wq, wk, wv, wo, norms
+//! positions. A negative number of key/value heads marks groups of unequal sizes, which stand elsewhere. The tensors, those of all layers of a kind together: embedding, norms before attention, wq, wk, wv, wo, norms
 //! before the feed-forward network, w1 (gate), w2 (down), w3 (up), last norm, cosines and sines `[positions, head_dim/2]`, and the
 //! head where it is not the embedding. θ is 10 000 and ε 1e-5, as in `run.c`.
 //!
@@ -34,17 +34,20 @@ const EPS: f64 = 1e-5;
 /// # Errors
 /// [`Error::File`], [`Error::FileField`] or [`Error::NotFinite`] when the file is absent, damaged, or holds what this decoder cannot be.
 pub fn read_llama2c(path: &Path, device: &Device) -> Result<Decoder> {
-    let config = read_llama2c_config(path)?;
-    if !config.n_heads.is_multiple_of(config.n_kv_heads()) {
-        let expected = format!("a divisor of n_heads = {}", config.n_heads);
-        return Err(misfit(path, "n_kv_heads", expected, config.n_kv_heads()));
+    let Llama2cConfig { decoder, equal_groups } = read_llama2c_config(path)?;
+    let (n_heads, n_kv_heads) = (decoder.n_heads, decoder.n_kv_heads());
+    if !equal_groups || !n_heads.is_multiple_of(n_kv_heads) {
+        let expected = format!("a divisor of n_heads = {n_heads}");
+        let found =
+            if equal_groups { n_kv_heads.to_string() } else { format!("-{n_kv_heads} (unequal groups)") };
+        return Err(misfit(path, "n_kv_heads", expected, found));
     }
     read_llama2c_with(path, device, |config, layer_idx, init| SelfAttention::new(config, layer_idx, init))
 }
 
 /// As [`read_llama2c`], with the attention of each layer made by `attention`, as in [`DecoderConfig::init_with`].
 ///
-/// It is not checked that the key and value heads divide the query heads: that is the attention's matter.
+/// It is not checked that the key and value heads divide the query heads: groups are the attention's matter.
 ///
 /// # Errors
 /// As [`read_llama2c`].
@@ -57,18 +60,29 @@ pub fn read_llama2c_with<A: Attention>(
     weights::load_from(file.config.init_with(0, device, attention), &file, Layout::Checkpoint)
 }
 
-/// Reads the shape of the llama2.c checkpoint `path`.
+/// What the header of a llama2.c checkpoint says.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Llama2cConfig {
+    /// The decoder.
+    pub decoder: DecoderConfig,
+    /// Whether each key and value head serves equally many query heads.
+    pub equal_groups: bool,
+}
+
+/// Reads the header of the llama2.c checkpoint `path`.
 ///
 /// # Errors
 /// As [`read_llama2c`].
-pub fn read_llama2c_config(path: &Path) -> Result<DecoderConfig> {
-    Ok(Checkpoint::open(path)?.config)
+pub fn read_llama2c_config(path: &Path) -> Result<Llama2cConfig> {
+    let Checkpoint { config, equal_groups, .. } = Checkpoint::open(path)?;
+    Ok(Llama2cConfig { decoder: config, equal_groups })
 }
 
 /// Writes `decoder` as the llama2.c checkpoint `path`, which appears whole or not at all.
 ///
 /// # Errors
-/// [`Error::File`] when `path` exists and is not to be replaced, or cannot be written, [`Error::FileField`] of what the format has no place for.
+/// [`Error::File`] when `path` exists and is not to be replaced, or cannot be written, [`Error::FileField`] or [`Error::Shape`] of what the format has no place for.
 pub fn write_llama2c<A: Attention>(decoder: &Decoder<A>, path: &Path, existing: Existing) -> Result<()> {
     if let Some((name, _)) = decoder.projections().into_iter().find(|(_, p)| p.low_rank.is_some()) {
         return Err(misfit(path, &name, "no update of low rank (fold it first)", "one"));
@@ -76,6 +90,16 @@ pub fn write_llama2c<A: Attention>(decoder: &Decoder<A>, path: &Path, existing: 
     let config = decoder.config();
     let header = header_of(config, path)?;
     let mut tensors = weights::collect(decoder, Layout::Checkpoint);
+    for part in parts(config) {
+        for name in part.names(config.n_layers) {
+            let n_values = values_of(&tensors, &name).len();
+            if n_values as u64 != part.n_values {
+                let what = format!("{}: tensor `{name}`", path.display());
+                let found = tensors[&name].0.clone();
+                return Err(Error::Shape { what, expected: part.shape.to_vec(), found });
+            }
+        }
+    }
     for (name, (shape, values)) in &mut tensors {
         if is_turned(name) {
             *values = permute_rows(values, shape[1], config.head_dim(), Order::Interleaved);
@@ -225,6 +249,7 @@ struct Checkpoint {
     path: PathBuf,
     map: Mmap,
     config: DecoderConfig,
+    equal_groups: bool,
 }
 
 impl Checkpoint {
@@ -234,7 +259,7 @@ impl Checkpoint {
         // SAFETY: the map is read only while this process holds it; as with every memory-mapped checkpoint, another
         // process that shortens the file meanwhile ends this one, and one that rewrites it changes the values read.
         let map = unsafe { Mmap::map(&file) }.map_err(fail)?;
-        let config = parse_header(path, &map)?;
+        let (config, equal_groups) = parse_header(path, &map)?;
         let n_values: u128 = parts(&config)
             .iter()
             .map(|part| u128::from(part.n_values) * u128::from(part.n_copies(config.n_layers)))
@@ -244,7 +269,7 @@ impl Checkpoint {
             let reason = format!("expected {expected} bytes by its header, found {}", map.len());
             return Err(Error::File { path: path.to_owned(), reason });
         }
-        let file = Self { path: path.to_owned(), map, config };
+        let file = Self { path: path.to_owned(), map, config, equal_groups };
         file.check_cosines()?;
         Ok(file)
     }
@@ -286,7 +311,7 @@ impl Checkpoint {
     }
 }
 
-fn parse_header(path: &Path, bytes: &[u8]) -> Result<DecoderConfig> {
+fn parse_header(path: &Path, bytes: &[u8]) -> Result<(DecoderConfig, bool)> {
     let Some(header) = bytes.get(..HEADER_BYTES) else {
         let reason = format!("expected a header of {HEADER_BYTES} bytes, found {}", bytes.len());
         return Err(Error::File { path: path.to_owned(), reason });
@@ -295,8 +320,10 @@ fn parse_header(path: &Path, bytes: &[u8]) -> Result<DecoderConfig> {
     for (number, b) in numbers.iter_mut().zip(header.chunks_exact(4)) {
         *number = i32::from_le_bytes([b[0], b[1], b[2], b[3]]);
     }
-    let tied = numbers[5] > 0;
-    numbers[5] = numbers[5].saturating_abs();
+    let (equal_groups, tied) = (numbers[4] > 0, numbers[5] > 0);
+    for number in &mut numbers[4..6] {
+        *number = number.saturating_abs();
+    }
     let names = ["dim", "hidden_dim", "n_layers", "n_heads", "n_kv_heads", "vocab_size", "seq_len"];
     for (number, name) in numbers.into_iter().zip(names) {
         if number < 1 {
@@ -311,14 +338,15 @@ fn parse_header(path: &Path, bytes: &[u8]) -> Result<DecoderConfig> {
     if n_kv_heads > n_heads {
         return Err(misfit(path, "n_kv_heads", format!("at most n_heads = {n_heads}"), n_kv_heads));
     }
-    Ok(DecoderConfig::new(vocab, hidden, n_layers, n_heads, ffn)
+    let config = DecoderConfig::new(vocab, hidden, n_layers, n_heads, ffn)
         .with_family(Family::Llama)
         .with_n_kv_heads(Some(n_kv_heads))
         .with_head_dim(Some(hidden / n_heads))
         .with_rope_theta(THETA)
         .with_rms_norm_eps(EPS)
         .with_max_positions(positions)
-        .with_tied_embeddings(tied))
+        .with_tied_embeddings(tied);
+    Ok((config, equal_groups))
 }
 
 impl TensorSource for Checkpoint {

@@ -25,6 +25,6 @@ pub use decoder::{Decoder, DecoderLayer, DecoderModel, Embedding, Mlp};
 pub use generate::{Generation, GenerationConfig, GenerationEvent, Stop, generate};
 pub use init::Initializer;
 pub use llama::{read_llama, read_llama_config, read_llama_with, write_llama};
-pub use llama2c::{read_llama2c, read_llama2c_config, read_llama2c_with, write_llama2c};
+pub use llama2c::{Llama2cConfig, read_llama2c, read_llama2c_config, read_llama2c_with, write_llama2c};
 pub use projection::{Bias, LowRank, Projection};
 pub use rms_norm::RmsNorm;

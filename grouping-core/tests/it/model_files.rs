@@ -416,6 +416,7 @@ fn damaged_llama2c_checkpoints_are_named() {
         (number(2, i32::MAX), "by its header"),
         (number(3, 16), "dim"),
         (number(4, 3), "by its header"),
+        (number(4, -2), "-2 (unequal groups)"),
         (number(4, 5), "n_kv_heads"),
         (number(5, i32::MIN), "by its header"),
         (number(5, 0), "vocab_size"),

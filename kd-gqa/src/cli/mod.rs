@@ -7,6 +7,7 @@ mod completions;
 mod console;
 mod convert;
 mod eval;
+mod generate;
 mod images;
 mod inspect;
 mod plot;
@@ -38,6 +39,7 @@ enum Command {
     Classify(classify::Args),
     /// Show key norms, what they would allocate, and how far apart heads are
     Inspect(inspect::Args),
+    Generate(generate::Args),
     /// Print a script that completes this command in a shell
     Completions(completions::Args),
 }
@@ -53,6 +55,7 @@ pub fn run() -> ExitCode {
         Command::Eval(args) => eval::run(&args),
         Command::Classify(args) => classify::run(&args),
         Command::Inspect(args) => inspect::run(&args),
+        Command::Generate(args) => generate::run(&args),
         Command::Completions(args) => completions::run(&args),
     };
     match result {

@@ -1,0 +1,136 @@
+//! The command `generate`.
+
+use std::fs;
+use std::process::{Command, Output};
+
+use burn::tensor::Device;
+use grouping_core::folder::Existing;
+use grouping_core::nn::{DecoderConfig, write_llama2c};
+use serde_json::Value;
+
+use crate::data::golden;
+
+fn run(args: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_kd-gqa"));
+    command.arg("generate").args(args).output().expect("the command runs")
+}
+
+fn model() -> String {
+    golden("llama2c/tied.bin").display().to_string()
+}
+
+fn expected() -> (String, Vec<u64>) {
+    let text = std::fs::read_to_string(golden("llama2c/expected.json")).expect("the golden is committed");
+    let run: Value = serde_json::from_str(&text).expect("the golden is valid");
+    let tokens = run["tied"]["greedy"].as_array().expect("tokens");
+    (
+        run["tied"]["text"].as_str().expect("a text").to_owned(),
+        tokens.iter().filter_map(Value::as_u64).collect(),
+    )
+}
+
+#[test]
+fn the_text_goes_to_stdout_and_the_figures_to_stderr() {
+    let output = run(&["--model", &model(), "--prompt", "the cab", "--max-tokens", "12"]);
+    let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{stderr}");
+    assert_eq!(stdout, expected().0 + "\n", "the text alone");
+    // Layers · (keys, values) · heads · positions · head_dim · 4 bytes.
+    let bytes = 2 * 2 * 2 * (5 + 12) * 4 * 4;
+    for wanted in ["tokens/s", &format!("cache {bytes} bytes"), "5 tokens of prompt", "12 tokens in"] {
+        assert!(stderr.contains(wanted), "`{wanted}` is in: {stderr}");
+    }
+}
+
+#[test]
+fn json_is_one_object() {
+    let output = run(&["--model", &model(), "--prompt", "the cab", "--max-tokens", "12", "--json"]);
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(stdout.lines().count(), 1, "one line: {stdout}");
+    let object: Value = serde_json::from_str(&stdout).expect("an object");
+    let (text, tokens) = expected();
+    assert_eq!(object["text"], text.as_str(), "prompt and continuation");
+    assert_eq!(
+        format!("the cab{}", object["completion"].as_str().expect("a text")),
+        text,
+        "the continuation"
+    );
+    assert_eq!(object["tokens"], Value::from(tokens), "the tokens");
+    assert_eq!(object["stop"], "length", "why it ended");
+}
+
+#[test]
+fn seeds_determine_draws() {
+    let draw = |seed: &str| {
+        let args =
+            ["--model", &model(), "--max-tokens", "20", "--temperature", "3", "--json", "--seed", seed];
+        String::from_utf8(run(&args).stdout).expect("UTF-8")
+    };
+    assert_eq!(draw("4"), draw("4"), "equal seeds draw equally");
+    assert_ne!(draw("4"), draw("5"), "others do not");
+}
+
+#[test]
+fn what_cannot_be_is_said_with_status_2() {
+    let tokenizer = golden("llama2c/tokenizer.bin").display().to_string();
+    let folder = golden("decoders/mistral").display().to_string();
+    for (args, wanted) in [
+        (vec!["--model", "no/such/model"], "no/such/model"),
+        (vec!["--model", &tokenizer], "tokenizer.bin"),
+        (vec!["--model", &folder], "tokenizer.json"),
+        (vec!["--model", &model(), "--tokenizer", "no/such/file"], "no/such/file"),
+        (vec!["--model", &model(), "--temperature", "-1"], "temperature"),
+        (vec!["--model", &model(), "--top-p", "0"], "top_p"),
+        (vec!["--model", &model(), "--device", "cuda"], "cuda"),
+        (vec!["--model", &model(), "--prompt", &"the ".repeat(40)], "1 to 32 tokens"),
+    ] {
+        let output = run(&args);
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{args:?}: {stderr}");
+        assert!(stderr.contains(wanted), "`{wanted}` is named in: {stderr}");
+        assert!(output.stdout.is_empty(), "{args:?}: nothing on stdout");
+    }
+}
+
+#[test]
+fn the_commands_of_the_readme_run() {
+    let readme = include_str!("../../README.md");
+    let blocks = readme.split("```sh\n").skip(1).filter_map(|rest| rest.split("```").next());
+    let lines = blocks.flat_map(str::lines).filter(|line| line.starts_with("kd-gqa generate "));
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let copy = |from: &str, to: &str| {
+        fs::create_dir_all(dir.path().join(to).parent().expect("a place")).expect("a folder");
+        fs::copy(golden(from), dir.path().join(to)).expect("a copy");
+    };
+    for file in ["config.json", "model.safetensors", "tokenizer.json"] {
+        copy(&format!("decoders/llama3/{file}"), &format!("llama/{file}"));
+    }
+    let stories = DecoderConfig::new(277, 16, 2, 4, 24).with_rms_norm_eps(1e-5).with_max_positions(64);
+    let stories = stories.init(3, &Device::flex());
+    write_llama2c(&stories, &dir.path().join("stories.bin"), Existing::Refuse).expect("it can be written");
+    copy("llama2c/tokenizer.bin", "tokenizer.bin");
+    // Made by the command that the README shows before.
+    let convert = ["convert", "stories.bin", "--kv-heads", "3", "--ragged", "-o", "stories-ragged.bin"];
+    let run = |args: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_kd-gqa"));
+        let output = command.args(args).current_dir(dir.path()).output().expect("the command runs");
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{args:?}: {stderr}");
+        stderr
+    };
+    run(&convert);
+    assert!(dir.path().join("kd_gqa.json").exists(), "three heads of four are unequal groups");
+    let mut n_commands = 0;
+    for line in lines {
+        // Words, or texts in quotes.
+        let parts = line.split('"').enumerate();
+        let args: Vec<&str> = parts
+            .flat_map(|(i, part)| if i % 2 == 0 { part.split_whitespace().collect() } else { vec![part] })
+            .skip(1)
+            .collect();
+        let stderr = run(&args);
+        assert!(stderr.contains("tokens/s"), "`{line}` says how fast: {stderr}");
+        n_commands += 1;
+    }
+    assert!(n_commands >= 3, "the README shows only {n_commands} of them");
+}
