@@ -27,6 +27,9 @@ struct Index {
     weight_map: BTreeMap<String, String>,
 }
 
+/// An index and the file that it was read from.
+type IndexFile = (PathBuf, Index);
+
 impl TensorFolder {
     /// Opens a file as [`TensorFile::open`], or a folder of safetensors files; where there is an index (`*.safetensors.index.json`)
     /// the folder is read by it.
@@ -104,7 +107,7 @@ impl TensorFolder {
 }
 
 /// The safetensors of a folder, and its index.
-fn files(folder: &Path) -> Result<(Vec<PathBuf>, Option<(PathBuf, Index)>)> {
+fn files(folder: &Path) -> Result<(Vec<PathBuf>, Option<IndexFile>)> {
     let mut names: BTreeSet<String> = BTreeSet::new();
     for entry in fs::read_dir(folder).map_err(Error::file(folder, "list"))? {
         let entry = entry.map_err(Error::file(folder, "list"))?;
@@ -127,7 +130,7 @@ fn files(folder: &Path) -> Result<(Vec<PathBuf>, Option<(PathBuf, Index)>)> {
     Ok((files.into_iter().map(|name| folder.join(name)).collect(), index))
 }
 
-fn read_index(path: PathBuf) -> Result<(PathBuf, Index)> {
+fn read_index(path: PathBuf) -> Result<IndexFile> {
     let text = read_text(&path, INDEX_LIMIT)?;
     let index = serde_json::from_str(&text)
         .map_err(|e| Error::file_field(&path, "weight_map", "names of tensors with their files", e))?;

@@ -184,7 +184,7 @@ impl<'a> Finder<'a> {
                     Some(bias) => self.put(neutral, bias, shape, Some(rows)),
                     // Where some projections have biases, those of the others are zero.
                     None if has_biases => {
-                        _ = self.places.insert(neutral, Place { name: None, shape, rows: None })
+                        self.places.insert(neutral, Place { name: None, shape, rows: None });
                     }
                     None => {}
                 }

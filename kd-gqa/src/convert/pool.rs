@@ -137,7 +137,9 @@ impl LayerPool {
             Self::Mean if members.len() == 1 => read(members[0]),
             Self::Mean => {
                 let mut sum = Sum::default();
-                members.iter().try_for_each(|&head| Ok::<_, Error>(sum.add(&read(head)?)))?;
+                for &head in members {
+                    sum.add(&read(head)?);
+                }
                 let n = members.len() as f32;
                 Ok(sum.total().into_iter().map(|value| value / n).collect())
             }
