@@ -25,6 +25,13 @@ fn every_command_of_the_readme_runs() {
     fs::copy(models::data("encoder.pth"), place("vit.pth")).expect("a copy");
     models::llama_folder(&place("llama"), "llama", [6, 6, 4], Dtype::F32);
     models::llama2c(&place("stories.bin"), 6, true);
+    fs::copy(models::data("llama2c/tied.bin"), place("story.bin")).expect("a copy");
+    fs::copy(models::data("llama2c/tokenizer.bin"), place("tokenizer.bin")).expect("a copy");
+    fs::create_dir(place("tiny-llama")).expect("a folder");
+    for name in ["config.json", "model.safetensors", "tokenizer.json"] {
+        let file = models::data("decoders/llama3").join(name);
+        fs::copy(file, place("tiny-llama").join(name)).expect("a copy");
+    }
     let layer = r#"{"k":[1,2,3,4,5,6],"v":[1,1,1,1,1,1]}"#;
     fs::write(place("weights.json"), format!("{{\"layers\":[{layer},{layer}]}}")).expect("writes");
     let mut n_conversions = 0;
@@ -34,7 +41,7 @@ fn every_command_of_the_readme_runs() {
             continue;
         }
         let Some(words) = line.strip_prefix("kd-gqa ") else { continue };
-        let words: Vec<&str> = words.split_whitespace().collect();
+        let words = words_of(words);
         let output = Command::new(env!("CARGO_BIN_EXE_kd-gqa"))
             .args(&words)
             .current_dir(folder.path())
@@ -51,4 +58,12 @@ fn every_command_of_the_readme_runs() {
         }
     }
     assert!(n_conversions >= 4, "the README shows only {n_conversions} conversions");
+}
+
+/// Words between spaces; those in double quotes are one.
+fn words_of(line: &str) -> Vec<&str> {
+    let parts = line.split('"').enumerate();
+    parts
+        .flat_map(|(i, part)| if i % 2 == 1 { vec![part] } else { part.split_whitespace().collect() })
+        .collect()
 }
