@@ -170,7 +170,9 @@ fn linear_reference(inputs: &[Vec<f64>], [d_in, d_out]: [usize; 2]) -> Vec<f64> 
 #[test]
 fn linear_equals_plain_loops_and_their_differences() {
     // One entry, odd widths, more rows and more inputs than one task holds.
-    for [batch, seq, d_in, d_out] in [[1, 1, 1, 1], [2, 3, 7, 5], [2, 150, 6, 17], [1, 3, 270, 3]] {
+    for [batch, seq, d_in, d_out] in
+        [[1, 1, 1, 1], [2, 3, 7, 5], [2, 150, 6, 17], [1, 3, 270, 3], [1, 9, 3, 500], [1, 2, 3, 500]]
+    {
         let dims = [d_in, d_out];
         let (x_shape, w_shape, y_shape) = ([batch, seq, d_in], [1, d_in, d_out], [batch, seq, d_out]);
         let weight = |w: &Tensor<3>| w.clone().reshape(dims);

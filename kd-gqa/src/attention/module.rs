@@ -252,6 +252,31 @@ impl GroupedAttention {
         Ok(self.o_proj.forward_onto(residual, self.heads(&x, layer_idx, self.options(), hook)?))
     }
 
+    /// `residual + forward(x)` of the first `n_rows` positions alone, which is all that some models read of their last layer:
+    /// `x [batch, seq, d_model]`, `residual [batch, n_rows, d_model]` → the shape of `residual`. Not for causal attention.
+    ///
+    /// # Errors
+    /// [`Error::Option`] where the attention is causal.
+    pub fn forward_rows_onto(&self, residual: Tensor<3>, x: Tensor<3>) -> crate::Result<Tensor<3>> {
+        if self.extents.causal {
+            return Err(Error::option("causal", "false, where only the first positions are wanted", true));
+        }
+        let [batch, n_rows, _] = residual.dims();
+        let groups = &self.extents.groups;
+        let q = self.split(&self.q_proj, x.clone().narrow(1, 0, n_rows), groups.n_heads());
+        let k = self.split(&self.k_proj, x.clone(), groups.n_kv_heads());
+        let v = self.split(&self.v_proj, x, groups.n_kv_heads());
+        let out = super::grouped_attention(q, k, v, groups, &self.options())?;
+        let out = out.swap_dims(1, 2).reshape([batch, n_rows, groups.n_heads() * self.extents.head_dim]);
+        Ok(self.o_proj.forward_onto(residual, out))
+    }
+
+    /// The heads of a projection of `x [batch, seq, d_model]`: `[batch, n_heads, seq, head_dim]`.
+    fn split(&self, projection: &Projection, x: Tensor<3>, n_heads: usize) -> Tensor<4> {
+        let [batch, seq, _] = x.dims();
+        projection.forward(x).reshape([batch, seq, n_heads, self.extents.head_dim]).swap_dims(1, 2)
+    }
+
     fn options(&self) -> AttentionOptions {
         let visibility = if self.extents.causal { Visibility::Causal } else { Visibility::All };
         AttentionOptions::new().with_visibility(visibility)
@@ -267,15 +292,12 @@ impl GroupedAttention {
     ) -> crate::Result<Tensor<3>> {
         let [batch, seq, _] = x.dims();
         let Extents { groups, head_dim, .. } = &self.extents;
-        let split = |projection: &Projection, n_heads: usize| {
-            projection.forward(x.clone()).reshape([batch, seq, n_heads, *head_dim]).swap_dims(1, 2)
-        };
         let out = hook(AttentionCall {
             layer_idx,
             input: x,
-            q: split(&self.q_proj, groups.n_heads()),
-            k: split(&self.k_proj, groups.n_kv_heads()),
-            v: split(&self.v_proj, groups.n_kv_heads()),
+            q: self.split(&self.q_proj, x.clone(), groups.n_heads()),
+            k: self.split(&self.k_proj, x.clone(), groups.n_kv_heads()),
+            v: self.split(&self.v_proj, x.clone(), groups.n_kv_heads()),
             groups,
             options: &options,
         })?;

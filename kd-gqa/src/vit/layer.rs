@@ -103,6 +103,16 @@ impl VitLayer {
         }
     }
 
+    /// The first half of the first token alone: `x [batch, tokens, d_model]` → `[batch, 1, d_model]`.
+    pub(super) fn attend_first(&self, x: Tensor<3>) -> Result<Tensor<3>> {
+        let first = x.clone().narrow(1, 0, 1);
+        if self.norm_first {
+            self.attention.forward_rows_onto(first, self.norm1.forward(x))
+        } else {
+            Ok(self.norm1.forward(self.attention.forward_rows_onto(first, x)?))
+        }
+    }
+
     /// The second half, for any rows `x [.., d_model]` of the residual stream.
     pub(super) fn feed_forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
         if self.norm_first {

@@ -105,7 +105,15 @@ impl Vit {
     /// # Errors
     /// [`Error::Option`] where there is no image, or channels or size do not fit.
     pub fn forward(&self, images: Tensor<4>) -> Result<Tensor<2>> {
-        self.forward_hooked(images, &mut |call| call.run())
+        let (last, layers) = self.layers.split_last().expect("a model has layers");
+        let x = self.layers_hooked(layers, self.embed(images)?, &mut |call| call.run())?;
+        // In the last layer no token reads another but by its attention, so all else is done for what the head reads.
+        let x = if self.cls_token.is_some() {
+            last.attend_first(x)?
+        } else {
+            last.attend(x, layers.len(), &mut |call| call.run())?
+        };
+        Ok(self.read(last, x))
     }
 
     /// As [`forward`](Self::forward), with each layer's attention done by `hook`; see [`AttentionCall`](crate::attention::AttentionCall).
@@ -113,29 +121,35 @@ impl Vit {
     /// # Errors
     /// As [`forward`](Self::forward), and those of `hook`.
     pub fn forward_hooked(&self, images: Tensor<4>, hook: Hook<'_>) -> Result<Tensor<2>> {
-        let mut x = self.embed(images)?;
-        let last = self.layers.len() - 1;
-        for (layer_idx, layer) in self.layers.iter().enumerate() {
-            x = layer.attend(x, layer_idx, hook)?;
-            if layer_idx < last {
-                x = layer.feed_forward(x);
-            }
+        let (last, layers) = self.layers.split_last().expect("a model has layers");
+        let x = self.layers_hooked(layers, self.embed(images)?, hook)?;
+        let x = last.attend(x, layers.len(), hook)?;
+        Ok(self.read(last, x))
+    }
+
+    fn layers_hooked(&self, layers: &[VitLayer], mut x: Tensor<3>, hook: Hook<'_>) -> Result<Tensor<3>> {
+        for (layer_idx, layer) in layers.iter().enumerate() {
+            x = layer.feed_forward(layer.attend(x, layer_idx, hook)?);
         }
-        // Past the last attention no token reads another, so only what the head reads goes on.
+        Ok(x)
+    }
+
+    /// From the last attention's sum `[batch, tokens, d_model]` (or its first token alone, where that is the class token) to the logits.
+    fn read(&self, last: &VitLayer, x: Tensor<3>) -> Tensor<2> {
         let [batch, n_tokens, d_model] = x.dims();
         let x = if self.cls_token.is_some() {
-            self.layers[last].feed_forward(x.narrow(1, 0, 1).reshape([batch, d_model]))
+            last.feed_forward(x.narrow(1, 0, 1).reshape([batch, d_model]))
         } else {
-            self.layers[last].feed_forward(x).sum_dim(1).div_scalar(n_tokens as f64).reshape([batch, d_model])
+            last.feed_forward(x).sum_dim(1).div_scalar(n_tokens as f64).reshape([batch, d_model])
         };
         let x = match &self.norm {
             Some(norm) => norm.forward(x),
             None => x,
         };
-        Ok(match &self.head {
+        match &self.head {
             Some(head) => head.forward(x),
             None => x,
-        })
+        }
     }
 
     /// The residual stream before the first layer: `[batch, tokens, d_model]`.

@@ -194,11 +194,9 @@ fn a_hook_sees_every_layer() {
         seen.push((call.layer_idx, call.input.dims(), call.k.dims(), call.v.dims()));
         call.run()
     });
-    assert_eq!(
-        floats(logits.expect("fits")),
-        floats(vit.forward(image.clone()).expect("fits")),
-        "seeing changes nothing"
-    );
+    // Without a hook the last layer attends for the class token alone, in another order of sums.
+    let want = floats(vit.forward(image.clone()).expect("fits"));
+    assert_close("seeing changes nothing", &floats(logits.expect("fits")), &want, 1e-5);
     let layer = |layer_idx| (layer_idx, [2, 17, 48], [2, 6, 17, 8], [2, 6, 17, 8]);
     assert_eq!(seen, [layer(0), layer(1)], "layers, inputs, keys and values");
     let refused = vit.forward_hooked(image, &mut |call| call.run_with(&Groups::uniform(6, 3)?));

@@ -55,22 +55,20 @@ fn scores_kernel<L: Lanes>(few: Few, queries: &[f32], keys: Rows<'_>, scores: &m
 /// The scalar products of one query with `N` keys of its length.
 #[inline(always)]
 fn dots<L: Lanes, const N: usize>(query: &[f32], keys: [&[f32]; N]) -> [f32; N] {
-    let dim = query.len();
-    let keys = keys.map(|key| &key[..dim]);
+    let (chunks, tail) = query.as_chunks::<LANES>();
+    let keys = keys.map(|key| key[..query.len()].as_chunks::<LANES>());
     let mut lanes = [[0.0f32; LANES]; N];
-    let whole = dim / LANES * LANES;
-    for first in (0..whole).step_by(LANES) {
-        let query = &query[first..first + LANES];
-        for (lanes, key) in lanes.iter_mut().zip(keys) {
-            let key = &key[first..first + LANES];
-            for (lane, sum) in lanes.iter_mut().enumerate() {
-                *sum = L::mul_add(query[lane], key[lane], *sum);
+    for (c, query) in chunks.iter().enumerate() {
+        for (lanes, (key, _)) in lanes.iter_mut().zip(&keys) {
+            let (query, key) = (*query, key[c]);
+            for ((sum, q), k) in lanes.iter_mut().zip(query).zip(key) {
+                *sum = L::mul_add(q, k, *sum);
             }
         }
     }
     let mut sums = [0.0; N];
-    for ((sum, lanes), key) in sums.iter_mut().zip(lanes).zip(keys) {
-        let tail = (whole..dim).fold(0.0, |sum, i| L::mul_add(query[i], key[i], sum));
+    for ((sum, lanes), (_, key)) in sums.iter_mut().zip(lanes).zip(&keys) {
+        let tail = tail.iter().zip(*key).fold(0.0, |sum, (q, k)| L::mul_add(*q, *k, sum));
         *sum = sum_of(lanes) + tail;
     }
     sums

@@ -1,14 +1,36 @@
 //! Products of row-major f32 matrices for a linear layer and its gradients, by faer's kernels.
 //!
-//! With g the gradient of y: `∂x = g·Wᵀ`, `∂W = xᵀ·g`. Rows of the result are cut into tasks of fixed size, and every entry
-//! is summed by one task, so results are the same bytes for any number of threads.
+//! With g the gradient of y: `∂x = g·Wᵀ`, `∂W = xᵀ·g`. Rows and columns of the result are cut into tasks of fixed size, and every
+//! entry is summed by one task, so results are the same bytes for any number of threads.
+//!
+//! On an EPYC with AVX-512 faer's kernels are about three times as fast as those of the crate `gemm`, which Burn's CPU backend calls: 2.7 and
+//! 9.1 ms for 512³, 79 and 243 ms for 1576×3072×768 (CPU time of one thread). Blocks of 192 columns beside the whole width: 97 and 85
+//! GFLOP/s for 197×384×1536, 98 and 86 for 197×768×3072, 107 and 106 for 197×384×384; packing a factor anew for each task is not measurable.
 
 use faer::linalg::matmul::matmul;
 use faer::{Accum, MatMut, MatRef, Par};
 use rayon::prelude::*;
 
-/// Rows of a result that one task computes; packing the other factor anew for each task costs about 1 %.
+/// Rows of a result that one task computes.
 const ROWS_PER_TASK: usize = 256;
+/// Columns of a result that one task computes, unless there are [`FEW_ROWS`] or fewer rows.
+const COLUMNS_PER_TASK: usize = 192;
+/// Rows up to which a product reads the weight once, in order, as it lies.
+const FEW_ROWS: usize = 8;
+
+/// `y = a·b`, or `y += a·b`, of at most [`ROWS_PER_TASK`] rows, the columns in tasks.
+fn multiply(y: MatMut<'_, f32>, accum: Accum, a: MatRef<'_, f32>, b: MatRef<'_, f32>) {
+    let n_tasks = y.ncols().div_ceil(COLUMNS_PER_TASK);
+    if n_tasks <= 1 || y.nrows() <= FEW_ROWS {
+        matmul(y, accum, a, b, 1.0, Par::Seq);
+        return;
+    }
+    let first = n_tasks / 2 * COLUMNS_PER_TASK;
+    let rest = y.ncols() - first;
+    let (y_first, y_rest) = y.split_at_col_mut(first);
+    let (b_first, b_rest) = (b.subcols(0, first), b.subcols(first, rest));
+    rayon::join(|| multiply(y_first, accum, a, b_first), || multiply(y_rest, accum, a, b_rest));
+}
 
 /// `x [rows, in] · w [in, out]`.
 pub(super) fn product(x: &[f32], w: &[f32], [d_in, d_out]: [usize; 2]) -> Vec<f32> {
@@ -76,7 +98,7 @@ fn add_product(accum: Accum, y: &mut [f32], x: &[f32], w: &[f32], [d_in, d_out]:
     y.par_chunks_mut(ROWS_PER_TASK * d_out).zip(x).for_each(|(y, x)| {
         let x = MatRef::from_row_major_slice(x, x.len() / d_in, d_in);
         let y = MatMut::from_row_major_slice_mut(y, x.nrows(), d_out);
-        matmul(y, accum, x, w, 1.0, Par::Seq);
+        multiply(y, accum, x, w);
     });
 }
 
@@ -92,7 +114,7 @@ pub(super) fn input_gradient(grad: &[f32], w: &[f32], [d_in, d_out]: [usize; 2])
     x_grad.par_chunks_mut(ROWS_PER_TASK * d_in).zip(grad).for_each(|(x_grad, grad)| {
         let grad = MatRef::from_row_major_slice(grad, grad.len() / d_out, d_out);
         let x_grad = MatMut::from_row_major_slice_mut(x_grad, grad.nrows(), d_in);
-        matmul(x_grad, Accum::Replace, grad, w.transpose(), 1.0, Par::Seq);
+        multiply(x_grad, Accum::Replace, grad, w.transpose());
     });
     x_grad
 }
@@ -109,7 +131,7 @@ pub(super) fn weight_gradient(x: &[f32], grad: &[f32], [d_in, d_out]: [usize; 2]
         let rows = w_grad.len() / d_out;
         let x = x.subcols(task * ROWS_PER_TASK, rows);
         let w_grad = MatMut::from_row_major_slice_mut(w_grad, rows, d_out);
-        matmul(w_grad, Accum::Replace, x.transpose(), grad, 1.0, Par::Seq);
+        multiply(w_grad, Accum::Replace, x.transpose(), grad);
     });
     w_grad
 }
