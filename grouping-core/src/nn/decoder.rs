@@ -30,7 +30,7 @@ impl DecoderConfig {
     /// assert_eq!(decoder.forward(tokens).dims(), [2, 3, 48]);
     /// ```
     pub fn init(&self, seed: u64, device: &Device) -> Decoder {
-        self.init_with(seed, device, |config, layer_idx, init| SelfAttention::new(config, layer_idx, init))
+        self.init_with(seed, device, SelfAttention::new)
     }
 
     /// As [`init`](Self::init), with the attention of each layer made by `attention(config, layer_idx, init)`.

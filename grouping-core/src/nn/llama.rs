@@ -35,7 +35,7 @@ pub fn read_llama(dir: &Path, device: &Device) -> Result<Decoder> {
         let expected = format!("a divisor of num_attention_heads = {n_heads}");
         return Err(setting(&dir.join(CONFIG_FILE), "num_key_value_heads", expected, n_kv_heads));
     }
-    read_llama_with(dir, device, |config, layer_idx, init| SelfAttention::new(config, layer_idx, init))
+    read_llama_with(dir, device, SelfAttention::new)
 }
 
 /// As [`read_llama`], with the attention of each layer made by `attention`, as in [`DecoderConfig::init_with`].

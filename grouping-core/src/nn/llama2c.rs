@@ -42,7 +42,7 @@ pub fn read_llama2c(path: &Path, device: &Device) -> Result<Decoder> {
             if equal_groups { n_kv_heads.to_string() } else { format!("-{n_kv_heads} (unequal groups)") };
         return Err(misfit(path, "n_kv_heads", expected, found));
     }
-    read_llama2c_with(path, device, |config, layer_idx, init| SelfAttention::new(config, layer_idx, init))
+    read_llama2c_with(path, device, SelfAttention::new)
 }
 
 /// As [`read_llama2c`], with the attention of each layer made by `attention`, as in [`DecoderConfig::init_with`].

@@ -81,7 +81,7 @@ mod tests {
         let logits = [0.0, 3f32.ln(), 6f32.ln()];
         let share = |temperature, top_p| {
             let mut sampler = Sampler::new(temperature, top_p, 5).expect("the settings fit");
-            let mut counts = [0.0; 3];
+            let mut counts = [0.0f64; 3];
             for _ in 0..20_000 {
                 counts[sampler.choose(&logits).expect("the logits are finite") as usize] += 1.0 / 20_000.0;
             }

@@ -20,7 +20,7 @@ fn model() -> String {
 }
 
 fn expected() -> (String, Vec<u64>) {
-    let text = std::fs::read_to_string(golden("llama2c/expected.json")).expect("the golden is committed");
+    let text = fs::read_to_string(golden("llama2c/expected.json")).expect("the golden is committed");
     let run: Value = serde_json::from_str(&text).expect("the golden is valid");
     let tokens = run["tied"]["greedy"].as_array().expect("tokens");
     (

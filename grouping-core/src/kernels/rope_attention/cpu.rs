@@ -452,12 +452,13 @@ fn softmax_backward<L: Lanes>(weights: &mut [f32], grads: &mut [f32], visible: u
 
 #[cfg(test)]
 mod tests {
-    use super::{Geometry, Inputs, Level, Rotary, backward, forward};
+    use super::super::RopeAttention;
+    use super::{Geometry, Inputs, Level, backward, forward};
 
     #[test]
     fn every_level_gives_the_same_up_to_rounding() {
         let geometry = Geometry { seq: 70, n_heads: 4, n_kv_heads: 2, head_dim: 22 };
-        let rotary = Rotary::new(22, 10_000.0, 0, 70);
+        let rotary = RopeAttention::new(4, 2, 22).rotary(70);
         let wave =
             |n: usize, step: f32| -> Vec<f32> { (0..n).map(|i| (i as f32 * step).sin() * 2.0).collect() };
         let (q, k, v) = (wave(70 * 88, 0.37), wave(70 * 44, 0.73), wave(70 * 44, 0.11));
