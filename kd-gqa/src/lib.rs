@@ -4,7 +4,6 @@ pub mod account;
 pub mod allocation;
 pub mod attention;
 pub mod calibrate;
-pub mod attention;
 pub mod checkpoint;
 #[cfg(feature = "cli")]
 pub mod cli;
