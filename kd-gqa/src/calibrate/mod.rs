@@ -1,9 +1,11 @@
 //! What activations on calibration data say about heads: how far apart they are, how to turn them towards each other, how strong they are.
 
 mod align;
+mod decoder;
 mod gram;
 
 pub use align::{Maps, align, distances};
+pub use decoder::calibrate_decoder;
 pub use gram::HeadGram;
 
 use burn::tensor::{Device, Tensor};

@@ -14,8 +14,8 @@ use serde_json::json;
 use super::console::bar;
 use super::images::{PixelArgs, open};
 use crate::Error;
-use crate::calibrate::Calibration;
-use crate::calibrate::calibrate_vit;
+use crate::calibrate::{Calibration, calibrate_decoder, calibrate_vit};
+
 use crate::checkpoint::Checkpoint;
 use crate::convert::{
     Align, ConvertConfig, ConvertReport, Form, GroupSizes, Grouping, Pool, PoolWeights, convert,
@@ -55,7 +55,7 @@ pub(super) struct Args {
     /// The number of query heads of a vision transformer whose file does not say it [default: heads of length 64]
     #[arg(long, value_name = "H")]
     heads: Option<usize>,
-    /// Data to run the model on: images (a folder a class, or flat) for a vision transformer, text for a decoder
+    /// Data to run the model on: images (a folder a class, or flat) for a vision transformer, a text or lists of tokens (.json) for a decoder
     #[arg(long, value_name = "DIR|FILE")]
     calibration: Option<PathBuf>,
     /// How many of the images, evenly from the classes, drawn by the seed
@@ -90,6 +90,15 @@ enum PoolRule {
 impl Args {
     /// Runs the model on the calibration data.
     fn calibrate(&self, source: &Checkpoint, data: &Path) -> crate::Result<Calibration> {
+        if !source.dialect().is_vit() {
+            let bar = bar("calibration tokens");
+            let calibration = calibrate_decoder(source, data, |done, total| {
+                bar.set_length(total as u64);
+                bar.set_position(done as u64);
+            });
+            bar.finish_and_clear();
+            return calibration;
+        }
         let device = Device::flex();
         let vit = read_vit(source, &device)?;
         let images = ImageFolder::open(data)?.sample(self.calibration_images, self.seed);

@@ -3,13 +3,17 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use burn::tensor::{Device, Tensor};
+use burn::module::Param;
+use burn::tensor::{Device, Tensor, TensorData};
 use grouping_core::folder::Existing;
+use grouping_core::nn::{DecoderConfig, write_llama, write_llama2c};
+use grouping_core::procrustes::{PairLayout, PlaneRotations};
 use grouping_core::seed::sequence;
 use kd_gqa::allocation::{AllocationConfig, Fidelity, Method};
-use kd_gqa::calibrate::{HeadGram, Maps, align, calibrate_vit, distances};
+use kd_gqa::calibrate::{HeadGram, Maps, align, calibrate_decoder, calibrate_vit, distances};
 use kd_gqa::checkpoint::Checkpoint;
 use kd_gqa::convert::{Align, ConvertConfig, Grouping, Pool, convert};
+use kd_gqa::decoder::read_decoder;
 use kd_gqa::evaluate::batch_tensor;
 use kd_gqa::images::{ImageFolder, Preparation};
 use kd_gqa::inference::Inference;
@@ -157,6 +161,71 @@ fn noise_is_off_at_inference_unless_as_released() {
     assert!(apart(Fidelity::Official) > 0.01, "official: noise at inference, too");
 }
 
+/// A decoder's folder or file whose second key/value head is a copy of the first, turned as alignment may turn it.
+fn turned_decoder(folder: &Path, llama2c: bool) -> std::path::PathBuf {
+    let device = Device::flex();
+    let config = DecoderConfig::new(20, 16, 2, 4, 24)
+        .with_n_kv_heads(Some(2))
+        .with_rms_norm_eps(1e-5)
+        .with_max_positions(16)
+        .with_tied_embeddings(true);
+    let mut decoder = config.init(5, &device);
+    let (hidden, dim) = (16, 4);
+    for (i, layer) in decoder.model.layers.iter_mut().enumerate() {
+        let angles = vec![0.7 + i as f64, -1.9];
+        let plane = PlaneRotations::new(angles, PairLayout::Halves).values();
+        let any = orthogonal(40 + i as u64, dim);
+        for (projection, q) in [(&mut layer.self_attn.k_proj, plane), (&mut layer.self_attn.v_proj, any)] {
+            // [in, out], the heads side by side.
+            let mut values: Vec<f32> = projection.weight.val().into_data().try_into_vec().expect("f32");
+            for row in values.chunks_mut(2 * dim) {
+                let (first, second) = row.split_at_mut(dim);
+                for (j, out) in second.iter_mut().enumerate() {
+                    *out = (0..dim).map(|k| q[j * dim + k] * f64::from(first[k])).sum::<f64>() as f32;
+                }
+            }
+            let tensor = Tensor::<2>::from_data(TensorData::new(values, [hidden, 2 * dim]), &device);
+            projection.weight = Param::from_tensor(tensor);
+        }
+    }
+    let path = folder.join(if llama2c { "model.bin" } else { "model" });
+    if llama2c {
+        write_llama2c(&decoder, &path, Existing::Refuse).expect("a file");
+    } else {
+        write_llama(&decoder, &path, Existing::Refuse).expect("a folder");
+    }
+    path
+}
+
+#[test]
+fn turned_heads_of_a_decoder_merge_without_loss_in_both_layouts_of_rotary_pairs() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = folder.path().join("tokens.json");
+    std::fs::write(&data, "[[1,2,3,4,5,6,7,8,9,10,11,12],[19,3,1,4,1,5,9,2,6]]").expect("tokens");
+    let device = Device::flex();
+    for llama2c in [false, true] {
+        let path = turned_decoder(folder.path(), llama2c);
+        let tokens = Tensor::<2, burn::tensor::Int>::from_data([[7, 3, 18, 3, 0, 11, 2, 5]], &device);
+        let logits = |path: &Path| -> Vec<f32> {
+            let decoder = read_decoder(path, &device).expect("a decoder");
+            decoder.forward(tokens.clone()).into_data().try_into_vec().expect("f32")
+        };
+        let expected = logits(&path);
+        let source = Checkpoint::open(&path).expect("a checkpoint");
+        let calibration = Arc::new(calibrate_decoder(&source, &data, |_, _| {}).expect("activations"));
+        let apart = |align: Align| {
+            let name = format!("{align:?}{}", if llama2c { ".bin" } else { "" });
+            let out = folder.path().join(name);
+            let config = ConvertConfig::new(1).with_align(align).with_calibration(calibration.clone());
+            convert(&source, &config, &out, Existing::Refuse, |_| {}).expect("a conversion");
+            farthest(&expected, &logits(&out))
+        };
+        let (aligned, plain) = (apart(Align::Procrustes), apart(Align::None));
+        assert!(aligned < 1e-4, "llama2.c {llama2c}: logits {aligned:e} apart after alignment");
+        assert!(plain > 1e-2, "llama2.c {llama2c}: without alignment the copies differ, {plain:e}");
+    }
+}
+
 proptest! {
     #[test]
     fn alignment_never_loses_to_none(seed in 0u64..1000, n_rows in 1usize..40) {
@@ -165,7 +234,7 @@ proptest! {
         gram.add(&rows);
         let plain = distances(&gram, Maps::Identity).expect("distances");
         let best = distances(&gram, Maps::Orthogonal).expect("distances");
-        let planar = Maps::Planar(grouping_core::procrustes::PairLayout::Halves);
+        let planar = Maps::Planar(PairLayout::Halves);
         let planes = distances(&gram, planar).expect("distances");
         for ((plain, planes), best) in plain.iter().zip(&planes).zip(&best) {
             prop_assert!(*best <= planes + 1e-6 && *planes <= plain + 1e-6, "{} ≤ {} ≤ {}", best, planes, plain);

@@ -32,6 +32,7 @@ fn every_command_of_the_readme_runs() {
         let file = models::data("decoders/llama3").join(name);
         fs::copy(file, place("tiny-llama").join(name)).expect("a copy");
     }
+    fs::write(place("tokens.json"), "[[1,2,3,4,5,6,7,8],[3,1,4,1,5,9,2,6]]").expect("writes");
     let layer = r#"{"k":[1,2,3,4,5,6],"v":[1,1,1,1,1,1]}"#;
     fs::write(place("weights.json"), format!("{{\"layers\":[{layer},{layer}]}}")).expect("writes");
     let mut n_conversions = 0;
