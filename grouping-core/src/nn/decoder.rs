@@ -59,7 +59,7 @@ impl DecoderConfig {
     }
 }
 
-/// A causal language model; see the [module documentation](self).
+/// A causal language model; see [the module](super).
 #[derive(Module, Debug)]
 pub struct Decoder<A = SelfAttention> {
     /// Embedding, layers and last norm.

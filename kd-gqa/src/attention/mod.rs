@@ -4,7 +4,7 @@
 //!
 //! Shapes: `q [batch, H, seq_q, head_dim]`, `k` and `v [batch, G, seq_k, head_dim]` → `[batch, H, seq_q, head_dim]`.
 //!
-//! On the CPU in f32 this is [`grouping_core::kernels::grouped_attention`] with a gradient of its own, elsewhere plain tensor operations.
+//! On the CPU in f32 this is [`grouping_core::kernels::grouped_attention()`] with a gradient of its own, elsewhere plain tensor operations.
 
 mod cache;
 mod call;
