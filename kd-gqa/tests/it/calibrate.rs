@@ -152,7 +152,7 @@ fn noise_is_off_at_inference_unless_as_released() {
     let config = VitConfig::new([32; 2], [8; 2], WIDTH, 2, HEADS, 64).with_n_classes(Some(10));
     let vit = config.with_kv_heads(2).expect("groups").init(9, &Device::flex()).expect("a model");
     let expected = logits(&vit, images.clone());
-    let mut apart = |fidelity| {
+    let apart = |fidelity| {
         let mut inference = Inference::noisy(fidelity, 1);
         let out = vit.forward_hooked(images.clone(), &mut |call| inference.attend(call)).expect("logits");
         farthest(&expected, &out.into_data().try_into_vec::<f32>().expect("f32"))

@@ -3,9 +3,6 @@
 use std::fs;
 use std::process::{Command, Output};
 
-use burn::tensor::Device;
-use grouping_core::folder::Existing;
-use grouping_core::nn::{DecoderConfig, write_llama2c};
 use serde_json::Value;
 
 use crate::data::golden;
