@@ -50,7 +50,7 @@ impl Extents {
         };
         let mut out = Vec::new();
         for (b, i) in (0..batch).flat_map(|b| (0..seq_q).map(move |i| (b, i))) {
-            for head in 0..n_heads {
+            for (head, &group) in groups.iter().enumerate() {
                 let position = (seq_k + i).checked_sub(seq_q);
                 let sees = |j: usize| match visibility {
                     Visibility::Causal => position.is_some_and(|p| j <= p),
@@ -60,7 +60,7 @@ impl Extents {
                 let q = row(0, b, i, head);
                 let scores: Vec<f64> = (0..seq_k)
                     .map(|j| {
-                        let k = row(1, b, j, groups[head]);
+                        let k = row(1, b, j, group);
                         let dot: f64 = q.iter().zip(k).map(|(q, k)| q * k).sum();
                         let added = mask.map_or(0.0, |mask| mask[i * seq_k + j]);
                         if sees(j) { dot / (dim as f64).sqrt() + added } else { f64::NEG_INFINITY }
@@ -70,7 +70,7 @@ impl Extents {
                 let weights: Vec<f64> = scores.iter().map(|s| (s - top).exp()).collect();
                 let sum: f64 = weights.iter().sum::<f64>().max(f64::MIN_POSITIVE);
                 out.extend((0..dim).map(|d| {
-                    let terms = weights.iter().enumerate().map(|(j, w)| w * row(2, b, j, groups[head])[d]);
+                    let terms = weights.iter().enumerate().map(|(j, w)| w * row(2, b, j, group)[d]);
                     terms.sum::<f64>() / sum
                 }));
             }
