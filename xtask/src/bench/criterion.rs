@@ -30,11 +30,9 @@ impl Criterion {
     /// The median seconds of one case, measured now.
     pub(super) fn median_secs(&self, root: &Path, target: &Path, package: &str) -> Result<f64> {
         let mut command = Command::new(cargo::cargo());
-        // Of the whole workspace one target alone is built; its features are then those of every other build of the workspace.
-        command.args(["bench", "--workspace", "--bench", &self.bench]);
+        command.args(["bench", "--package", package, "--bench", &self.bench]);
         if !self.features.is_empty() {
-            let features = self.features.iter().map(|feature| format!("{package}/{feature}"));
-            command.arg("--features").arg(features.collect::<Vec<_>>().join(","));
+            command.arg("--features").arg(self.features.join(","));
         }
         command.args(["--", "--noplot", "--exact", &self.id]).current_dir(root);
         let started = SystemTime::now();

@@ -11,7 +11,8 @@
 //! [[plot]]                           # bars or lines of the same
 //! ```
 //!
-//! Points of axes, expectations, tables and plots may say `needs-env = "VARIABLE"`, and are left out where that is not set.
+//! Points of axes, expectations, tables and plots may say `needs-env = "VARIABLE"`. Where that is not set, points are not run, and the others are reported only as far as a
+//! run with it has left numbers.
 //!
 //! In `args`: `{seed}`, `{scale}`, `{threads}`, `{out}`, `{variable}`, `{axis}`, `{axis.label}`, and, standing
 //! alone, `{axis.args}`, `{stage.NAME}` and `{crate/experiment.NAME}`. The last two are the output of a stage
@@ -326,9 +327,6 @@ impl Experiment {
         experiment.check()?;
         let stays = |needed: &Option<String>| needed.as_deref().is_none_or(&is_set);
         experiment.axes.values_mut().for_each(|points| points.retain(|point| stays(&point.needs_env)));
-        experiment.expectations.retain(|expect| stays(&expect.needs_env));
-        experiment.tables.retain(|table| stays(&table.needs_env));
-        experiment.plots.retain(|plot| stays(&plot.needs_env));
         Ok(experiment)
     }
 
@@ -496,16 +494,15 @@ mod tests {
     }
 
     #[test]
-    fn what_needs_a_variable_is_left_out_without_it() {
+    fn points_that_need_a_variable_are_left_out_without_it() {
         let text = format!(
-            "{SMALL}\nmatrix = {{ bed = \"bed\" }}\n[[axes.bed]]\nname = \"embedded\"\n[[axes.bed]]\nname = \"real\"\nneeds-env = \"DATA\"\n\
-             [[expect]]\nname = \"e\"\nclaim = \"c\"\nsource = \"s\"\nvalue = {{ metric = \"m\" }}\nat-least = 1\nneeds-env = \"DATA\"\n"
+            "{SMALL}\nmatrix = {{ bed = \"bed\" }}\n[[axes.bed]]\nname = \"embedded\"\n[[axes.bed]]\nname = \"real\"\nneeds-env = \"DATA\"\n"
         );
-        let counts = |set: bool| {
+        let count = |set: bool| {
             let experiment = Experiment::parse_in(&text, |name| set && name == "DATA").expect("a right file");
-            (experiment.axes["bed"].len(), experiment.expectations.len())
+            experiment.axes["bed"].len()
         };
-        assert_eq!((counts(false), counts(true)), ((1, 0), (2, 1)), "the real bed comes with its data");
+        assert_eq!((count(false), count(true)), (1, 2), "the real bed comes with its data");
     }
 
     #[test]

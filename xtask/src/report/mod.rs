@@ -57,17 +57,35 @@ pub(crate) fn render(
 ) -> Result<Rendered> {
     let spec = experiment.scale(scale)?;
     let variables = experiment.variables(scale)?;
+    let is_there = |needs_env: &Option<String>, selectors: &[&Selector]| -> bool {
+        let has_records = |selector: &&Selector| {
+            Selection::new(selector, &variables)
+                .is_ok_and(|selection| records.iter().any(|r| selection.admits(r)))
+        };
+        let is_set = |name: &str| std::env::var_os(name).is_some();
+        needs_env.as_deref().is_none_or(|name| is_set(name) || selectors.iter().any(has_records))
+    };
     let mut verdicts = Vec::new();
     for expect in experiment.expectations.iter().filter(|e| applies(e.scales.as_deref(), scale)) {
+        if !is_there(&expect.needs_env, &[&expect.value]) {
+            continue;
+        }
         verdicts.push(judge(expect, records, &variables, scale, spec.seeds.len())?);
     }
     let mut tables = Vec::new();
     for table in experiment.tables.iter().filter(|t| applies(t.scales.as_deref(), scale)) {
+        if !is_there(&table.needs_env, &table.columns.iter().map(|column| &column.value).collect::<Vec<_>>())
+        {
+            continue;
+        }
         let grid = table::grid(table, records, &variables, spec.seeds.len());
         tables.push(grid.with_context(|| format!("table `{}`", table.name))?);
     }
     let (mut files, mut plots) = (Vec::new(), Vec::new());
     for plot in experiment.plots.iter().filter(|p| applies(p.scales.as_deref(), scale)) {
+        if !is_there(&plot.needs_env, &plot.series.iter().map(|series| &series.value).collect::<Vec<_>>()) {
+            continue;
+        }
         let svg = plot::draw(plot, records, &variables).with_context(|| format!("plot `{}`", plot.name))?;
         files.push(PlotFile { title: plot.title.clone(), file: format!("{}.svg", plot.name) });
         plots.push(svg);
