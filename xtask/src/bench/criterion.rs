@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::SystemTime;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
 
 use crate::cargo;
@@ -42,9 +42,9 @@ impl Criterion {
             .status()
             .context("cannot run cargo bench")?;
         ensure!(status.success(), "cargo bench failed ({status})");
-        let folder =
-            self.id.split('/').map(|part| part.replace(['?', '"', '\\', '*', '<', '>', ':', '|', '^'], "_"));
-        let path = target.join("criterion").join(folder.collect::<PathBuf>()).join("new/estimates.json");
+        let path = folder_of(&target.join("criterion"), &self.id)
+            .with_context(|| format!("bench target `{}` has not measured `{}`", self.bench, self.id))?
+            .join("estimates.json");
         let fresh =
             fs::metadata(&path).and_then(|metadata| metadata.modified()).is_ok_and(|time| time >= started);
         ensure!(
@@ -59,6 +59,27 @@ impl Criterion {
     }
 }
 
+/// The folder of the newest estimates of a benchmark. Its name is criterion's own, a shortened form of the id; `benchmark.json` in it
+/// has the whole.
+fn folder_of(root: &Path, id: &str) -> Result<PathBuf> {
+    let mut folders = vec![root.to_owned()];
+    while let Some(folder) = folders.pop() {
+        if fs::read(folder.join("benchmark.json")).is_ok_and(|text| full_id(&text).as_deref() == Some(id))
+            && folder.ends_with("new")
+        {
+            return Ok(folder);
+        }
+        let entries = fs::read_dir(&folder).with_context(|| format!("cannot read {}", folder.display()))?;
+        folders.extend(entries.filter_map(|entry| Some(entry.ok()?.path())).filter(|path| path.is_dir()));
+    }
+    bail!("nothing below {} has this id", root.display())
+}
+
+fn full_id(benchmark: &[u8]) -> Option<String> {
+    let benchmark: serde_json::Value = serde_json::from_slice(benchmark).ok()?;
+    Some(benchmark["full_id"].as_str()?.to_owned())
+}
+
 fn median_secs(estimates: &[u8]) -> Result<f64> {
     let estimates: serde_json::Value = serde_json::from_slice(estimates)?;
     let nanos = estimates["median"]["point_estimate"].as_f64().context("median.point_estimate is missing")?;
@@ -68,6 +89,19 @@ fn median_secs(estimates: &[u8]) -> Result<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_benchmark_is_found_by_its_whole_id() {
+        let root = tempfile::tempdir().expect("a folder");
+        for (folder, id) in [("a_b/c/new", "a/b/c"), ("a_b/c/base", "a/b/c"), ("a_b/d/new", "a/b/d")] {
+            let folder = root.path().join(folder);
+            fs::create_dir_all(&folder).expect("made");
+            fs::write(folder.join("benchmark.json"), format!("{{\"full_id\":\"{id}\"}}")).expect("written");
+        }
+        let found = folder_of(root.path(), "a/b/c").expect("there");
+        assert_eq!(found, root.path().join("a_b/c/new"), "the newest, not the one before");
+        assert!(folder_of(root.path(), "a/b").is_err(), "part of an id is none");
+    }
 
     #[test]
     fn medians_are_read() {

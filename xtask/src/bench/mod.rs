@@ -51,12 +51,19 @@ struct Case {
     #[serde(default)]
     measure: Measure,
     reference: Option<Reference>,
-    /// Another command of ours to compare with, such as the same on one thread.
-    versus: Option<WholeProcess>,
+    /// Another of ours to compare with, such as the same on one thread.
+    versus: Option<Versus>,
     /// The greatest allowed ratio ours / reference.
     at_most: Option<f64>,
     /// The greatest allowed figure of ours, in seconds or bytes.
     limit: Option<f64>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Versus {
+    Criterion(Criterion),
+    Process(WholeProcess),
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -107,7 +114,7 @@ pub(crate) fn read(path: &Path) -> Result<Cases> {
         );
         ensure!(
             case.reference.is_none() || case.versus.is_none(),
-            "{} is compared with either a reference or another command",
+            "{} is compared with either a reference or another of ours",
             place()
         );
         ensure!(
@@ -182,7 +189,8 @@ fn measure(
     };
     let reference = match (&case.reference, &case.versus) {
         (Some(reference), _) => references.figure(reference, case.measure, words)?,
-        (None, Some(other)) => Some(other.figure(root, package, case.measure, words)?),
+        (None, Some(Versus::Criterion(other))) => Some(other.median_secs(root, target, package)?),
+        (None, Some(Versus::Process(other))) => Some(other.figure(root, package, case.measure, words)?),
         (None, None) => None,
     };
     Ok(Ratio {
@@ -279,6 +287,7 @@ mod tests {
         let criterion = "criterion = { bench = \"b\", id = \"i\" }";
         let process = "process = { binary = \"b\", args = [] }";
         assert!(read_text(criterion).is_ok() && read_text(process).is_ok(), "either");
+        assert!(read_text(&format!("{criterion}\nversus.{criterion}\nat-most = 1.0")).is_ok(), "to another");
         assert!(read_text("").is_err(), "nothing");
         assert!(read_text(&format!("{criterion}\n{process}")).is_err(), "both");
         assert!(
