@@ -8,8 +8,8 @@
 use std::path::PathBuf;
 
 use burn::tensor::Device;
+use grouping_core::folder::Existing;
 use image::{Rgb, RgbImage};
-use kd_gqa::lab::timm;
 use kd_gqa::vit::{VitConfig, VitSize};
 
 fn main() -> anyhow::Result<()> {
@@ -24,7 +24,7 @@ fn main() -> anyhow::Result<()> {
     }
     for (size, name) in [(VitSize::Small, "small"), (VitSize::Base, "base")] {
         let vit = VitConfig::of_size(size, 224, 16, 1000).init(0, &Device::flex())?;
-        timm::write(&vit, &folder.join(format!("{name}.safetensors")))?;
+        vit.save(&folder.join(format!("{name}.safetensors")), None, Existing::Replace)?;
     }
     Ok(())
 }

@@ -6,6 +6,7 @@ use crate::allocation::{
     AllocationConfig, AllocationState, Fidelity, Mt19937, Phase, mean_key_norms, summed_key_norms,
 };
 use crate::attention::AttentionCall;
+use crate::checkpoint::Checkpoint;
 use crate::pgqa::Pgqa;
 use crate::{Error, Groups, Result};
 
@@ -31,6 +32,11 @@ impl Inference {
         };
         let n_kv_heads: Vec<usize> = layers.iter().map(Groups::n_kv_heads).collect();
         Ok(Self::Allocated(Box::new(AllocationState::new(config, first.n_heads(), &n_kv_heads)?)))
+    }
+
+    /// What was saved with a checkpoint: the allocation in its state, else the groups alone.
+    pub fn saved(checkpoint: &Checkpoint) -> Self {
+        checkpoint.allocation().map_or(Self::Own, |state| Self::Allocated(Box::new(state.clone())))
     }
 
     /// The noise of PGQA.

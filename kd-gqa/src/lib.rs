@@ -16,6 +16,7 @@ pub mod images;
 pub mod inference;
 #[cfg(feature = "lab")]
 pub mod lab;
+mod layer_norm;
 pub mod pgqa;
 pub mod score;
 pub mod text;
@@ -23,3 +24,4 @@ pub mod vit;
 
 pub use error::{Error, Result};
 pub use groups::Groups;
+pub use layer_norm::LayerNorm;

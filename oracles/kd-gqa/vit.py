@@ -77,6 +77,10 @@ def main(folder):
     resized.load_state_dict(state)
     save(folder / "timm.safetensors", model, image, model(image), (larger, resized.eval()(larger)))
 
+    normed = dict(img_size=SIZE, patch_size=PATCH, embed_dim=24, depth=2, num_heads=3, mlp_ratio=1.5, num_classes=CLASSES)
+    model = randomise(timm.models.VisionTransformer(**normed, qk_norm=True), 7)
+    save(folder / "timm_qk_norm.safetensors", model, image, model(image))
+
     config = ViTConfig(
         hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=48, image_size=SIZE, patch_size=PATCH,
         num_labels=CLASSES, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0,

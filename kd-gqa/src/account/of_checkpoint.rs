@@ -35,7 +35,7 @@ fn vit(checkpoint: &Checkpoint) -> Result<ModelShape> {
         gated: false,
         biases: Biases { qkv: config.attention_bias, output: config.attention_bias, feed_forward: true },
         norm_parameters: 2,
-        n_head_norms: 0,
+        n_head_norms: n_head_norms(checkpoint),
         final_norm: config.final_norm,
     })
 }
@@ -65,7 +65,6 @@ fn decoder(checkpoint: &Checkpoint) -> Result<ModelShape> {
             .ok_or_else(|| Error::format(checkpoint.path(), weight.as_str(), "a tensor of this name", "none"))
     };
     let has = |name: String| checkpoint.tensors().shape(&name).is_some();
-    let norms = has(format!("{}self_attn.q_norm.weight", checkpoint.layer_prefix(0)));
     Ok(ModelShape {
         body: Body::Decoder { n_vocab: rows(embedding)?, tied: !has(format!("{head}.weight")) },
         hidden: checkpoint.hidden_size(),
@@ -80,9 +79,13 @@ fn decoder(checkpoint: &Checkpoint) -> Result<ModelShape> {
             feed_forward: has(format!("{}.bias", in_layer(gate))),
         },
         norm_parameters: 1,
-        n_head_norms: if norms { 2 } else { 0 },
+        n_head_norms: n_head_norms(checkpoint),
         final_norm: true,
     })
+}
+
+fn n_head_norms(checkpoint: &Checkpoint) -> usize {
+    if checkpoint.has_qk_norm() { 2 } else { 0 }
 }
 
 fn n_kv_heads(groups: &[Groups]) -> Vec<usize> {

@@ -122,6 +122,21 @@ impl AllocationState {
         &self.layers[layer].groups
     }
 
+    /// Whether the state is of such heads, layer by layer.
+    ///
+    /// # Errors
+    /// [`Error::Option`] where it is of others.
+    pub fn check_heads(&self, n_heads: usize, n_kv_heads: &[usize]) -> Result<()> {
+        let own: Vec<usize> = self.layers.iter().map(|layer| layer.groups.n_kv_heads()).collect();
+        if self.n_heads == n_heads && own == n_kv_heads {
+            return Ok(());
+        }
+        let say = |n_heads: usize, n_kv_heads: &[usize]| {
+            format!("{n_heads} heads over {n_kv_heads:?} key/value heads by layer")
+        };
+        Err(Error::option("allocation", say(n_heads, n_kv_heads), say(self.n_heads, &own)))
+    }
+
     /// Whether [`Self::observe`] looks at the norms in this phase; where it does not they need not be computed, and may be empty.
     pub fn needs_norms(&self, phase: Phase) -> bool {
         let AllocationConfig { method, fidelity, window, .. } = self.config;

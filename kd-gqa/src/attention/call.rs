@@ -15,9 +15,9 @@ pub struct AttentionCall<'a> {
     pub layer_idx: usize,
     /// What the projections read: `[batch, seq, d_model]`.
     pub input: &'a Tensor<3>,
-    /// `[batch, H, seq, head_dim]`.
+    /// `[batch, H, seq, head_dim]`, bias and norm included, before any scale.
     pub q: Tensor<4>,
-    /// `[batch, G, seq, head_dim]`, bias included, before any scale.
+    /// `[batch, G, seq, head_dim]`, bias and norm included.
     pub k: Tensor<4>,
     /// `[batch, G, seq, head_dim]`.
     pub v: Tensor<4>,

@@ -1,6 +1,6 @@
 //! Self-attention with projections, its query heads in groups of any sizes.
 //!
-//! `q = x·W_q + b_q` and so on, heads side by side; then [`grouped_attention`](super::grouped_attention); then `heads·W_o + b_o`.
+//! `q = x·W_q + b_q` and so on, heads side by side; each query and key head normed over its coordinates where the model does (QK-norm); then [`grouped_attention`](super::grouped_attention); then `heads·W_o + b_o`.
 //!
 //! Shapes: `x [batch, seq, d_model]` → the same; `W_q [d_model, H·head_dim]`, `W_k`, `W_v [d_model, G·head_dim]`, `W_o [H·head_dim, d_model]`.
 //!
@@ -12,7 +12,7 @@ use burn::tensor::{Device, Tensor};
 use grouping_core::nn::{Bias, Initializer, Projection};
 
 use super::{AttentionCall, AttentionOptions, Visibility};
-use crate::{Error, Groups};
+use crate::{Error, Groups, LayerNorm};
 
 /// Shape and constants of a [`GroupedAttention`].
 #[derive(Config, Debug, PartialEq)]
@@ -30,6 +30,8 @@ pub struct GroupedAttentionConfig {
     /// Biases on the four projections.
     #[config(default = true)]
     pub bias: bool,
+    /// ε of the norms of query and key heads; absent, there are none.
+    pub qk_norm_eps: Option<f64>,
     /// The probability of dropping a weight while training.
     #[config(default = 0.0)]
     pub dropout: f64,
@@ -61,6 +63,10 @@ pub struct GroupedAttention {
     pub v_proj: Projection,
     /// H · head_dim → d_model.
     pub o_proj: Projection,
+    /// Of each query head, `[head_dim]`, where there is one.
+    pub q_norm: Option<LayerNorm>,
+    /// Of each key head, `[head_dim]`, where there is one.
+    pub k_norm: Option<LayerNorm>,
     #[module(skip)]
     extents: Extents,
 }
@@ -133,14 +139,20 @@ impl GroupedAttentionConfig {
         let q_proj = projection(self.d_model, q_size, 1.0);
         let [k_proj, v_proj] = [(); 2].map(|()| projection(self.d_model, kv_size, 1.0));
         let o_proj = projection(q_size, self.d_model, self.output_scale);
-        Ok(GroupedAttention { q_proj, k_proj, v_proj, o_proj, extents })
+        let mut norm = || self.qk_norm_eps.map(|eps| LayerNorm::new(extents.head_dim, eps, init));
+        let (q_norm, k_norm) = (norm(), norm());
+        Ok(GroupedAttention { q_proj, k_proj, v_proj, o_proj, q_norm, k_norm, extents })
     }
 
-    /// A module over given projections, in the order q, k, v, o.
+    /// A module over given projections, in the order q, k, v, o, and norms of query and key heads, where there are some.
     ///
     /// # Errors
-    /// As [`init`](Self::init), and [`Error::Option`] where a projection has another shape.
-    pub fn with_projections(&self, projections: [Projection; 4]) -> crate::Result<GroupedAttention> {
+    /// As [`init`](Self::init), and [`grouping_core::Error::Shape`] where a projection or norm has another shape.
+    pub fn with_projections(
+        &self,
+        projections: [Projection; 4],
+        norms: [Option<LayerNorm>; 2],
+    ) -> crate::Result<GroupedAttention> {
         let extents = self.extents()?;
         let (q_size, kv_size) = (self.n_heads * extents.head_dim, self.n_kv_heads * extents.head_dim);
         let expected = [
@@ -156,8 +168,16 @@ impl GroupedAttentionConfig {
                 return Err(super::shape(name, &expected, &projection.dims()));
             }
         }
+        for (name, norm) in ["q_norm", "k_norm"].into_iter().zip(&norms) {
+            if let Some(found) =
+                norm.as_ref().map(|norm| norm.weight.dims()).filter(|d| *d != [extents.head_dim])
+            {
+                return Err(super::shape(name, &[extents.head_dim], &found));
+            }
+        }
         let [q_proj, k_proj, v_proj, o_proj] = projections;
-        Ok(GroupedAttention { q_proj, k_proj, v_proj, o_proj, extents })
+        let [q_norm, k_norm] = norms;
+        Ok(GroupedAttention { q_proj, k_proj, v_proj, o_proj, q_norm, k_norm, extents })
     }
 
     fn extents(&self) -> crate::Result<Extents> {
@@ -263,18 +283,35 @@ impl GroupedAttention {
         }
         let [batch, n_rows, _] = residual.dims();
         let groups = &self.extents.groups;
-        let q = self.split(&self.q_proj, x.clone().narrow(1, 0, n_rows), groups.n_heads());
-        let k = self.split(&self.k_proj, x.clone(), groups.n_kv_heads());
-        let v = self.split(&self.v_proj, x, groups.n_kv_heads());
+        let q = self.queries(x.clone().narrow(1, 0, n_rows));
+        let (k, v) = (self.keys(x.clone()), self.values(x));
         let out = super::grouped_attention(q, k, v, groups, &self.options())?;
         let out = out.swap_dims(1, 2).reshape([batch, n_rows, groups.n_heads() * self.extents.head_dim]);
         Ok(self.o_proj.forward_onto(residual, out))
     }
 
-    /// The heads of a projection of `x [batch, seq, d_model]`: `[batch, n_heads, seq, head_dim]`.
-    fn split(&self, projection: &Projection, x: Tensor<3>, n_heads: usize) -> Tensor<4> {
-        let [batch, seq, _] = x.dims();
-        projection.forward(x).reshape([batch, seq, n_heads, self.extents.head_dim]).swap_dims(1, 2)
+    fn queries(&self, x: Tensor<3>) -> Tensor<4> {
+        self.split(&self.q_proj, self.q_norm.as_ref(), x)
+    }
+
+    fn keys(&self, x: Tensor<3>) -> Tensor<4> {
+        self.split(&self.k_proj, self.k_norm.as_ref(), x)
+    }
+
+    fn values(&self, x: Tensor<3>) -> Tensor<4> {
+        self.split(&self.v_proj, None, x)
+    }
+
+    /// The heads of a projection of `x [batch, seq, d_model]`: `[batch, heads, seq, head_dim]`.
+    fn split(&self, projection: &Projection, norm: Option<&LayerNorm>, x: Tensor<3>) -> Tensor<4> {
+        let ([batch, seq, _], head_dim) = (x.dims(), self.extents.head_dim);
+        let [_, size] = projection.dims();
+        let heads = projection.forward(x).reshape([batch, seq, size / head_dim, head_dim]);
+        let heads = match norm {
+            Some(norm) => norm.forward(heads),
+            None => heads,
+        };
+        heads.swap_dims(1, 2)
     }
 
     fn options(&self) -> AttentionOptions {
@@ -295,9 +332,9 @@ impl GroupedAttention {
         let out = hook(AttentionCall {
             layer_idx,
             input: x,
-            q: self.split(&self.q_proj, x.clone(), groups.n_heads()),
-            k: self.split(&self.k_proj, x.clone(), groups.n_kv_heads()),
-            v: self.split(&self.v_proj, x.clone(), groups.n_kv_heads()),
+            q: self.queries(x.clone()),
+            k: self.keys(x.clone()),
+            v: self.values(x.clone()),
             groups,
             options: &options,
         })?;

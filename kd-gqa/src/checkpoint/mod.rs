@@ -19,10 +19,12 @@ use grouping_core::tensor_file::TensorFolder;
 pub use attention::{AttentionTensors, Layer};
 use dialect::Names;
 pub use dialect::{Dialect, Projection, QKV};
+pub(crate) use heads_record::write_recorded;
 pub use heads_record::{HeadsRecord, LayerRecord, RECORD_FILE};
 pub(crate) use model_config::{CONFIG_FILE, ModelConfig};
 pub use vit_tensors::VitTensors;
 
+use crate::allocation::AllocationState;
 use crate::{Groups, Result};
 
 /// Where the number of query heads was found.
@@ -71,6 +73,7 @@ pub struct Checkpoint {
     hidden_size: usize,
     n_heads: usize,
     head_dim: usize,
+    allocation: Option<AllocationState>,
     heads_from: HeadsFrom,
     config: Option<ModelConfig>,
     header: Option<llama2c::Header>,
@@ -156,6 +159,11 @@ impl Checkpoint {
         &self.groups
     }
 
+    /// How the groups go on, where a method allocates them and its state was saved.
+    pub fn allocation(&self) -> Option<&AllocationState> {
+        self.allocation.as_ref()
+    }
+
     /// Where each layer's projections lie.
     pub fn layers(&self) -> &[Layer] {
         &self.layers
@@ -165,6 +173,12 @@ impl Checkpoint {
     pub fn has_attention_biases(&self) -> bool {
         let projections = [Projection::Query, Projection::Key, Projection::Value, Projection::Output];
         self.layers.iter().any(|layer| projections.iter().any(|p| layer.bias(*p).is_some()))
+    }
+
+    /// Whether query and key heads are normed before they meet (QK-norm), under timm's names or Hugging Face's.
+    pub fn has_qk_norm(&self) -> bool {
+        let name = |norm: &str| format!("{}{norm}.q_norm.weight", self.layer_prefix(0));
+        ["attn", "self_attn"].iter().any(|norm| self.tensors.shape(&name(norm)).is_some())
     }
 
     /// The configuration beside the weights, if there is one.

@@ -76,6 +76,7 @@ pub(super) fn open(path: &Path, n_heads: Option<usize>) -> Result<Checkpoint> {
         HeadSizes { path, layers: &layers, given: n_heads, record: record.as_ref(), config: config.as_ref() };
     let (n_heads, head_dim, heads_from) = sizes.heads()?;
     let groups = sizes.groups(n_heads, head_dim)?;
+    let allocation = record.and_then(|(_, record)| record.allocation);
     let hidden_size = layers[0].hidden_size();
     let path = path.to_path_buf();
     let header = None;
@@ -88,6 +89,7 @@ pub(super) fn open(path: &Path, n_heads: Option<usize>) -> Result<Checkpoint> {
         hidden_size,
         n_heads,
         head_dim,
+        allocation,
         heads_from,
         config,
         header,
@@ -114,6 +116,7 @@ fn open_llama2c(path: &Path, n_heads: Option<usize>) -> Result<Checkpoint> {
     let layers: Vec<Layer> =
         (0..names.n_layers).map(|layer| Layer::find(&tensors, &names, layer)).collect::<Result<_>>()?;
     check_given(n_heads, header.n_heads)?;
+    let mut allocation = None;
     let groups = if header.is_uniform {
         vec![Groups::uniform(header.n_heads, header.n_kv_heads)?; header.n_layers]
     } else {
@@ -123,7 +126,9 @@ fn open_llama2c(path: &Path, n_heads: Option<usize>) -> Result<Checkpoint> {
             let expected = format!("the name of {}", path.display());
             return Err(Error::format(&beside, "file", expected, format!("{:?}", record.file)));
         }
-        groups_of_record(&beside, &record, &layers, header.n_heads, header.head_dim())?
+        let groups = groups_of_record(&beside, &record, &layers, header.n_heads, header.head_dim())?;
+        allocation = record.allocation;
+        groups
     };
     let (hidden_size, n_heads, head_dim) = (header.hidden_size, header.n_heads, header.head_dim());
     Ok(Checkpoint {
@@ -135,6 +140,7 @@ fn open_llama2c(path: &Path, n_heads: Option<usize>) -> Result<Checkpoint> {
         hidden_size,
         n_heads,
         head_dim,
+        allocation,
         heads_from: HeadsFrom::Configuration,
         config: None,
         header: Some(header),
@@ -310,6 +316,15 @@ fn groups_of_record(
                 format!("groups for the {n_rows} rows of {}", layer.weight(super::Projection::Key));
             let found = format!("{} groups of heads of {head_dim}", groups.n_kv_heads());
             return Err(Error::format(path, format!("layers[{i}].groups"), expected, found));
+        }
+    }
+    if let Some(state) = &record.allocation {
+        let of_state: Vec<&Groups> = (0..state.n_layers()).map(|layer| state.groups(layer)).collect();
+        if of_state != groups.iter().collect::<Vec<_>>() {
+            let sizes =
+                |groups: &[&Groups]| format!("{:?}", groups.iter().map(|g| g.sizes()).collect::<Vec<_>>());
+            let expected = format!("the groups of its layers, {}", sizes(&groups.iter().collect::<Vec<_>>()));
+            return Err(Error::format(path, "allocation", expected, sizes(&of_state)));
         }
     }
     Ok(groups)

@@ -7,12 +7,13 @@
 //! | `patch_embed.{weight,bias}` | `[d, C, p, p]`, `[d]` |
 //! | `layers.N.{norm1,norm2}.{weight,bias}` | `[d]` |
 //! | `layers.N.attention.{query,key,value,output}.{weight,bias}` | `[H·hd, d]`, `[G·hd, d]`, `[G·hd, d]`, `[d, H·hd]`; biases where there are some |
+//! | `layers.N.attention.{query_norm,key_norm}.{weight,bias}` | `[hd]`, where there are some (timm's `qk_norm`) |
 //! | `layers.N.mlp.{fc1,fc2}.{weight,bias}` | `[m, d]`, `[d, m]` |
 //! | `norm.{weight,bias}` | `[d]`: the norm before the head, where there is one |
 //! | `head.{weight,bias}` | `[n_classes, d]`, where there is one |
 //!
 //! Around `nn.TransformerEncoder` every program has its own names, so there the tensors outside the layers are known by their shapes. What a
-//! file has beside these (layer scales, registers, norms of queries and keys) such a model would have to compute, so it is refused by name.
+//! file has beside these (layer scales, registers) such a model would have to compute, so it is refused by name.
 //! What the names do not say is assumed as the dialect's library has it by default: timm and Hugging Face norm before each part and
 //! use GELU, `nn.TransformerEncoder` norms after it and uses ReLU.
 
@@ -156,17 +157,28 @@ impl<'a> Finder<'a> {
         Error::format(self.checkpoint.path(), name, "a tensor of this name", "none")
     }
 
+    /// Weight and bias, both of which must be there.
+    fn pair(&mut self, neutral: &str, stored: &str) -> Result<()> {
+        for part in ["weight", "bias"] {
+            let name = format!("{stored}.{part}");
+            if !self.take(format!("{neutral}.{part}"), &name) {
+                return Err(self.missing(&name));
+            }
+        }
+        Ok(())
+    }
+
     fn layers(&mut self) -> Result<()> {
         let checkpoint = self.checkpoint;
         let has_biases = checkpoint.has_attention_biases();
         for (i, layer) in checkpoint.layers().iter().enumerate() {
             let prefix = checkpoint.layer_prefix(i);
             for (neutral, stored) in layer_names(checkpoint.dialect()) {
-                for part in ["weight", "bias"] {
-                    let name = format!("{prefix}{stored}.{part}");
-                    if !self.take(format!("layers.{i}.{neutral}.{part}"), &name) {
-                        return Err(self.missing(&name));
-                    }
+                self.pair(&format!("layers.{i}.{neutral}"), &format!("{prefix}{stored}"))?;
+            }
+            if checkpoint.has_qk_norm() {
+                for (neutral, stored) in [("query_norm", "attn.q_norm"), ("key_norm", "attn.k_norm")] {
+                    self.pair(&format!("layers.{i}.attention.{neutral}"), &format!("{prefix}{stored}"))?;
                 }
             }
             for (projection, neutral) in [
@@ -289,6 +301,7 @@ impl<'a> Finder<'a> {
             let is_bias = name.ends_with(".bias");
             let expected = match tail {
                 "cls_token" | "norm1" | "norm2" | "norm" => vec![d],
+                "query_norm" | "key_norm" => vec![checkpoint.head_dim()],
                 "pos_embed" => vec![n_positions, d],
                 "patch_embed" if is_bias => vec![d],
                 "patch_embed" => vec![d, n_channels, height, width],
@@ -330,6 +343,7 @@ impl<'a> Finder<'a> {
             .with_groups(Some(checkpoint.groups().to_vec()))
             .with_head_dim(Some(checkpoint.head_dim()))
             .with_attention_bias(checkpoint.has_attention_biases())
+            .with_qk_norm(checkpoint.has_qk_norm())
             .with_norm_first(norm_first)
             .with_final_norm(shape("norm.weight").is_some())
             .with_activation(if norm_first { Activation::Gelu } else { Activation::Relu })

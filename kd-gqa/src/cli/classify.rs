@@ -6,10 +6,12 @@ use std::path::PathBuf;
 use burn::tensor::{Device, activation};
 use serde_json::json;
 
-use super::images::{PixelArgs, open_vit};
+use super::images::{PixelArgs, open};
 use crate::Error;
 use crate::evaluate::{batch_tensor, values};
 use crate::images::LabelledImage;
+use crate::inference::Inference;
+use crate::vit::read_vit;
 
 /// Classes that are shown of each image.
 const SHOWN: usize = 5;
@@ -33,7 +35,8 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
-    let vit = open_vit(&args.weights, args.heads)?;
+    let source = open(&args.weights, args.heads)?;
+    let vit = read_vit(&source, &Device::flex())?;
     if vit.config().n_classes.is_none() {
         return Err(Error::format(&args.weights, "head", "a head of classes", "none").into());
     }
@@ -41,7 +44,12 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let mut out = stdout();
     for path in &args.images {
         let image = LabelledImage { path: path.clone(), class: 0 };
-        let logits = vit.forward(batch_tensor(&[image], &preparation, &Device::flex())?)?;
+        let batch = batch_tensor(&[image], &preparation, &Device::flex())?;
+        let logits = match Inference::saved(&source) {
+            Inference::Own => vit.forward(batch)?,
+            // From the saved state for each image, so that none depends on those before.
+            mut inference => vit.forward_hooked(batch, &mut |call| inference.attend(call))?,
+        };
         let shares = values(activation::softmax(logits, 1))?;
         let mut order: Vec<usize> = (0..shares.len()).collect();
         order.sort_by(|&a, &b| shares[b].total_cmp(&shares[a]));

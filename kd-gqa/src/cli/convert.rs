@@ -184,6 +184,7 @@ fn print_json(args: &Args, source: &Checkpoint, report: &ConvertReport, secs: f6
         "heads": source.n_heads(),
         "head_dim": source.head_dim(),
         "layers": layers,
+        "keys_unaligned": report.keys_unaligned,
         "parameters": {"before": report.n_parameters[0], "after": report.n_parameters[1]},
         "peak_memory_bytes": peak_memory_bytes(),
         "secs": secs,
@@ -215,6 +216,12 @@ fn print_table(args: &Args, source: &Checkpoint, report: &ConvertReport, secs: f
     let peak = peak_memory_bytes().map_or_else(String::new, |n| format!(", {} MB at most", n / 1_000_000));
     let mut out = stdout();
     writeln!(out, "{table}")?;
+    if report.keys_unaligned {
+        writeln!(
+            out,
+            "Keys were not aligned: this model norms its query and key heads (QK-norm). Values were."
+        )?;
+    }
     writeln!(out, "{before} → {after} parameters ({share:+.1} %), {secs:.1} s{peak}")?;
     Ok(writeln!(out, "{}: {} written", source.dialect().label(), args.out.display())?)
 }

@@ -8,14 +8,15 @@ use comfy_table::{Table, presets};
 use serde_json::{Map, json};
 
 use super::console::bar;
-use super::images::{PixelArgs, open_vit};
+use super::images::{PixelArgs, open};
 use crate::Error;
 use crate::allocation::{AllocationConfig, Fidelity, Method};
+use crate::checkpoint::Checkpoint;
 use crate::evaluate::evaluate;
 use crate::images::ImageFolder;
 use crate::inference::Inference;
 use crate::score::Score;
-use crate::vit::Vit;
+use crate::vit::read_vit;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -28,7 +29,7 @@ pub(super) struct Args {
     /// At most so many images, one of each class in turn
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
-    /// Groups at inference [default: those saved with the weights, else uniform]
+    /// Groups at inference [default: the allocation saved with the weights, with its fidelity, else their groups]
     #[arg(long, value_enum)]
     allocation: Option<Allocation>,
     /// Whose arithmetic
@@ -68,9 +69,9 @@ enum Allocation {
 }
 
 impl Args {
-    fn inference(&self, vit: &Vit) -> crate::Result<Inference> {
+    fn inference(&self, source: &Checkpoint) -> crate::Result<Inference> {
         let method = match self.allocation {
-            None => return Ok(Inference::Own),
+            None => return Ok(Inference::saved(source)),
             Some(Allocation::Pgqa) => return Ok(Inference::noisy(self.fidelity, self.seed)),
             Some(Allocation::Uniform) => Method::Uniform,
             Some(Allocation::Kdgqa) => Method::Kdgqa,
@@ -78,12 +79,13 @@ impl Args {
             Some(Allocation::DgqaEma) => Method::DgqaEma,
         };
         let config = AllocationConfig::new(method).with_fidelity(self.fidelity);
-        Inference::allocated(config.with_window(self.window).with_seed(self.seed), &vit.groups())
+        Inference::allocated(config.with_window(self.window).with_seed(self.seed), source.groups())
     }
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
-    let vit = open_vit(&args.weights, args.heads)?;
+    let source = open(&args.weights, args.heads)?;
+    let vit = read_vit(&source, &Device::flex())?;
     if vit.config().n_classes.is_none() {
         return Err(Error::format(&args.weights, "head", "a head of classes", "none").into());
     }
@@ -99,7 +101,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let device = Device::flex();
     let mut scores: Vec<(usize, Score)> = vec![];
     for &batch_size in &args.batch_sizes {
-        let mut inference = args.inference(&vit)?;
+        let mut inference = args.inference(&source)?;
         let bar = bar("images");
         bar.set_length(images.len() as u64);
         let logits = |batch| vit.forward_hooked(batch, &mut |call| inference.attend(call));

@@ -2,12 +2,10 @@
 
 use std::path::Path;
 
-use burn::tensor::Device;
-
 use super::console::say;
 use crate::checkpoint::{Checkpoint, HeadsFrom};
 use crate::images::Preparation;
-use crate::vit::{Vit, read_vit};
+use crate::vit::Vit;
 
 /// How pixels are normalised.
 #[derive(Debug, clap::Args)]
@@ -52,9 +50,4 @@ pub(super) fn open(path: &Path, heads: Option<usize>) -> crate::Result<Checkpoin
         say(format_args!("note: {n_heads} heads of length {head_dim} are assumed; --heads says otherwise"));
     }
     Ok(checkpoint)
-}
-
-/// Opens a vision transformer.
-pub(super) fn open_vit(path: &Path, heads: Option<usize>) -> crate::Result<Vit> {
-    read_vit(&open(path, heads)?, &Device::flex())
 }

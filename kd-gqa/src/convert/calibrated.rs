@@ -20,9 +20,11 @@ pub(super) struct Calibrated<'a> {
     maps: [Maps; 2],
 }
 
-/// Which maps may turn keys (with their queries) and values.
-fn maps(dialect: Dialect, wanted: Align) -> [Maps; 2] {
-    let keys = match dialect {
+/// Which maps may turn keys (with their queries) and values. A norm by coordinate, with weights of its own, stands between a
+/// projection and its heads under QK-norm: no map of the projection's rows is one of the heads, so keys stay as they are.
+fn maps(source: &Checkpoint, wanted: Align) -> [Maps; 2] {
+    let keys = match source.dialect() {
+        _ if source.has_qk_norm() => Maps::Identity,
         Dialect::Llama2c => Maps::Planar(PairLayout::Interleaved),
         dialect if dialect.is_vit() => Maps::Orthogonal,
         _ => Maps::Planar(PairLayout::Halves),
@@ -41,7 +43,7 @@ impl<'a> Calibrated<'a> {
     pub(super) fn of(config: &'a ConvertConfig, source: &Checkpoint, layer: usize) -> Result<Option<Self>> {
         let Some(calibration) = config.calibration.as_deref() else { return Ok(None) };
         check(calibration, source)?;
-        let maps = maps(source.dialect(), config.align);
+        let maps = maps(source, config.align);
         Ok(Some(Self { layer: &calibration.layers()[layer], maps }))
     }
 

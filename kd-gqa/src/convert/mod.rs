@@ -158,6 +158,8 @@ pub struct ConvertReport {
     pub layers: Vec<LayerReport>,
     /// Parameters before and after.
     pub n_parameters: [usize; 2],
+    /// Alignment was asked for, and keys were not turned: the model norms its query and key heads (QK-norm).
+    pub keys_unaligned: bool,
 }
 
 /// What was done to one layer.
@@ -237,5 +239,9 @@ pub fn convert(
         pooled: plan.groups,
         written: plan.written,
     });
-    Ok(ConvertReport { layers: layers.collect(), n_parameters: [source.n_parameters(), n_after] })
+    Ok(ConvertReport {
+        layers: layers.collect(),
+        n_parameters: [source.n_parameters(), n_after],
+        keys_unaligned: config.align != Align::None && source.has_qk_norm(),
+    })
 }

@@ -7,17 +7,18 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::{self, File};
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use grouping_core::folder::{Existing, write_file, write_folder};
+use grouping_core::folder::{Existing, write_folder};
 use grouping_core::tensor_file::{Dtype, Planned, TensorWriter};
 use serde_json::{Value, json};
 
 use super::Progress;
 use super::apply::LayerWork;
 use super::plan::LayerPlan;
-use crate::checkpoint::{CONFIG_FILE, Checkpoint, Dialect, HeadsRecord, Projection, QKV, RECORD_FILE};
+use crate::checkpoint::{
+    CONFIG_FILE, Checkpoint, Dialect, HeadsRecord, Projection, QKV, RECORD_FILE, write_recorded,
+};
 use crate::{Error, Groups, Result};
 
 /// The index of a folder of several files.
@@ -72,7 +73,15 @@ impl Conversion<'_> {
     }
 
     fn record(&self) -> HeadsRecord {
-        HeadsRecord::new(self.source.head_dim(), &self.written())
+        let (head_dim, written) = (self.source.head_dim(), self.written());
+        // An allocation goes on where its heads are still those of the source, in their order.
+        let same = |plan: &LayerPlan| plan.members.iter().enumerate().all(|(i, heads)| *heads == [i]);
+        match self.source.allocation() {
+            Some(state) if written == self.source.groups() && self.plans.iter().all(same) => {
+                HeadsRecord::of_allocation(head_dim, state)
+            }
+            _ => HeadsRecord::new(head_dim, &written),
+        }
     }
 
     /// Rows of query, key and value of a layer as it is written.
@@ -130,32 +139,13 @@ impl Conversion<'_> {
             let expected = format!("{wanted} for the dialect {}", dialect.label());
             return Err(Error::option("--out", expected, out.display()));
         }
-        let record_file = HeadsRecord::place_beside(out);
-        let beside = dialect != Dialect::Llama && !self.is_uniform();
-        let places = [Some(out), beside.then_some(record_file.as_path())];
-        for place in places.into_iter().flatten().filter(|_| existing == Existing::Refuse) {
-            if place.symlink_metadata().is_ok() {
-                return Err(Error::Exists { path: place.to_path_buf() });
-            }
-        }
         if dialect == Dialect::Llama {
+            if existing == Existing::Refuse && out.symlink_metadata().is_ok() {
+                return Err(Error::Exists { path: out.to_path_buf() });
+            }
             return write_folder(out, existing, |staging| self.folder(staging));
         }
-        if !beside {
-            write_file(out, existing, |file| self.file(file, out))?;
-            // The record of a file that was replaced says something else.
-            if HeadsRecord::read(&record_file).is_ok_and(|record| record.is_of(out)) {
-                fs::remove_file(&record_file).map_err(Error::io(&record_file, "remove"))?;
-            }
-            return Ok(());
-        }
-        // Both appear together: the record is in place once the weights are.
-        let record = self.record().with_file(out);
-        write_file(&record_file, existing, |mut file| {
-            let text = record.to_json() + "\n";
-            file.write_all(text.as_bytes()).map_err(Error::io(&record_file, "write"))?;
-            write_file(out, existing, |file| self.file(file, out))
-        })
+        write_recorded(out, &self.record(), existing, |file| self.file(file, out))
     }
 
     /// One file: a vision transformer's, or llama2.c's.

@@ -20,7 +20,6 @@ use serde::{Deserialize, Serialize};
 
 use super::cifar::{self, Shares};
 use super::images::{self, CLASSES, SIDE};
-use super::timm;
 use crate::images::Preparation;
 use crate::vit::{Vit, VitConfig};
 
@@ -128,7 +127,7 @@ pub fn procedural(settings: &BedSettings, observer: &mut impl Observer) -> Resul
     write_folder(&settings.out, Existing::Refuse, |dir| {
         let failed =
             |e: crate::Error| grouping_core::Error::File { path: dir.to_owned(), reason: e.to_string() };
-        timm::write(&vit, &dir.join("model.safetensors")).map_err(failed)?;
+        vit.save(&dir.join("model.safetensors"), None, Existing::Refuse).map_err(failed)?;
         let seed = derive_seed(settings.seed, HELD_OUT_IMAGES);
         let Shares { calibration, validation, test } = settings.n_images;
         let mut first = 0;

@@ -5,6 +5,5 @@ pub mod cifar;
 mod command;
 pub mod images;
 pub mod score;
-pub mod timm;
 
 pub use command::run;

@@ -58,6 +58,9 @@ pub struct VitConfig {
     /// Biases on queries, keys, values and the attention's output.
     #[config(default = true)]
     pub attention_bias: bool,
+    /// Each query and key head is normed over its coordinates (QK-norm, Dehghani et al. 2023).
+    #[config(default = false)]
+    pub qk_norm: bool,
     /// Norms stand before attention and feed-forward part, not after their sums.
     #[config(default = true)]
     pub norm_first: bool,
@@ -139,6 +142,7 @@ impl VitConfig {
             .with_groups(groups)
             .with_head_dim(self.head_dim)
             .with_bias(self.attention_bias)
+            .with_qk_norm_eps(self.qk_norm.then_some(self.norm_eps))
             .with_output_scale(self.residual_scale()))
     }
 
@@ -159,6 +163,7 @@ impl VitConfig {
             let (q_size, kv_size) = (self.n_heads * head, attention.n_kv_heads * head);
             n += linear(self.d_model, q_size, bias) + 2 * linear(self.d_model, kv_size, bias);
             n += linear(q_size, self.d_model, bias) + 4 * self.d_model;
+            n += if self.qk_norm { 4 * head } else { 0 };
             n += linear(self.d_model, self.mlp_size, true) + linear(self.mlp_size, self.d_model, true);
         }
         Ok(n)

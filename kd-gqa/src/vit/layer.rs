@@ -1,35 +1,13 @@
 //! One layer: attention and feed-forward part, each with its norm and its residual.
 
-use burn::module::{Module, Param};
+use burn::module::Module;
 use burn::tensor::{Tensor, activation};
 use grouping_core::kernels;
 use grouping_core::nn::{Bias, Initializer, Projection};
 
 use super::config::{Activation, VitConfig};
-use crate::Result;
 use crate::attention::{GroupedAttention, Hook};
-
-/// Layer normalisation over the last axis (Ba, Kiros, Hinton 2016).
-#[derive(Module, Debug)]
-pub struct LayerNorm {
-    /// `[d_model]`, ones at the start.
-    pub weight: Param<Tensor<1>>,
-    /// `[d_model]`, zeros at the start.
-    pub bias: Param<Tensor<1>>,
-    /// ε.
-    pub eps: f64,
-}
-
-impl LayerNorm {
-    pub(super) fn new(d_model: usize, eps: f64, init: &mut Initializer) -> Self {
-        Self { weight: init.constant([d_model], 1.0), bias: init.constant([d_model], 0.0), eps }
-    }
-
-    /// `x [.., d_model]` → the same shape.
-    pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
-        kernels::layer_norm(x, self.weight.val(), self.bias.val(), self.eps)
-    }
-}
+use crate::{LayerNorm, Result};
 
 /// The feed-forward part.
 #[derive(Module, Debug)]

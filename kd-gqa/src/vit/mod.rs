@@ -12,10 +12,11 @@ mod model;
 mod patches;
 mod positions;
 mod read;
+mod save;
 mod weights;
 
 pub use config::{Activation, VitConfig, VitSize};
-pub use layer::{LayerNorm, VitLayer, VitMlp};
+pub use layer::{VitLayer, VitMlp};
 pub use model::Vit;
 pub use positions::resample_positions;
 pub use read::read_vit;

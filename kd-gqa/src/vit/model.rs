@@ -5,11 +5,11 @@ use burn::tensor::{Device, Tensor, TensorData};
 use grouping_core::nn::{Bias, Initializer, Projection};
 
 use super::config::VitConfig;
-use super::layer::{LayerNorm, VitLayer};
+use super::layer::VitLayer;
 use super::patches::patches;
 use super::positions::resample_positions;
 use crate::attention::Hook;
-use crate::{Error, Groups, Result};
+use crate::{Error, Groups, LayerNorm, Result};
 
 /// A vision transformer.
 #[derive(Module, Debug)]

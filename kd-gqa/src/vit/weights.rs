@@ -7,6 +7,7 @@
 //! | `patch_embed.{weight,bias}` | `[d, channels, patch height, patch width]`, `[d]` |
 //! | `layers.N.{norm1,norm2}.{weight,bias}` | `[d]` |
 //! | `layers.N.attention.{query,key,value,output}.{weight,bias}` | `[H·hd, d]`, `[G·hd, d]`, `[G·hd, d]`, `[d, H·hd]` |
+//! | `layers.N.attention.{query_norm,key_norm}.{weight,bias}` | `[hd]`: of each head, where there are some |
 //! | `layers.N.mlp.{fc1,fc2}.{weight,bias}` | `[m, d]`, `[d, m]` |
 //! | `norm.{weight,bias}` | `[d]`: the norm before the head, where there is one |
 //! | `head.{weight,bias}` | `[classes, d]`, where there is one |
@@ -21,9 +22,9 @@ use burn::tensor::{Device, Tensor, TensorData};
 use grouping_core::nn::Projection;
 
 use super::config::VitConfig;
-use super::layer::{LayerNorm, VitLayer, VitMlp};
+use super::layer::{VitLayer, VitMlp};
 use super::model::Vit;
-use crate::{Error, Result};
+use crate::{Error, LayerNorm, Result};
 
 /// Where a model's tensors come from.
 pub trait Weights {
@@ -92,9 +93,9 @@ impl Reader<'_> {
         if values.len() == n { Ok(values) } else { Err(fail(format!("{} values", values.len()))) }
     }
 
-    fn norm(&self, name: &str, config: &VitConfig) -> Result<LayerNorm> {
-        let part = |part: &str| self.param(&format!("{name}.{part}"), [config.d_model]);
-        Ok(LayerNorm { weight: part("weight")?, bias: part("bias")?, eps: config.norm_eps })
+    fn norm(&self, name: &str, d: usize, eps: f64) -> Result<LayerNorm> {
+        let part = |part: &str| self.param(&format!("{name}.{part}"), [d]);
+        Ok(LayerNorm { weight: part("weight")?, bias: part("bias")?, eps })
     }
 
     /// A product whose weight has `shape [out, …]`; the axes after the first are one.
@@ -123,12 +124,18 @@ impl Reader<'_> {
             part("value", [kv_size, d])?,
             part("output", [d, q_size])?,
         ];
+        let head_norm = |part: &str| {
+            let of_heads = |eps| self.norm(&name(&format!("attention.{part}")), head, eps);
+            attention.qk_norm_eps.map(of_heads).transpose()
+        };
+        let head_norms = [head_norm("query_norm")?, head_norm("key_norm")?];
+        let norm = |part: &str| self.norm(&name(part), d, config.norm_eps);
         let fc1 = self.projection(&name("mlp.fc1"), &[config.mlp_size, d], true)?;
         let fc2 = self.projection(&name("mlp.fc2"), &[d, config.mlp_size], true)?;
         Ok(VitLayer {
-            norm1: self.norm(&name("norm1"), config)?,
-            attention: attention.with_projections(projections)?,
-            norm2: self.norm(&name("norm2"), config)?,
+            norm1: norm("norm1")?,
+            attention: attention.with_projections(projections, head_norms)?,
+            norm2: norm("norm2")?,
             mlp: VitMlp::with_projections(config.activation, fc1, fc2),
             norm_first: config.norm_first,
         })
@@ -157,7 +164,7 @@ impl VitConfig {
                 true,
             )?,
             layers,
-            norm: if self.final_norm { Some(reader.norm("norm", self)?) } else { None },
+            norm: if self.final_norm { Some(reader.norm("norm", d, self.norm_eps)?) } else { None },
             head: match self.n_classes {
                 Some(n_classes) => Some(reader.projection("head", &[n_classes, d], true)?),
                 None => None,
@@ -182,7 +189,13 @@ impl Vit {
         }
         let norms = self.layers.iter().enumerate().flat_map(|(layer_idx, layer)| {
             let name = move |part: &str| format!("layers.{layer_idx}.{part}");
-            [(name("norm1"), &layer.norm1), (name("norm2"), &layer.norm2)]
+            let of_heads = [
+                ("attention.query_norm", &layer.attention.q_norm),
+                ("attention.key_norm", &layer.attention.k_norm),
+            ];
+            let of_heads =
+                of_heads.into_iter().filter_map(move |(part, norm)| Some((name(part), norm.as_ref()?)));
+            [(name("norm1"), &layer.norm1), (name("norm2"), &layer.norm2)].into_iter().chain(of_heads)
         });
         for (name, norm) in norms.chain(self.norm.iter().map(|norm| ("norm".into(), norm))) {
             vector(format!("{name}.weight"), norm.weight.val());

@@ -17,7 +17,7 @@ use kd_gqa::decoder::read_decoder;
 use kd_gqa::evaluate::batch_tensor;
 use kd_gqa::images::{ImageFolder, Preparation};
 use kd_gqa::inference::Inference;
-use kd_gqa::lab::{images, timm};
+use kd_gqa::lab::images;
 use kd_gqa::vit::{Vit, VitConfig, read_vit};
 use proptest::prelude::*;
 
@@ -70,7 +70,7 @@ fn model_of_turned_heads(path: &Path) -> Vit {
         }
     }
     let vit = config.load(&tensors, &device).expect("a model");
-    timm::write(&vit, path).expect("a file");
+    vit.save(path, None, Existing::Refuse).expect("a file");
     vit
 }
 

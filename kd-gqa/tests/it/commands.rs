@@ -4,7 +4,10 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use burn::tensor::Device;
-use kd_gqa::lab::{images, timm};
+use grouping_core::folder::Existing;
+use kd_gqa::allocation::{AllocationConfig, AllocationState, Fidelity, Method, Phase};
+use kd_gqa::checkpoint::Checkpoint;
+use kd_gqa::lab::images;
 use kd_gqa::vit::VitConfig;
 use serde_json::Value;
 
@@ -21,7 +24,7 @@ fn bed() -> tempfile::TempDir {
     let folder = tempfile::tempdir().expect("a folder");
     let config = VitConfig::new([32; 2], [8; 2], 32, 2, 4, 64).with_n_classes(Some(10));
     let vit = config.init(4, &Device::flex()).expect("a model");
-    timm::write(&vit, &folder.path().join("vit.safetensors")).expect("a file");
+    vit.save(&folder.path().join("vit.safetensors"), None, Existing::Refuse).expect("a file");
     images::write(&folder.path().join("images"), 3, 0, 1).expect("images");
     folder
 }
@@ -149,4 +152,60 @@ fn what_is_wrong_is_named_with_status_2() {
         assert!(output.stdout.is_empty(), "{words:?}: nothing on stdout");
     }
     assert!(!folder.path().join("o.safetensors").exists(), "nothing is written");
+}
+
+#[test]
+fn a_saved_allocation_goes_on_where_it_was() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let device = Device::flex();
+    let config = VitConfig::new([32; 2], [8; 2], 32, 2, 4, 64).with_n_classes(Some(10));
+    let vit = config.with_kv_heads(2).expect("two of four").init(4, &device).expect("a model");
+    images::write(&folder.path().join("images"), 3, 0, 1).expect("images");
+    let eval = |name: &str, more: &[&str]| {
+        let base = ["eval", "--weights", name, "--data", "images", "--json", "--batch-sizes", "5,30"];
+        json(&run(folder.path(), &[&base[..], more].concat()))
+    };
+    let state = |fidelity| {
+        let config = AllocationConfig::new(Method::DgqaEma).with_fidelity(fidelity).with_window(1);
+        let mut state = AllocationState::new(config.with_temperature(4.0), 4, &[2, 2]).expect("a state");
+        state.observe(0, Phase::Training { step: 0 }, &[1.0, 9.0]).expect("norms");
+        state.observe(1, Phase::Training { step: 0 }, &[5.0, 3.0]).expect("norms");
+        state
+    };
+    let robust = state(Fidelity::Robust);
+    assert_eq!(robust.groups(0).sizes(), [1, 3], "unequal, so that it matters");
+    let path = folder.path().join("vit.safetensors");
+    vit.save(&path, Some(&robust), Existing::Refuse).expect("a file");
+    let source = Checkpoint::open(&path).expect("a checkpoint");
+    assert_eq!(source.allocation(), Some(&robust), "its state");
+    assert_eq!(&source.groups()[0], robust.groups(0), "its groups");
+    let value = eval("vit.safetensors", &[]);
+    assert_eq!(value["batches"]["5"], value["batches"]["30"], "frozen: {value}");
+    let mut ragged = vit.clone();
+    ragged.set_groups(source.groups().to_vec()).expect("its heads");
+    ragged.save(&folder.path().join("ragged.safetensors"), None, Existing::Refuse).expect("a file");
+    assert_eq!(value["batches"], eval("ragged.safetensors", &[])["batches"], "the groups in use");
+
+    // The released code's goes on allocating, from its saved cache.
+    let official = state(Fidelity::Official);
+    vit.save(&folder.path().join("official.safetensors"), Some(&official), Existing::Refuse).expect("a file");
+    let saved = eval("official.safetensors", &[]);
+    let named = ["--allocation", "dgqa-ema", "--fidelity", "official", "--window", "1"];
+    assert_eq!(saved["n"], 30, "{saved}");
+    assert_eq!(eval("official.safetensors", &named)["n"], 30, "and what is asked for is done");
+
+    // Conversion keeps the state while the heads are the same, and drops it where they are not.
+    let convert = |kv_heads: &str, out: &str| {
+        let words = ["convert", "vit.safetensors", "--kv-heads", kv_heads, "--ragged", "-o", out, "--json"];
+        json(&run(folder.path(), &words));
+        Checkpoint::open(folder.path().join(out)).expect("a checkpoint").allocation().cloned()
+    };
+    assert_eq!(convert("2", "same.safetensors"), Some(robust));
+    assert_eq!(convert("1", "fewer.safetensors"), None);
+
+    let other = AllocationState::new(AllocationConfig::new(Method::Kdgqa), 4, &[2, 1]).expect("a state");
+    let error = vit.save(&path, Some(&other), Existing::Replace).expect_err("other heads").to_string();
+    assert!(error.contains("[2, 2]") && error.contains("[2, 1]"), "{error}");
+    let record = folder.path().join("kd_gqa.json");
+    assert!(record.exists(), "beside the first");
 }

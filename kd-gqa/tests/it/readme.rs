@@ -4,9 +4,10 @@ use std::fs;
 use std::process::Command;
 
 use burn::tensor::Device;
+use grouping_core::folder::Existing;
 use grouping_core::tensor_file::Dtype;
 use kd_gqa::checkpoint::Checkpoint;
-use kd_gqa::lab::{images, timm};
+use kd_gqa::lab::images;
 use kd_gqa::vit::VitConfig;
 
 use crate::models;
@@ -20,7 +21,7 @@ fn every_command_of_the_readme_runs() {
     let place = |name: &str| folder.path().join(name);
     let config = VitConfig::new([32; 2], [8; 2], 384, 2, 6, 64).with_n_classes(Some(10));
     let vit = config.init(1, &Device::flex()).expect("a model");
-    timm::write(&vit, &place("vit.safetensors")).expect("a checkpoint");
+    vit.save(&place("vit.safetensors"), None, Existing::Refuse).expect("a checkpoint");
     images::write(&place("images"), 1, 0, 0).expect("images");
     fs::copy(models::data("encoder.pth"), place("vit.pth")).expect("a copy");
     models::llama_folder(&place("llama"), "llama", [6, 6, 4], Dtype::F32);

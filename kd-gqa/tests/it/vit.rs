@@ -1,11 +1,16 @@
 //! Vision transformers against timm, transformers and torch (goldens of `oracles/kd-gqa/vit.py`), hooks, groups and training.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use burn::optim::{AdamWConfig, GradientsParams};
 use burn::tensor::{Device, Int, Tensor, TensorData};
+use grouping_core::folder::Existing;
 use grouping_core::kernels::cross_entropy;
-use kd_gqa::vit::{Activation, NamedTensors, Vit, VitConfig, VitSize, resample_positions};
+use kd_gqa::calibrate::Calibration;
+use kd_gqa::checkpoint::Checkpoint;
+use kd_gqa::convert::{Align, ConvertConfig, convert};
+use kd_gqa::vit::{Activation, NamedTensors, Vit, VitConfig, VitSize, read_vit, resample_positions};
 use kd_gqa::{Error, Groups};
 use safetensors::SafeTensors;
 
@@ -71,6 +76,46 @@ fn timm() -> (Golden, NamedTensors, VitConfig) {
     ];
     let weights = golden.neutral(|name| replace_all(name, &names));
     (golden, weights, VitConfig::new([32, 32], [8, 8], 48, 2, 6, 72).with_n_classes(Some(7)))
+}
+
+#[test]
+fn normed_heads_are_timms() {
+    let golden = Golden::read("timm_qk_norm.safetensors");
+    let names = [
+        ("blocks.", "layers."),
+        ("attn.proj", "attention.output"),
+        ("attn.q_norm", "attention.query_norm"),
+        ("attn.k_norm", "attention.key_norm"),
+        ("attn.", "attention."),
+        ("patch_embed.proj", "patch_embed"),
+    ];
+    let weights = golden.neutral(|name| replace_all(name, &names));
+    let config = VitConfig::new([32, 32], [8, 8], 24, 2, 3, 36).with_n_classes(Some(7)).with_qk_norm(true);
+    let vit = load(&config, &weights);
+    let logits = floats(vit.forward(golden.tensor("image")).expect("an image of its size"));
+    assert_close("logits", &logits, &floats(golden.tensor::<2>("logits")), 1e-4);
+    let n = weights.tensors.values().map(|(_, values)| values.len()).sum::<usize>();
+    assert_eq!(config.n_params().expect("sizes"), n, "its parameters");
+
+    // The same through a file in timm's names, and values aligned without their keys.
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("vit.safetensors");
+    vit.save(&path, None, Existing::Refuse).expect("a file");
+    let source = Checkpoint::open(&path).expect("a checkpoint");
+    let read = read_vit(&source, &Device::flex()).expect("a model");
+    assert_eq!(read.tensors().tensors, weights.tensors, "all tensors");
+    let mut calibration = Calibration::new(source.groups(), source.head_dim());
+    vit.forward_hooked(golden.tensor("image"), &mut |call| calibration.attend(call)).expect("activations");
+    let config = ConvertConfig::new(1).with_align(Align::Procrustes).with_calibration(Arc::new(calibration));
+    let out = folder.path().join("out.safetensors");
+    let report = convert(&source, &config, &out, Existing::Refuse, |_| {}).expect("a conversion");
+    assert!(report.keys_unaligned, "it says so");
+    let [before, after] =
+        [&source, &Checkpoint::open(&out).expect("opens")].map(|c| c.attention(0).expect("reads"));
+    let mean = |column: usize| (0..3).map(|head| before.key.view().row(8 * head)[column]).sum::<f32>() / 3.0;
+    assert!((after.key.view().row(0)[5] - mean(5)).abs() < 1e-6, "keys are the plain mean");
+    assert_eq!(before.query, after.query, "queries as they were");
+    assert_ne!(before.output, after.output, "values are turned");
 }
 
 fn load(config: &VitConfig, weights: &NamedTensors) -> Vit {

@@ -1,0 +1,102 @@
+//! A vision transformer as a file in timm's names, with its heads and groups, and how they go on.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use grouping_core::folder::Existing;
+use grouping_core::tensor_file::{Dtype, Planned, TensorWriter};
+
+use super::config::Activation;
+use super::model::Vit;
+use super::weights::NamedTensors;
+use crate::allocation::AllocationState;
+use crate::checkpoint::{HeadsRecord, RECORD_FILE, write_recorded};
+use crate::{Error, Result};
+
+impl Vit {
+    /// Writes the model to `path`, a `.safetensors` file in timm's names (`f32`) that [`Checkpoint::open`](crate::checkpoint::Checkpoint::open)
+    /// reads; its heads and groups lie in the header as `kd_gqa.json`, and beside the file where groups are unequal. With an
+    /// `allocation`, the groups in use are its, and its state is saved with them.
+    ///
+    /// ```
+    /// use burn::tensor::Device;
+    /// use grouping_core::folder::Existing;
+    /// use kd_gqa::allocation::{AllocationConfig, AllocationState, Method};
+    /// use kd_gqa::checkpoint::Checkpoint;
+    /// use kd_gqa::vit::VitConfig;
+    ///
+    /// let vit = VitConfig::new([32, 32], [8, 8], 48, 2, 6, 96).with_kv_heads(3)?.init(7, &Device::flex())?;
+    /// let state = AllocationState::new(AllocationConfig::new(Method::DgqaEma), 6, &[3, 3])?;
+    /// let path = tempfile::tempdir()?.path().join("vit.safetensors");
+    /// vit.save(&path, Some(&state), Existing::Refuse)?;
+    /// assert_eq!(Checkpoint::open(&path)?.allocation(), Some(&state));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Option`] for a model that timm's names do not describe (norms after the sums, ReLU), and for an allocation of other
+    /// heads; [`Error::Exists`] for a file that is there and not to be replaced; those of the system.
+    pub fn save(&self, path: &Path, allocation: Option<&AllocationState>, existing: Existing) -> Result<()> {
+        let config = self.config();
+        if !config.norm_first || config.activation != Activation::Gelu {
+            let found = format!("norm_first {}, {:?}", config.norm_first, config.activation);
+            return Err(Error::option("model", "norms first and GELU, as in timm", found));
+        }
+        let own = self.groups();
+        let record = match allocation {
+            None => HeadsRecord::new(self.layers[0].attention.head_dim(), &own),
+            Some(state) => {
+                let n_kv_heads: Vec<usize> = own.iter().map(|groups| groups.n_kv_heads()).collect();
+                state.check_heads(config.n_heads, &n_kv_heads)?;
+                HeadsRecord::of_allocation(self.layers[0].attention.head_dim(), state)
+            }
+        };
+        let tensors = renamed(self.tensors());
+        let planned: Vec<Planned> =
+            tensors.iter().map(|(name, (shape, _))| Planned::new(name, shape.clone(), Dtype::F32)).collect();
+        let metadata = [("format", "pt".to_string()), (RECORD_FILE, record.to_json())];
+        let metadata = metadata.map(|(key, value)| (key.to_string(), value)).into();
+        write_recorded(path, &record, existing, |file| {
+            let writer = TensorWriter::safetensors(file, path, &planned, &metadata)?;
+            tensors.iter().try_for_each(|(name, (_, values))| writer.write(name, values))?;
+            Ok(writer.finish()?)
+        })
+    }
+}
+
+/// Shape and values by name.
+type Tensors = BTreeMap<String, (Vec<usize>, Vec<f32>)>;
+
+/// Neutral names to timm's: query, key and value in one tensor, an axis of images before tokens and positions.
+fn renamed(neutral: NamedTensors) -> Tensors {
+    let mut out = Tensors::new();
+    // Sorted by name, a layer's keys come before its queries and values: they are put in order.
+    let mut fused: BTreeMap<String, [Option<(Vec<usize>, Vec<f32>)>; 3]> = BTreeMap::new();
+    for (name, (mut shape, values)) in neutral.tensors {
+        let name = name
+            .replacen("layers.", "blocks.", 1)
+            .replacen(".attention.output.", ".attn.proj.", 1)
+            .replacen(".attention.query_norm.", ".attn.q_norm.", 1)
+            .replacen(".attention.key_norm.", ".attn.k_norm.", 1)
+            .replacen("patch_embed.", "patch_embed.proj.", 1);
+        let part =
+            ["query", "key", "value"].iter().position(|part| name.contains(&format!(".attention.{part}.")));
+        if let (Some(part), Some((block, rest))) = (part, name.split_once(".attention.")) {
+            let kind = rest.rsplit('.').next().unwrap_or(rest);
+            fused.entry(format!("{block}.attn.qkv.{kind}")).or_default()[part] = Some((shape, values));
+            continue;
+        }
+        let n_axes = if ["cls_token", "pos_embed"].contains(&name.as_str()) { 3 } else { shape.len() };
+        while shape.len() < n_axes {
+            shape.insert(0, 1);
+        }
+        out.insert(name, (shape, values));
+    }
+    for (name, parts) in fused {
+        let parts: Vec<_> = parts.into_iter().flatten().collect();
+        let mut shape = parts[0].0.clone();
+        shape[0] = parts.iter().map(|(shape, _)| shape[0]).sum();
+        out.insert(name, (shape, parts.into_iter().flat_map(|(_, values)| values).collect()));
+    }
+    out
+}
