@@ -14,6 +14,9 @@ pub(super) struct Args {
     /// Adapter: a folder or a file
     #[arg(value_name = "ADAPTER")]
     adapter: PathBuf,
+    /// Folder to write (PEFT), or a file that ends with .safetensors
+    #[arg(short, long, value_name = "PATH")]
+    out: PathBuf,
     #[command(flatten)]
     output: OutputArgs,
     /// Print the result as JSON
@@ -26,9 +29,9 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     for warning in adapter.warnings() {
         say(format_args!("warning: {}: {warning}", adapter.path().display()));
     }
-    convert(&adapter, &args.output.output())?;
-    let written = Adapter::read(&args.output.out)?;
-    let (from, to, out) = (adapter.format(), written.format(), args.output.out.display());
+    convert(&adapter, &args.output.output(&args.out))?;
+    let written = Adapter::read(&args.out)?;
+    let (from, to, out) = (adapter.format(), written.format(), args.out.display());
     let n_modules = written.modules().len();
     if args.json {
         let value = json!({

@@ -38,6 +38,9 @@ pub(super) struct Args {
 /// What every command that merges takes beside the merge itself.
 #[derive(Debug, clap::Args)]
 pub(super) struct MergeArgs {
+    /// Folder to write (PEFT), or a file that ends with .safetensors
+    #[arg(short, long, value_name = "PATH", required_unless_present = "dry_run")]
+    out: Option<PathBuf>,
     #[command(flatten)]
     output: OutputArgs,
     #[command(flatten)]
@@ -75,12 +78,11 @@ pub(super) fn merge(recipe: &Recipe, args: &MergeArgs) -> anyhow::Result<()> {
     recipe.modules_to_save = args.disagreement.modules_to_save.or(recipe.modules_to_save);
     recipe.base = args.base.clone().or(recipe.base);
     let config = recipe.config()?;
-    let out = &args.output.out;
     if let Some(share) = recipe.merge.density.filter(|share| *share >= 1.0) {
         say(format_args!("warning: --density {share}: nothing is pruned"));
     }
     let adapters = open_all(&recipe)?;
-    let output = args.output.output().or_format(adapters[0].format());
+    let format = adapters[0].format();
     let (adapters, compressions) = without_magnitudes(adapters, &recipe)?;
     let plan = Plan::new(&adapters, &config)?;
     if plan.config().r > SERVED_RANK {
@@ -89,11 +91,12 @@ pub(super) fn merge(recipe: &Recipe, args: &MergeArgs) -> anyhow::Result<()> {
             plan.config().r
         ));
     }
-    if args.dry_run {
+    let Some(out) = args.out.as_ref().filter(|_| !args.dry_run) else {
         return print_plan(&plan, args);
-    }
+    };
     let bar = modules_bar(plan.modules().len());
     recipe.base_model.clone_from(&plan.config().base_model_name_or_path);
+    let output = args.output.output(out).or_format(format);
     let output = output
         .with_document(RECIPE_FILE, recipe.to_json(out)?)
         .with_document("README.md", card(&recipe, plan.config()));

@@ -1,14 +1,11 @@
-//! Options of the commands that write an adapter.
+//! How an adapter is written, beside where.
 
-use std::path::PathBuf;
+use std::path::Path;
 
 use crate::adapter::{Existing, Format, Output, OutputType};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct OutputArgs {
-    /// Folder to write (PEFT), or a file that ends with .safetensors
-    #[arg(short, long, value_name = "PATH")]
-    pub(super) out: PathBuf,
     /// Format of a file [default: the first adapter's]
     #[arg(long, value_enum, value_name = "FORMAT")]
     to: Option<Format>,
@@ -21,8 +18,8 @@ pub(super) struct OutputArgs {
 }
 
 impl OutputArgs {
-    pub(super) fn output(&self) -> Output {
+    pub(super) fn output(&self, out: &Path) -> Output {
         let existing = if self.force { Existing::Replace } else { Existing::Refuse };
-        Output::new(&self.out).with_format(self.to).with_type(self.dtype).with_existing(existing)
+        Output::new(out).with_format(self.to).with_type(self.dtype).with_existing(existing)
     }
 }

@@ -20,6 +20,9 @@ pub(super) struct Args {
     adapter: PathBuf,
     #[command(flatten)]
     prune: PruneSpec,
+    /// Folder to write (PEFT), or a file that ends with .safetensors
+    #[arg(short, long, value_name = "PATH")]
+    out: PathBuf,
     #[command(flatten)]
     output: OutputArgs,
     /// Print the report as JSON
@@ -35,7 +38,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     }
     let bar = modules_bar(adapter.modules().len());
     let config = args.prune.config();
-    let report = merge_to(&[adapter], &config, &args.output.output(), |_| bar.inc(1));
+    let report = merge_to(&[adapter], &config, &args.output.output(&args.out), |_| bar.inc(1));
     bar.finish_and_clear();
     let report = report?;
     let secs = start.elapsed().as_secs_f64();
@@ -66,7 +69,7 @@ fn print_json(args: &Args, report: &MergeReport, secs: f64) -> anyhow::Result<()
     let value = json!({
         "event": "pruned",
         "adapter": args.adapter.display().to_string(),
-        "out": args.output.out.display().to_string(),
+        "out": args.out.display().to_string(),
         "method": report.method,
         "rank_rule": args.prune.rank,
         "modules": report.modules.iter().map(of_module).collect::<Vec<Value>>(),
@@ -102,5 +105,5 @@ fn print_table(args: &Args, report: &MergeReport, secs: f64) -> anyhow::Result<(
     if !report.heads.is_empty() {
         writeln!(out, "heads carried: {}", report.heads.join(", "))?;
     }
-    Ok(writeln!(out, "{} written in {secs:.2} s", args.output.out.display())?)
+    Ok(writeln!(out, "{} written in {secs:.2} s", args.out.display())?)
 }

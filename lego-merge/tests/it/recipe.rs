@@ -217,7 +217,7 @@ fn the_base_of_a_dora_adapter_is_recorded_and_verified() {
 #[test]
 fn a_dry_run_says_ranks_and_writes_nothing() {
     let kitchen = Kitchen::new();
-    let output = kitchen.run(&["merge", "a", "b", "-o", "out", "--method", "cat", "--dry-run"]);
+    let output = kitchen.run(&["merge", "a", "b", "--method", "cat", "--dry-run"]);
     assert!(output.status.success(), "{}", text(&output.stderr));
     assert!(!kitchen.path("out").exists(), "nothing is written");
     let printed = text(&output.stdout);
