@@ -51,7 +51,7 @@ pub fn read_llama_with<A: Attention>(
 ) -> Result<Decoder<A>> {
     let config = read_llama_config(dir)?;
     let files = tensors::open(dir)?;
-    let n_tensors = files.names().len();
+    let n_tensors = files.names().count();
     // Every layer has tensors, so a file bounds what its configuration may ask for.
     if config.n_layers > n_tensors {
         let expected = format!("at most {n_tensors}, the number of tensors");

@@ -13,8 +13,8 @@ use burn::tensor::{Tensor, TensorData};
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
 
-use super::sources::SafetensorsFiles;
 pub use super::sources::TensorSource;
+use crate::tensor_file::TensorFolder;
 use crate::{Error, Result};
 
 /// Which parameters a file holds, and how they lie there.
@@ -45,10 +45,10 @@ pub(crate) fn collect<M: Module>(module: &M, layout: Layout) -> NamedTensors {
 /// Replaces the parameters of `module` by those of the file at `path`.
 ///
 /// # Errors
-/// [`Error::File`] when the file cannot be read, is no safetensors file, lacks a parameter or holds another data type,
-/// [`Error::Shape`] when a tensor has another shape, [`Error::NotFinite`] when it holds NaN or infinity.
+/// [`Error::File`] when the file cannot be read, [`Error::FileField`] when it is damaged, lacks a parameter or holds another data type,
+/// NaN or infinity, [`Error::Shape`] when a tensor has another shape.
 pub fn load<M: Module>(module: M, path: &Path, layout: Layout) -> Result<M> {
-    load_from(module, &SafetensorsFiles::open(path)?, layout)
+    load_from(module, &TensorFolder::open(path)?, layout)
 }
 
 /// As [`load`], from any source of tensors.
@@ -86,7 +86,7 @@ pub(crate) fn write_tensors(tensors: &NamedTensors, path: &Path, metadata: &[(&s
 
 /// Reads every tensor of a file as f32.
 pub(crate) fn read_tensors(path: &Path) -> Result<NamedTensors> {
-    let files = SafetensorsFiles::open(path)?;
+    let files = TensorFolder::open(path)?;
     files.names().map(|name| Ok((name.to_owned(), files.read(name)?))).collect()
 }
 

@@ -117,8 +117,16 @@ fn files(folder: &Path) -> Result<(Vec<PathBuf>, Option<IndexFile>)> {
     let index = index.map(|name| read_index(folder.join(name))).transpose()?;
     let files: BTreeSet<&String> = match &index {
         Some((path, index)) => {
-            if let Some(odd) = index.weight_map.values().find(|file| !names.contains(*file)) {
-                return Err(Error::file_field(path, "weight_map", "files of this folder", odd));
+            if let Some((name, odd)) = index.weight_map.iter().find(|(_, file)| !names.contains(*file)) {
+                return Err(Error::file_field(
+                    path,
+                    format!("weight_map.{name}"),
+                    "a file of this folder",
+                    odd,
+                ));
+            }
+            if index.weight_map.is_empty() {
+                return Err(Error::file_field(path, "weight_map", "tensors and their files", "none"));
             }
             index.weight_map.values().collect()
         }

@@ -116,7 +116,7 @@ fn shards_are_found_by_their_index() {
     assert_eq!(all.names().collect::<Vec<_>>(), ["x"], "names of the indexed file");
     for (map, found) in [
         (r#"{"x": "b.safetensors"}"#, "`x`: expected a tensor in b.safetensors"),
-        (r#"{"x": "../a.safetensors"}"#, "files of this folder"),
+        (r#"{"x": "../a.safetensors"}"#, "`weight_map.x`: expected a file of this folder"),
         (r#"{"x": 1}"#, "names of tensors with their files"),
     ] {
         says(map);

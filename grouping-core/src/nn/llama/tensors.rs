@@ -7,28 +7,26 @@
 use std::path::Path;
 
 use super::super::config::DecoderConfig;
-use super::super::sources::SafetensorsFiles;
 use super::super::weights::TensorSource;
+use crate::tensor_file::TensorFolder;
 use crate::{Error, Result};
 
 pub(super) const MODEL_FILE: &str = "model.safetensors";
 const INDEX_FILE: &str = "model.safetensors.index.json";
 
 /// The one file of the folder, or the files of its index.
-pub(super) fn open(dir: &Path) -> Result<SafetensorsFiles> {
-    let (model, index) = (dir.join(MODEL_FILE), dir.join(INDEX_FILE));
-    if !model.exists() && index.exists() {
-        return SafetensorsFiles::open_index(&index);
-    }
-    SafetensorsFiles::open(&model)
+pub(super) fn open(dir: &Path) -> Result<TensorFolder> {
+    let model = dir.join(MODEL_FILE);
+    let is_sharded = !model.exists() && dir.join(INDEX_FILE).exists();
+    TensorFolder::open(if is_sharded { dir } else { &model })
 }
 
 /// Checks that every tensor has a place in a decoder of `config`.
-pub(super) fn check_names(files: &SafetensorsFiles, config: &DecoderConfig) -> Result<()> {
+pub(super) fn check_names(files: &TensorFolder, config: &DecoderConfig) -> Result<()> {
     for name in files.names() {
         if let Err(expected) = place(name, config) {
             let reason = format!("tensor `{name}`: expected {expected}");
-            return Err(Error::File { path: files.path(name).to_owned(), reason });
+            return Err(Error::File { path: TensorSource::path(files, name).to_owned(), reason });
         }
     }
     Ok(())
