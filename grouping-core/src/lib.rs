@@ -5,6 +5,7 @@ pub mod cluster;
 #[cfg(feature = "burn")]
 pub mod device;
 mod error;
+mod finite;
 #[cfg(feature = "files")]
 pub mod folder;
 #[cfg(feature = "nn")]

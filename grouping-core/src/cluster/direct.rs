@@ -1,8 +1,7 @@
 //! k-means on coordinates: `‖x − c‖² = ‖x‖² − 2 x·c + ‖c‖²`, the products by blocks.
 //!
-//! A block of [`BLOCK_ROWS`] points is multiplied with all centroids (`f32`), its nearest centroids are read off while
-//! the scores are in the cache, and blocks run side by side. Means are summed cluster by cluster in the order of the
-//! points, in `f64`. Neither depends on the number of threads.
+//! A block of [`BLOCK_ROWS`] points is multiplied with all centroids (`f32`, see [`super::nearest`]), and blocks run side by
+//! side. Means are summed in the order of the points, by blocks, in `f64`. Neither depends on the number of threads.
 //!
 //! Where the three terms cancel (seeding among near points), and for the final inertia, differences are squared one by
 //! one in `f64`.
@@ -14,17 +13,16 @@ use rayon::prelude::*;
 use super::clusters::{Clusters, GramClusters};
 use super::config::{Engine, Init, KMeansConfig, Metric};
 use super::lloyd::{Assignment, Space, best_run, run};
+use super::nearest::Tiles;
 use super::points::{Points, squared_norm};
 use crate::Result;
 use crate::matrix::MatrixRef;
-use crate::simd::{LANES, Lanes, Level, dispatch};
+use crate::simd::{Lanes, Level, dispatch};
 
 /// Points that are multiplied with the centroids at once.
 const BLOCK_ROWS: usize = 256;
-/// Centroids in a block of scores, so that it stays in the second-level cache.
-const BLOCK_CENTROIDS: usize = 256;
-/// Columns of a mean that one task sums.
-const BLOCK_COLUMNS: usize = 512;
+/// Points that one task sums, at least.
+const SUM_ROWS: usize = 8192;
 /// Below this share of its terms, a squared distance is taken again by differences.
 const CANCELLATION: f64 = 1e-3;
 
@@ -69,10 +67,8 @@ pub(super) struct DirectSpace<'a> {
 pub(super) struct Centroids {
     /// `[k, d]`.
     pub(super) values: Vec<f64>,
-    /// The same, rounded.
-    rounded: Vec<f32>,
-    /// `‖c_j‖²` of the rounded values; 1 under the cosine metric.
-    squared_norms: Vec<f32>,
+    /// The same, rounded, with `‖c_j‖²` of the rounded values; 1 under the cosine metric.
+    tiles: Tiles,
 }
 
 impl Centroids {
@@ -83,7 +79,8 @@ impl Centroids {
             Metric::Euclidean => squared_norm(&rounded[j * points.n_dims..(j + 1) * points.n_dims]) as f32,
             Metric::Cosine => 1.0,
         });
-        Self { squared_norms: squared_norms.collect(), values, rounded }
+        let squared_norms: Vec<f32> = squared_norms.collect();
+        Self { tiles: Tiles::new(&rounded, &squared_norms, points.n_dims), values }
     }
 }
 
@@ -132,17 +129,24 @@ impl Space for DirectSpace<'_> {
     }
 
     fn means(&self, labels: &[usize], k: usize, _before: Option<&Centroids>) -> Result<Centroids> {
-        let p = self.points;
-        let (starts, members) = group(labels, k);
-        let mut values = vec![0.0; k * p.n_dims];
-        let tasks = values.par_chunks_exact_mut(p.n_dims).enumerate();
-        tasks.for_each(|(j, mean)| {
-            let members = &members[starts[j]..starts[j + 1]];
-            mean.par_chunks_mut(BLOCK_COLUMNS).enumerate().for_each(|(b, part)| {
-                add_rows(Level::detect(), &p.values[b * BLOCK_COLUMNS..], p.n_dims, members, part);
-            });
+        let (p, d) = (self.points, self.points.n_dims);
+        // Blocks of a size that no number of threads changes; their sums take at most a quarter of the points' memory.
+        let n_rows = SUM_ROWS.max(8 * k);
+        let blocks = p.values.par_chunks(n_rows * d).zip(labels.par_chunks(n_rows));
+        let parts = blocks.map(|(rows, labels)| {
+            let (mut sums, mut sizes) = (vec![0.0; k * d], vec![0usize; k]);
+            add_rows(Level::detect(), rows, labels, &mut sums);
+            labels.iter().for_each(|&label| sizes[label] += 1);
+            (sums, sizes)
+        });
+        let parts: Vec<(Vec<f64>, Vec<usize>)> = parts.collect();
+        let mut values = vec![0.0; k * d];
+        values.par_chunks_exact_mut(d).enumerate().for_each(|(j, mean)| {
+            for (sums, _) in &parts {
+                mean.iter_mut().zip(&sums[j * d..]).for_each(|(mean, sum)| *mean += sum);
+            }
             let scale = match p.metric {
-                Metric::Euclidean => members.len() as f64,
+                Metric::Euclidean => parts.iter().map(|(_, sizes)| sizes[j]).sum::<usize>() as f64,
                 Metric::Cosine => mean.iter().map(|m| m * m).sum::<f64>().sqrt(),
             };
             // Members that cancel have no direction: the zero centroid has cosine 0 with every point.
@@ -161,13 +165,8 @@ impl Space for DirectSpace<'_> {
         let p = self.points;
         let blocks =
             to.labels.par_chunks_mut(BLOCK_ROWS).zip(to.squared_distances.par_chunks_mut(BLOCK_ROWS));
-        blocks.enumerate().for_each_init(Nearest::default, |nearest, (b, (labels, distances))| {
-            let first = b * BLOCK_ROWS;
-            nearest.find(p, first, labels.len(), centroids);
-            for (r, (label, distance)) in labels.iter_mut().zip(distances).enumerate() {
-                *label = nearest.index[r] as usize;
-                *distance = (p.squared_norms[first + r] + f64::from(nearest.score[r])).max(0.0);
-            }
+        blocks.enumerate().for_each(|(b, (labels, distances))| {
+            centroids.tiles.find(p, b * BLOCK_ROWS, labels, distances);
         });
         Ok(())
     }
@@ -187,79 +186,14 @@ impl Space for DirectSpace<'_> {
     }
 }
 
-/// Nearest centroids of a block of points; its memory is used again by the next block.
-#[derive(Default)]
-struct Nearest {
-    scores: Vec<f32>,
-    /// `‖c‖² − 2 x·c` of the nearest centroid.
-    score: Vec<f32>,
-    index: Vec<u32>,
-}
+dispatch!(add_rows = add_rows_kernel(rows: &[f32], labels: &[usize], sums: &mut [f64]));
 
-impl Nearest {
-    fn find(&mut self, p: &Points, first: usize, n_rows: usize, centroids: &Centroids) {
-        self.score.clear();
-        self.score.resize(n_rows, f32::INFINITY);
-        self.index.clear();
-        self.index.resize(n_rows, 0);
-        let blocks = centroids.rounded.chunks(BLOCK_CENTROIDS * p.n_dims);
-        for (b, block) in blocks.enumerate() {
-            products(p, first, n_rows, block, &mut self.scores);
-            let own = &centroids.squared_norms[b * BLOCK_CENTROIDS..];
-            let first = (b * BLOCK_CENTROIDS) as u32;
-            take_nearer(Level::detect(), &self.scores, own, first, &mut self.score, &mut self.index);
-        }
-    }
-}
-
-dispatch!(take_nearer = take_nearer_kernel(
-    scores: &[f32], own: &[f32], first: u32, best: &mut [f32], index: &mut [u32],
-));
-dispatch!(add_rows = add_rows_kernel(values: &[f32], n_dims: usize, rows: &[usize], sum: &mut [f64]));
-
-/// Takes over each centroid `first + j` of lower score `scores[j, r] + own[j]` than `best[r]`, `scores [m, n_rows]`.
+/// Adds each of `rows [labels.len(), d]` to the row of its label in `sums [k, d]`.
 #[inline(always)]
-fn take_nearer_kernel<L: Lanes>(
-    scores: &[f32],
-    own: &[f32],
-    first: u32,
-    best: &mut [f32],
-    index: &mut [u32],
-) {
-    let n_rows = best.len();
-    let (bests, best_tail) = best.as_chunks_mut::<LANES>();
-    let (indices, index_tail) = index.as_chunks_mut::<LANES>();
-    let tail = bests.len() * LANES;
-    for (chunk, (best, index)) in bests.iter_mut().zip(indices).enumerate() {
-        // Copies, so that they stay in registers over all centroids.
-        let (mut lowest, mut nearest) = (*best, *index);
-        for (j, (row, own)) in scores.chunks_exact(n_rows).zip(own).enumerate() {
-            let row = &row[chunk * LANES..(chunk + 1) * LANES];
-            for lane in 0..LANES {
-                let score = row[lane] + own;
-                let nearer = score < lowest[lane];
-                lowest[lane] = if nearer { score } else { lowest[lane] };
-                nearest[lane] = if nearer { first + j as u32 } else { nearest[lane] };
-            }
-        }
-        (*best, *index) = (lowest, nearest);
-    }
-    for (j, (row, own)) in scores.chunks_exact(n_rows).zip(own).enumerate() {
-        for ((best, index), score) in best_tail.iter_mut().zip(&mut *index_tail).zip(&row[tail..]) {
-            let score = score + own;
-            if score < *best {
-                (*best, *index) = (score, first + j as u32);
-            }
-        }
-    }
-}
-
-/// Adds to `sum` the values of `rows` from the first column of `values` on; rows lie `n_dims` apart.
-#[inline(always)]
-fn add_rows_kernel<L: Lanes>(values: &[f32], n_dims: usize, rows: &[usize], sum: &mut [f64]) {
-    for &row in rows {
-        let row = &values[row * n_dims..][..sum.len()];
-        sum.iter_mut().zip(row).for_each(|(sum, &v)| *sum += f64::from(v));
+fn add_rows_kernel<L: Lanes>(rows: &[f32], labels: &[usize], sums: &mut [f64]) {
+    let d = rows.len() / labels.len().max(1);
+    for (row, label) in rows.chunks_exact(d.max(1)).zip(labels) {
+        sums[label * d..][..d].iter_mut().zip(row).for_each(|(sum, &v)| *sum += f64::from(v));
     }
 }
 
@@ -277,18 +211,4 @@ fn products(p: &Points, first: usize, n_rows: usize, others: &[f32], out: &mut V
 
 fn squared_difference(a: &[f32], b: &[f32]) -> f64 {
     a.iter().zip(b).map(|(&x, &y)| (f64::from(x) - f64::from(y)).powi(2)).sum()
-}
-
-/// Points by cluster, each in rising order: those of cluster `j` are `members[starts[j]..starts[j + 1]]`.
-fn group(labels: &[usize], k: usize) -> (Vec<usize>, Vec<usize>) {
-    let mut starts = vec![0usize; k + 1];
-    labels.iter().for_each(|&l| starts[l + 1] += 1);
-    (0..k).for_each(|j| starts[j + 1] += starts[j]);
-    let mut next = starts.clone();
-    let mut members = vec![0; labels.len()];
-    for (i, &l) in labels.iter().enumerate() {
-        members[next[l]] = i;
-        next[l] += 1;
-    }
-    (starts, members)
 }

@@ -20,6 +20,7 @@ mod gram;
 mod kmeans_crate;
 mod lloyd;
 mod many;
+mod nearest;
 mod points;
 mod score;
 mod seeding;

@@ -7,6 +7,7 @@
 use rayon::prelude::*;
 
 use super::config::Metric;
+use crate::finite::first_not_finite;
 use crate::matrix::{Matrix, MatrixRef};
 use crate::{Error, Result};
 
@@ -92,7 +93,7 @@ impl Points {
 
 /// [`Error::NotFinite`] for the first value that is NaN or infinite.
 pub(super) fn check_finite(what: &str, values: &[f32]) -> Result<()> {
-    match values.par_iter().position_first(|v| !v.is_finite()) {
+    match first_not_finite(values) {
         None => Ok(()),
         Some(index) => Err(Error::NotFinite { what: what.into(), index, value: f64::from(values[index]) }),
     }

@@ -2,6 +2,7 @@
 
 use super::cross::{column_cross, row_cross};
 use super::{Gram, ThinSvd, column_gram, row_gram};
+use crate::finite::first_not_finite;
 use crate::matrix::MatrixRef;
 use crate::{Error, Result};
 
@@ -184,7 +185,7 @@ impl<'a> LowRankSum<'a> {
         let sides = [("left factor", &self.left), ("right factor", &self.right)];
         let mut parts = sides.into_iter().flat_map(|(what, parts)| parts.iter().map(move |p| (what, p)));
         parts.find_map(|(what, part)| {
-            let index = part.values().iter().position(|v| !v.is_finite())?;
+            let index = first_not_finite(part.values())?;
             Some(Error::NotFinite { what: what.into(), index, value: f64::from(part.values()[index]) })
         })
     }

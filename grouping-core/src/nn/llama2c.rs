@@ -21,6 +21,7 @@ use super::config::{DecoderConfig, Family};
 use super::decoder::Decoder;
 use super::init::Initializer;
 use super::weights::{self, Layout, NamedTensors, TensorSource};
+use crate::finite::first_not_finite;
 use crate::folder::{Existing, write_file};
 use crate::kernels::RopeScaling;
 use crate::{Error, Result};
@@ -358,7 +359,7 @@ impl TensorSource for Checkpoint {
         let at = HEADER_BYTES + 4 * first;
         let bytes = self.map[at..at + 4 * rows * columns].chunks_exact(4);
         let values: Vec<f32> = bytes.map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
-        if let Some(index) = values.iter().position(|value| !value.is_finite()) {
+        if let Some(index) = first_not_finite(&values) {
             let what = format!("{}: tensor `{name}`", self.path.display());
             return Err(Error::NotFinite { what, index, value: f64::from(values[index]) });
         }

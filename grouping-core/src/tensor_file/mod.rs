@@ -26,6 +26,7 @@ pub use folder::TensorFolder;
 pub use values::{encode, is_float, largest};
 pub use writer::{Planned, TensorWriter};
 
+use crate::finite::first_not_finite;
 use crate::{Error, Result};
 use values::{decode, gather};
 
@@ -292,7 +293,7 @@ impl TensorFile {
     }
 
     fn check_finite(&self, name: &str, values: &[f32], first: usize) -> Result<()> {
-        let Some(i) = values.iter().position(|v| !v.is_finite()) else { return Ok(()) };
+        let Some(i) = first_not_finite(values) else { return Ok(()) };
         let found = format!("{} at index {}", values[i], first + i);
         Err(Error::file_field(&self.path, name, "finite values", found))
     }

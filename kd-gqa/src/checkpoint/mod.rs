@@ -22,6 +22,7 @@ pub use dialect::{Dialect, Projection, QKV};
 pub(crate) use heads_record::write_recorded;
 pub use heads_record::{HeadsRecord, LayerRecord, RECORD_FILE};
 pub(crate) use model_config::{CONFIG_FILE, ModelConfig};
+pub(crate) use open::has_named_tensors;
 pub use vit_tensors::VitTensors;
 
 use crate::allocation::AllocationState;

@@ -1,5 +1,6 @@
 //! Finding a checkpoint at a path: its files, its dialect, its heads and groups.
 
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use grouping_core::tensor_file::{TensorFile, TensorFolder, is_float};
@@ -28,7 +29,8 @@ pub(super) fn open(path: &Path, n_heads: Option<usize>) -> Result<Checkpoint> {
         return Err(Error::option("--heads", "a number above zero", 0));
     }
     let metadata = std::fs::metadata(path).map_err(Error::io(path, "read"))?;
-    if !metadata.is_dir() && is_llama2c(path)? {
+    let may_be_llama2c = !metadata.is_dir() && path.extension().is_some_and(|extension| extension == "bin");
+    if may_be_llama2c && !has_named_tensors(path)? {
         return open_llama2c(path, n_heads);
     }
     let config_path =
@@ -96,17 +98,13 @@ pub(super) fn open(path: &Path, n_heads: Option<usize>) -> Result<Checkpoint> {
     })
 }
 
-/// Whether the file is a `.bin` that neither `torch.save` nor safetensors wrote.
-fn is_llama2c(path: &Path) -> Result<bool> {
-    use std::io::Read;
-    if path.extension().is_none_or(|extension| extension != "bin") {
-        return Ok(false);
-    }
+/// Whether the file begins as those that safetensors or `torch.save` writes.
+pub(crate) fn has_named_tensors(path: &Path) -> Result<bool> {
     let mut head = vec![];
     let file = std::fs::File::open(path).map_err(Error::io(path, "open"))?;
     file.take(9).read_to_end(&mut head).map_err(Error::io(path, "read"))?;
     let is_pickle = head.starts_with(b"\x80") && matches!(head.get(1), Some(2..=5));
-    Ok(!head.starts_with(b"PK\x03\x04") && !is_pickle && head.get(8) != Some(&b'{'))
+    Ok(head.starts_with(b"PK\x03\x04") || is_pickle || head.get(8) == Some(&b'{'))
 }
 
 fn open_llama2c(path: &Path, n_heads: Option<usize>) -> Result<Checkpoint> {

@@ -19,7 +19,7 @@ pub use attention::{GroupedSelfAttention, LayerCache};
 pub use language_model::{Completion, LanguageModel, TextEvent};
 pub use layer_groups::read_layer_groups;
 
-use crate::checkpoint::RECORD_FILE;
+use crate::checkpoint::{RECORD_FILE, has_named_tensors};
 use crate::{Error, Groups, Result};
 
 /// A decoder whose layers may group their heads each in its own way.
@@ -34,6 +34,10 @@ pub type GroupedDecoder = Decoder<GroupedSelfAttention>;
 /// [`Error::Format`] of groups that do not fit, [`Error::Core`] of what the readers of [`grouping_core::nn`] refuse.
 pub fn read_decoder(path: &Path, device: &Device) -> Result<GroupedDecoder> {
     let is_folder = path.is_dir();
+    if path.is_file() && has_named_tensors(path)? {
+        let expected = "a folder of the Llama family with config.json, or a .bin of llama2.c";
+        return Err(Error::format(path, "model", expected, "a file of safetensors or of torch.save"));
+    }
     let (config, equal_groups) = if is_folder {
         (read_llama_config(path)?, true)
     } else {

@@ -71,10 +71,12 @@ fn seeds_determine_draws() {
 fn what_cannot_be_is_said_with_status_2() {
     let tokenizer = golden("llama2c/tokenizer.bin").display().to_string();
     let folder = golden("decoders/mistral").display().to_string();
+    let pickle = golden("encoder.pth").display().to_string();
     for (args, wanted) in [
         (vec!["--model", "no/such/model"], "no/such/model"),
         (vec!["--model", &tokenizer], "tokenizer.bin"),
         (vec!["--model", &folder], "tokenizer.json"),
+        (vec!["--model", &pickle], "a folder of the Llama family"),
         (vec!["--model", &model(), "--tokenizer", "no/such/file"], "no/such/file"),
         (vec!["--model", &model(), "--temperature", "-1"], "temperature"),
         (vec!["--model", &model(), "--top-p", "0"], "top_p"),

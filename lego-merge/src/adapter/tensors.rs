@@ -65,16 +65,19 @@ impl Tensors {
     /// # Errors
     /// [`Error::Format`] for a missing tensor, a type other than f32, f16 or bf16, and for NaN or infinity.
     pub(crate) fn decode(&self, label: &Path, name: &str) -> Result<Tensor> {
-        let tensor = match self {
-            Self::Memory(tensors) => tensors.get(name).cloned(),
-            Self::Mapped(file) => file.shape(name).map(|_| file.decode(name)).transpose()?,
+        let missing = || Error::format(label, name, "a tensor of this name", "none");
+        let tensors = match self {
+            Self::Mapped(file) if file.shape(name).is_some() => return Ok(file.decode(name)?),
+            Self::Mapped(_) => return Err(missing()),
+            Self::Memory(tensors) => tensors,
         };
-        let tensor = tensor.ok_or_else(|| Error::format(label, name, "a tensor of this name", "none"))?;
-        if let Some(i) = tensor.values.iter().position(|v| !v.is_finite()) {
-            let found = format!("{} at index {i}", tensor.values[i]);
-            return Err(Error::format(self.path().unwrap_or(label), name, "finite values", found));
+        let tensor = tensors.get(name).ok_or_else(missing)?;
+        match tensor.values.iter().position(|v| !v.is_finite()) {
+            None => Ok(tensor.clone()),
+            Some(i) => {
+                Err(Error::format(label, name, "finite values", format!("{} at index {i}", tensor.values[i])))
+            }
         }
-        Ok(tensor)
     }
 
     /// Decodes a single number of any type.
