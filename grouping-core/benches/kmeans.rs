@@ -4,7 +4,8 @@
 //! 11008 + 4096) = 224 problems of 56 points, into 8 clusters with 10 restarts, Gram matrices included. One layer's
 //! factors are held for each shape and used again by the others.
 //!
-//! `direct`: 100,000 points in 64 dimensions into 64 clusters, 30 iterations from given points.
+//! `direct`: 100,000 points in 64 dimensions into 64 clusters, 30 iterations from given points; and other shapes of as many products: into
+//! few clusters, and in many dimensions.
 //!
 //! The references on the same work are in `oracles/grouping-core/bench_kmeans.py`.
 
@@ -82,13 +83,22 @@ fn direct(c: &mut Criterion) {
     let (n, d, k) = (100_000, 64, 64);
     let points = uniform(n, d, &mut ChaCha8Rng::seed_from_u64(2));
     let points: MatrixRef<'_> = points.view();
-    let config =
-        KMeansConfig::new(k).with_init(Init::Points((0..k).collect())).with_max_iters(30).with_tolerance(0.0);
+    let of = |k: usize| {
+        KMeansConfig::new(k).with_init(Init::Points((0..k).collect())).with_max_iters(30).with_tolerance(0.0)
+    };
+    let config = of(k);
     let mut group = c.benchmark_group("direct");
     group.sample_size(10).sampling_mode(SamplingMode::Flat);
     for n_threads in [1, 2] {
         group.bench_function(format!("threads_{n_threads}"), |bench| {
             in_threads(n_threads, || bench.iter(|| config.fit(points).expect("a valid problem")));
+        });
+    }
+    for (n, d, k) in [(800_000, 64, 8), (194_000, 64, 33), (12_500, 512, 64), (3_125, 2048, 64)] {
+        let points = uniform(n, d, &mut ChaCha8Rng::seed_from_u64(3));
+        let config = of(k);
+        group.bench_function(format!("{n}x{d}_into_{k}"), |bench| {
+            in_threads(1, || bench.iter(|| config.fit(points.view()).expect("a valid problem")));
         });
     }
     #[cfg(feature = "kmeans")]

@@ -85,6 +85,16 @@ impl WindowDifference {
         Err(Error::Setting { name: "window".into(), expected: "at least 1".into(), found: "0".into() })
     }
 
+    /// The length of the windows.
+    pub fn window(&self) -> usize {
+        self.window
+    }
+
+    /// The first vector of the last window that began; none before the first vector.
+    pub fn start(&self) -> Option<&[f64]> {
+        self.start.as_deref()
+    }
+
     /// Takes one vector in. The first of a window gives its distance, value by value, to the first of the window before.
     ///
     /// # Errors

@@ -21,8 +21,12 @@ use crate::simd::{Lanes, Level, dispatch};
 
 /// Points that are multiplied with the centroids at once.
 const BLOCK_ROWS: usize = 256;
+/// Centroids in a block of scores, so that it stays in the second-level cache.
+const BLOCK_CENTROIDS: usize = 256;
 /// Points that one task sums, at least.
 const SUM_ROWS: usize = 8192;
+/// Columns that one task sums.
+const SUM_COLUMNS: usize = 512;
 /// Below this share of its terms, a squared distance is taken again by differences.
 const CANCELLATION: f64 = 1e-3;
 
@@ -63,12 +67,20 @@ pub(super) struct DirectSpace<'a> {
     pub(super) points: &'a Points,
 }
 
+/// Rounded centroids, in the form in which points are compared with them.
+enum Rounded {
+    /// Side by side in lanes.
+    Tiles(Tiles),
+    /// `[k, d]` and `‖c_j‖²`, for a general product: where tiles would not stay in the second-level cache, or be half empty.
+    Rows(Vec<f32>, Vec<f32>),
+}
+
 /// Centroids of prepared points.
 pub(super) struct Centroids {
     /// `[k, d]`.
     pub(super) values: Vec<f64>,
     /// The same, rounded, with `‖c_j‖²` of the rounded values; 1 under the cosine metric.
-    tiles: Tiles,
+    rounded: Rounded,
 }
 
 impl Centroids {
@@ -80,7 +92,12 @@ impl Centroids {
             Metric::Cosine => 1.0,
         });
         let squared_norms: Vec<f32> = squared_norms.collect();
-        Self { tiles: Tiles::new(&rounded, &squared_norms, points.n_dims), values }
+        let rounded = if Tiles::suit(k, points.n_dims) {
+            Rounded::Tiles(Tiles::new(&rounded, &squared_norms, points.n_dims))
+        } else {
+            Rounded::Rows(rounded, squared_norms)
+        };
+        Self { rounded, values }
     }
 }
 
@@ -130,23 +147,32 @@ impl Space for DirectSpace<'_> {
 
     fn means(&self, labels: &[usize], k: usize, _before: Option<&Centroids>) -> Result<Centroids> {
         let (p, d) = (self.points, self.points.n_dims);
-        // Blocks of a size that no number of threads changes; their sums take at most a quarter of the points' memory.
+        // By blocks of points of a size that no number of threads changes, and by ranges of columns. All sums together take at most a
+        // quarter of the points' memory and that of one set of centroids.
         let n_rows = SUM_ROWS.max(8 * k);
-        let blocks = p.values.par_chunks(n_rows * d).zip(labels.par_chunks(n_rows));
-        let parts = blocks.map(|(rows, labels)| {
-            let (mut sums, mut sizes) = (vec![0.0; k * d], vec![0usize; k]);
-            add_rows(Level::detect(), rows, labels, &mut sums);
-            labels.iter().for_each(|&label| sizes[label] += 1);
-            (sums, sizes)
-        });
-        let parts: Vec<(Vec<f64>, Vec<usize>)> = parts.collect();
+        let (n_blocks, n_ranges) = (p.n_points.div_ceil(n_rows), d.div_ceil(SUM_COLUMNS));
+        let columns = |range: usize| range * SUM_COLUMNS..((range + 1) * SUM_COLUMNS).min(d);
+        let parts: Vec<Vec<f64>> = (0..n_blocks * n_ranges)
+            .into_par_iter()
+            .map(|part| {
+                let (first, columns) = (part / n_ranges * n_rows, columns(part % n_ranges));
+                let labels = &labels[first..(first + n_rows).min(p.n_points)];
+                let mut sums = vec![0.0; k * columns.len()];
+                add_rows(Level::detect(), &p.values[first * d + columns.start..], d, labels, &mut sums, k);
+                sums
+            })
+            .collect();
+        let mut sizes = vec![0usize; k];
+        labels.iter().for_each(|&label| sizes[label] += 1);
         let mut values = vec![0.0; k * d];
         values.par_chunks_exact_mut(d).enumerate().for_each(|(j, mean)| {
-            for (sums, _) in &parts {
-                mean.iter_mut().zip(&sums[j * d..]).for_each(|(mean, sum)| *mean += sum);
+            for (part, sums) in parts.iter().enumerate() {
+                let columns = columns(part % n_ranges);
+                let sums = &sums[j * columns.len()..][..columns.len()];
+                mean[columns].iter_mut().zip(sums).for_each(|(mean, sum)| *mean += sum);
             }
             let scale = match p.metric {
-                Metric::Euclidean => parts.iter().map(|(_, sizes)| sizes[j]).sum::<usize>() as f64,
+                Metric::Euclidean => sizes[j] as f64,
                 Metric::Cosine => mean.iter().map(|m| m * m).sum::<f64>().sqrt(),
             };
             // Members that cancel have no direction: the zero centroid has cosine 0 with every point.
@@ -165,8 +191,23 @@ impl Space for DirectSpace<'_> {
         let p = self.points;
         let blocks =
             to.labels.par_chunks_mut(BLOCK_ROWS).zip(to.squared_distances.par_chunks_mut(BLOCK_ROWS));
-        blocks.enumerate().for_each(|(b, (labels, distances))| {
-            centroids.tiles.find(p, b * BLOCK_ROWS, labels, distances);
+        blocks.enumerate().for_each_init(Vec::new, |scores, (b, (labels, distances))| {
+            let first = b * BLOCK_ROWS;
+            match &centroids.rounded {
+                Rounded::Tiles(tiles) => tiles.find(p, first, labels, distances),
+                Rounded::Rows(rows, squared_norms) => {
+                    distances.fill(f64::INFINITY);
+                    let blocks =
+                        rows.chunks(BLOCK_CENTROIDS * p.n_dims).zip(squared_norms.chunks(BLOCK_CENTROIDS));
+                    for (at, (rows, squared_norms)) in blocks.enumerate() {
+                        products(p, first, labels.len(), rows, scores);
+                        take_nearer(scores, squared_norms, at * BLOCK_CENTROIDS, labels, distances);
+                    }
+                }
+            }
+            for (distance, squared_norm) in distances.iter_mut().zip(&p.squared_norms[first..]) {
+                *distance = (squared_norm + *distance).max(0.0);
+            }
         });
         Ok(())
     }
@@ -186,14 +227,29 @@ impl Space for DirectSpace<'_> {
     }
 }
 
-dispatch!(add_rows = add_rows_kernel(rows: &[f32], labels: &[usize], sums: &mut [f64]));
+/// Takes over each centroid `first + j` of lower score `scores[j, r] + squared_norms[j]` than `best[r]`, `scores [m, n_rows]`.
+fn take_nearer(scores: &[f32], squared_norms: &[f32], first: usize, labels: &mut [usize], best: &mut [f64]) {
+    for (j, (scores, squared_norm)) in scores.chunks_exact(labels.len()).zip(squared_norms).enumerate() {
+        for ((score, label), best) in scores.iter().zip(&mut *labels).zip(&mut *best) {
+            let score = f64::from(score + squared_norm);
+            let nearer = score < *best;
+            *best = if nearer { score } else { *best };
+            *label = if nearer { first + j } else { *label };
+        }
+    }
+}
 
-/// Adds each of `rows [labels.len(), d]` to the row of its label in `sums [k, d]`.
+dispatch!(add_rows = add_rows_kernel(
+    values: &[f32], d: usize, labels: &[usize], sums: &mut [f64], k: usize,
+));
+
+/// Adds the first columns of each row of `values` to the row of its label in `sums [k, columns]`; rows lie `d` apart.
 #[inline(always)]
-fn add_rows_kernel<L: Lanes>(rows: &[f32], labels: &[usize], sums: &mut [f64]) {
-    let d = rows.len() / labels.len().max(1);
-    for (row, label) in rows.chunks_exact(d.max(1)).zip(labels) {
-        sums[label * d..][..d].iter_mut().zip(row).for_each(|(sum, &v)| *sum += f64::from(v));
+fn add_rows_kernel<L: Lanes>(values: &[f32], d: usize, labels: &[usize], sums: &mut [f64], k: usize) {
+    let n_columns = sums.len() / k;
+    for (row, label) in values.chunks(d).zip(labels) {
+        let sum = &mut sums[label * n_columns..][..n_columns];
+        sum.iter_mut().zip(row).for_each(|(sum, &v)| *sum += f64::from(v));
     }
 }
 

@@ -1,8 +1,8 @@
 //! Nearest centroids: products of points and centroids in registers, compared there, never stored.
 //!
 //! [`WIDTH`] centroids lie side by side in the lanes of vectors and [`ROWS`] points are taken at once, so that each value read takes
-//! part in several products. A general matrix product by blocks whose scores are written, read and compared apart takes 1.6 times as long as
-//! scikit-learn for 100,000 points in 64 dimensions and 64 centroids; `cargo xtask bench grouping-core --reference VENV` compares this one.
+//! part in several products. A general matrix product would write the scores, and a second pass read them again; it is taken where
+//! tiles do not suit ([`Tiles::suit`]).
 
 use super::points::Points;
 use crate::simd::{Lanes, Level, dispatch};
@@ -11,6 +11,8 @@ use crate::simd::{Lanes, Level, dispatch};
 const WIDTH: usize = 32;
 /// Points that are taken at once.
 const ROWS: usize = 4;
+/// Size up to which a tile stays in the second-level cache while points go by.
+const TILE_BYTES: usize = 256 << 10;
 
 /// Centroids `[k, d]` in tiles.
 pub(super) struct Tiles {
@@ -34,20 +36,16 @@ impl Tiles {
         Self { values, squared_norms: norms }
     }
 
-    /// Writes the nearest centroids of the points from `first` on, as many as `labels`, and their squared distances.
-    pub(super) fn find(
-        &self,
-        points: &Points,
-        first: usize,
-        labels: &mut [usize],
-        squared_distances: &mut [f64],
-    ) {
+    /// Whether tiles are faster for `k` centroids in `n_dims` dimensions than a general product.
+    pub(super) fn suit(k: usize, n_dims: usize) -> bool {
+        k > WIDTH / 2 && WIDTH * n_dims * size_of::<f32>() <= TILE_BYTES
+    }
+
+    /// Writes the nearest centroids of the points from `first` on, as many as `labels`, and their scores `‖c‖² − 2 x·c`.
+    pub(super) fn find(&self, points: &Points, first: usize, labels: &mut [usize], scores: &mut [f64]) {
         let (level, d) = (Level::detect(), points.n_dims);
         let rows = &points.values[first * d..][..labels.len() * d];
-        nearest(level, rows, d, self, labels, squared_distances);
-        for (distance, squared_norm) in squared_distances.iter_mut().zip(&points.squared_norms[first..]) {
-            *distance = (squared_norm + *distance).max(0.0);
-        }
+        nearest(level, rows, d, self, labels, scores);
     }
 }
 

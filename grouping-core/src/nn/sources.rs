@@ -10,7 +10,7 @@ pub trait TensorSource {
     /// The shape of the tensor `name` and its values, row-major, all finite.
     ///
     /// # Errors
-    /// [`Error::FileField`](crate::Error::FileField) where there is none, or none of floats, or where it holds NaN or infinity.
+    /// An error that names the file where there is none, or none of floats, or where it holds NaN or infinity.
     fn read(&self, name: &str) -> Result<(Vec<usize>, Vec<f32>)>;
 
     /// The file that holds the tensor `name`, or should; for errors.

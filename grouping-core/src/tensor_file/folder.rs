@@ -113,7 +113,9 @@ fn files(folder: &Path) -> Result<(Vec<PathBuf>, Option<IndexFile>)> {
         let entry = entry.map_err(Error::file(folder, "list"))?;
         names.extend(entry.file_name().into_string());
     }
-    let index = names.iter().find(|name| name.ends_with(".safetensors.index.json"));
+    // Transformers' own before any other, such as that of weights in another format's names.
+    let of_model = names.get("model.safetensors.index.json");
+    let index = of_model.or_else(|| names.iter().find(|name| name.ends_with(".safetensors.index.json")));
     let index = index.map(|name| read_index(folder.join(name))).transpose()?;
     let files: BTreeSet<&String> = match &index {
         Some((path, index)) => {

@@ -92,6 +92,18 @@ pub fn names(file: &[u8]) -> Result<Vec<String>> {
     Ok(parse(Path::new("bytes"), file)?.tensors.into_keys().collect())
 }
 
+/// Whether the file at `path` begins as safetensors and what `torch.save` writes do, so that its tensors have names.
+///
+/// # Errors
+/// [`Error::File`] for a file that cannot be read.
+pub fn has_names(path: &Path) -> Result<bool> {
+    if std::fs::metadata(path).map_err(Error::file(path, "read"))?.len() == 0 {
+        return Ok(false);
+    }
+    let map = map(path)?;
+    Ok(torch_file::has_magic(&map) || torch_file::is_header(&map))
+}
+
 fn parse(path: &Path, file: &[u8]) -> Result<header::Header> {
     if torch_file::is_one(file) {
         Ok(header::Header { tensors: torch_file::parse(path, file)?, metadata: BTreeMap::new() })

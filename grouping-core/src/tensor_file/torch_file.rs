@@ -18,6 +18,11 @@ use crate::{Error, Result};
 /// A pickle of protocol 2 that begins with the ten bytes of the magic number.
 const OLD: &[u8] = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19";
 
+/// Whether the file begins with the magic number of `torch.save`, of either age.
+pub(super) fn has_magic(file: &[u8]) -> bool {
+    file.starts_with(archive::LOCAL) || file.starts_with(OLD)
+}
+
 /// Whether the file is one that `torch.save` wrote, or another pickle.
 pub(super) fn is_one(file: &[u8]) -> bool {
     // A safetensors file would need a header of 2^40 bytes to begin like a pickle of protocol 2 to 5 with a long rest.
@@ -26,7 +31,7 @@ pub(super) fn is_one(file: &[u8]) -> bool {
 }
 
 /// Whether the first eight bytes can be the length of a header that begins with `{`.
-fn is_header(file: &[u8]) -> bool {
+pub(super) fn is_header(file: &[u8]) -> bool {
     file.get(8) == Some(&b'{')
         && file.first_chunk::<8>().is_some_and(|n| u64::from_le_bytes(*n) < file.len() as u64)
 }

@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::path::Path;
 
 use grouping_core::folder::{Existing, write_file, write_folder};
-use grouping_core::tensor_file::{Dtype, Planned, TensorFile, TensorFolder, TensorWriter, names};
+use grouping_core::tensor_file::{Dtype, Planned, TensorFile, TensorFolder, TensorWriter, has_names, names};
 use grouping_core::{Error, Result};
 use proptest::prelude::*;
 
@@ -96,6 +96,27 @@ fn a_writer_keeps_to_its_plan() {
 }
 
 #[test]
+fn files_with_names_are_told_from_plain_numbers() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("x.bin");
+    let found = |bytes: &[u8]| {
+        fs::write(&path, bytes).expect("writes");
+        has_names(&path).expect("can be read")
+    };
+    let header = |numbers: [i32; 7]| numbers.iter().flat_map(|n| n.to_le_bytes()).collect::<Vec<u8>>();
+    // Widths that begin as pickles of protocol 2 to 5 do, and numbers of layers that are the byte `{`.
+    for width in [640, 896, 1152, 1408] {
+        assert!(!found(&header([width, 1408, 123, 8, 8, 512, 32])), "{width}");
+    }
+    assert!(!found(b""), "nothing");
+    assert!(found(b"PK\x03\x04 and so on"), "torch.save");
+    assert!(found(b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19."), "torch.save of old");
+    let path = folder.path().join("x.safetensors");
+    write(&path, &[ramp("x", &[2], Dtype::F32)], &BTreeMap::new()).expect("writes");
+    assert!(has_names(&path).expect("can be read"), "safetensors");
+}
+
+#[test]
 fn shards_are_found_by_their_index() {
     let folder = tempfile::tempdir().expect("a folder");
     let shard = |name: &str, tensor: &str| {
@@ -123,6 +144,12 @@ fn shards_are_found_by_their_index() {
         let error = TensorFolder::open(folder.path()).expect_err("a wrong index").to_string();
         assert!(error.contains(found), "{error}");
     }
+    says(r#"{"y": "b.safetensors"}"#);
+    let another = folder.path().join("consolidated.safetensors.index.json");
+    fs::write(&another, r#"{"weight_map": {"x": "a.safetensors"}}"#).expect("writes");
+    let all = TensorFolder::open(folder.path()).expect("the model's own index");
+    assert_eq!(all.names().collect::<Vec<_>>(), ["y"], "not the other's");
+    fs::remove_file(&another).expect("removes");
     fs::remove_file(&index).expect("removes");
     shard("c.safetensors", "x");
     let error = TensorFolder::open(folder.path()).expect_err("twice").to_string();

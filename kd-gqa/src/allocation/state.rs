@@ -185,6 +185,10 @@ impl AllocationState {
             _ => vec![],
         };
         let first = kept.is_empty();
+        if let Some(norm) = norms.iter().find(|norm| !norm.is_finite()) {
+            let (method, found) = (self.config.method, norm.to_string());
+            return Err(Error::Allocation { method, expected: "finite norms".into(), found });
+        }
         let before = if first { vec![0f32; norms.len()] } else { kept };
         let diff = self.config.method == Method::DgqaDiff;
         if !(fidelity == Fidelity::Paper && diff && first) {
@@ -258,7 +262,11 @@ impl Memory {
             && match self {
                 Self::Cache(cache) => fits(cache.len()) && cache.iter().all(|c| c.is_finite() && *c >= 0.0),
                 Self::Mean { mean, .. } => fits(mean.get().map_or(0, <[f64]>::len)),
-                Self::Nothing | Self::Difference(_) => true,
+                Self::Difference(change) => {
+                    let same = matches!(fresh, Self::Difference(fresh) if fresh.window() == change.window());
+                    same && fits(change.start().map_or(0, <[f64]>::len))
+                }
+                Self::Nothing => true,
             }
     }
 }

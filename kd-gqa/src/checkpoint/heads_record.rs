@@ -18,7 +18,7 @@ use crate::{Error, Groups, Result};
 
 /// Name of the file, and of the entry in a safetensors header.
 pub const RECORD_FILE: &str = "kd_gqa.json";
-/// A record of a thousand layers of a thousand heads is smaller than this.
+/// A record of a thousand layers of a thousand heads, with the state of their allocation, is smaller than this.
 const LIMIT: u64 = 16 << 20;
 
 /// Heads and groups of a checkpoint.
@@ -87,16 +87,32 @@ impl HeadsRecord {
         Self::parse(path, &read_text(path, LIMIT)?)
     }
 
-    /// Where the record of the file `path` is or would be: `kd_gqa.json` beside it, or where that is another file's,
-    /// `NAME.kd_gqa.json`.
-    pub fn place_beside(path: &Path) -> PathBuf {
-        let name = file_name(path);
-        let plain = path.with_file_name(RECORD_FILE);
-        let is_of = |file: &Option<String>| file.as_ref().is_none_or(|file| Some(file) == name.as_ref());
-        match Self::read(&plain) {
-            Ok(record) if !is_of(&record.file) => {
-                path.with_file_name(format!("{}.{RECORD_FILE}", name.unwrap_or_default()))
+    /// Where the record of the file `path` may lie beside it: `NAME.kd_gqa.json`, or `kd_gqa.json` where that names the file.
+    pub(crate) fn places_beside(path: &Path) -> [PathBuf; 2] {
+        let own = format!("{}.{RECORD_FILE}", file_name(path).unwrap_or_default());
+        [path.with_file_name(own), path.with_file_name(RECORD_FILE)]
+    }
+
+    /// The record of the file `path` that lies beside it, and where.
+    ///
+    /// # Errors
+    /// Those of [`Self::read`].
+    pub fn beside(path: &Path) -> Result<Option<(PathBuf, Self)>> {
+        for place in Self::places_beside(path).into_iter().filter(|place| place.exists()) {
+            let record = Self::read(&place)?;
+            if record.is_of(path) {
+                return Ok(Some((place, record)));
             }
+        }
+        Ok(None)
+    }
+
+    /// Where the record of the file `path` is written: where it lies, else `kd_gqa.json` beside it unless something else has this name.
+    fn place_to_write(path: &Path) -> PathBuf {
+        let [own, plain] = Self::places_beside(path);
+        match Self::beside(path) {
+            Ok(Some((place, _))) => place,
+            _ if plain.exists() => own,
             _ => plain,
         }
     }
@@ -131,8 +147,8 @@ impl HeadsRecord {
     }
 }
 
-/// Writes the weights `out` by `fill`, and where groups are unequal or allocated their record beside; both appear together or neither. A
-/// record there that was `out`'s and says something else is removed.
+/// Writes the weights `out` by `fill` and, where groups are unequal, their record beside once they are in place. A record of other groups
+/// that lay there is removed.
 ///
 /// # Errors
 /// [`Error::Exists`] for what is there and not to be replaced, those of `fill`, and those of the system.
@@ -142,27 +158,26 @@ pub(crate) fn write_recorded(
     existing: Existing,
     fill: impl FnOnce(File) -> Result<()>,
 ) -> Result<()> {
-    let record_file = HeadsRecord::place_beside(out);
-    let beside = !record.is_uniform() || record.allocation.is_some();
-    let places = [Some(out), beside.then_some(record_file.as_path())];
+    let place = HeadsRecord::place_to_write(out);
+    let beside = !record.is_uniform();
+    let places = [Some(out), beside.then_some(place.as_path())];
     for place in places.into_iter().flatten().filter(|_| existing == Existing::Refuse) {
         if place.symlink_metadata().is_ok() {
             return Err(Error::Exists { path: place.to_path_buf() });
         }
     }
     if beside {
-        // The record is in place once the weights are.
         let text = record.clone().with_file(out).to_json() + "\n";
-        return write_file(&record_file, existing, |mut file| {
-            file.write_all(text.as_bytes()).map_err(Error::io(&record_file, "write"))?;
+        return write_file(&place, existing, |mut file| {
+            file.write_all(text.as_bytes()).map_err(Error::io(&place, "write"))?;
             write_file(out, existing, fill)
         });
     }
     write_file(out, existing, fill)?;
-    if HeadsRecord::read(&record_file).is_ok_and(|record| record.is_of(out)) {
-        fs::remove_file(&record_file).map_err(Error::io(&record_file, "remove"))?;
+    match HeadsRecord::beside(out) {
+        Ok(Some((old, _))) => fs::remove_file(&old).map_err(Error::io(&old, "remove")),
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 fn file_name(path: &Path) -> Option<String> {

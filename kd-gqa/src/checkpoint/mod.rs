@@ -22,7 +22,6 @@ pub use dialect::{Dialect, Projection, QKV};
 pub(crate) use heads_record::write_recorded;
 pub use heads_record::{HeadsRecord, LayerRecord, RECORD_FILE};
 pub(crate) use model_config::{CONFIG_FILE, ModelConfig};
-pub(crate) use open::has_named_tensors;
 pub use vit_tensors::VitTensors;
 
 use crate::allocation::AllocationState;
@@ -176,10 +175,23 @@ impl Checkpoint {
         self.layers.iter().any(|layer| projections.iter().any(|p| layer.bias(*p).is_some()))
     }
 
-    /// Whether query and key heads are normed before they meet (QK-norm), under timm's names or Hugging Face's.
+    /// Whether query and key heads are normed before they meet (QK-norm), in any layer.
     pub fn has_qk_norm(&self) -> bool {
-        let name = |norm: &str| format!("{}{norm}.q_norm.weight", self.layer_prefix(0));
-        ["attn", "self_attn"].iter().any(|norm| self.tensors.shape(&name(norm)).is_some())
+        self.head_norms().next().is_some()
+    }
+
+    /// Names of the norms of query and key heads.
+    fn head_norms(&self) -> impl Iterator<Item = String> {
+        let stem = match self.dialect() {
+            Dialect::Timm => Some("attn"),
+            Dialect::Llama => Some("self_attn"),
+            _ => None,
+        };
+        let parts = ["q_norm.weight", "q_norm.bias", "k_norm.weight", "k_norm.bias"];
+        let of_layer = move |layer| parts.into_iter().filter_map(move |part| Some((layer, stem?, part)));
+        let names = (0..self.n_layers()).flat_map(of_layer);
+        let names = names.map(|(layer, stem, part)| format!("{}{stem}.{part}", self.layer_prefix(layer)));
+        names.filter(|name| self.tensors.shape(name).is_some())
     }
 
     /// The configuration beside the weights, if there is one.

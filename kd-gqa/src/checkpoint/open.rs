@@ -1,9 +1,8 @@
 //! Finding a checkpoint at a path: its files, its dialect, its heads and groups.
 
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use grouping_core::tensor_file::{TensorFile, TensorFolder, is_float};
+use grouping_core::tensor_file::{TensorFile, TensorFolder, has_names, is_float};
 
 use super::heads_record::{HeadsRecord, RECORD_FILE};
 use super::{CONFIG_FILE, Checkpoint, Dialect, HeadsFrom, Layer, ModelConfig, Names, llama2c};
@@ -30,7 +29,7 @@ pub(super) fn open(path: &Path, n_heads: Option<usize>) -> Result<Checkpoint> {
     }
     let metadata = std::fs::metadata(path).map_err(Error::io(path, "read"))?;
     let may_be_llama2c = !metadata.is_dir() && path.extension().is_some_and(|extension| extension == "bin");
-    if may_be_llama2c && !has_named_tensors(path)? {
+    if may_be_llama2c && !has_names(path)? {
         return open_llama2c(path, n_heads);
     }
     let config_path =
@@ -80,10 +79,8 @@ pub(super) fn open(path: &Path, n_heads: Option<usize>) -> Result<Checkpoint> {
     let groups = sizes.groups(n_heads, head_dim)?;
     let allocation = record.and_then(|(_, record)| record.allocation);
     let hidden_size = layers[0].hidden_size();
-    let path = path.to_path_buf();
-    let header = None;
-    Ok(Checkpoint {
-        path,
+    let checkpoint = Checkpoint {
+        path: path.to_path_buf(),
         names,
         tensors,
         layers,
@@ -94,17 +91,23 @@ pub(super) fn open(path: &Path, n_heads: Option<usize>) -> Result<Checkpoint> {
         allocation,
         heads_from,
         config,
-        header,
-    })
+        header: None,
+    };
+    check_head_norms(&checkpoint)?;
+    Ok(checkpoint)
 }
 
-/// Whether the file begins as those that safetensors or `torch.save` writes.
-pub(crate) fn has_named_tensors(path: &Path) -> Result<bool> {
-    let mut head = vec![];
-    let file = std::fs::File::open(path).map_err(Error::io(path, "open"))?;
-    file.take(9).read_to_end(&mut head).map_err(Error::io(path, "read"))?;
-    let is_pickle = head.starts_with(b"\x80") && matches!(head.get(1), Some(2..=5));
-    Ok(head.starts_with(b"PK\x03\x04") || is_pickle || head.get(8) == Some(&b'{'))
+/// Norms of queries and keys are of single heads: one of all heads together would be of other heads once some are pooled.
+fn check_head_norms(checkpoint: &Checkpoint) -> Result<()> {
+    for name in checkpoint.head_norms() {
+        let found = checkpoint.tensors.shape(&name).unwrap_or_default();
+        if found != [checkpoint.head_dim] {
+            let path = checkpoint.tensors.shard_of(&name).map_or(&*checkpoint.path, TensorFile::path);
+            let expected = format!("a norm of single heads, shape [{}]", checkpoint.head_dim);
+            return Err(Error::format(path, name, expected, format!("shape {found:?}")));
+        }
+    }
+    Ok(())
 }
 
 fn open_llama2c(path: &Path, n_heads: Option<usize>) -> Result<Checkpoint> {
@@ -118,12 +121,10 @@ fn open_llama2c(path: &Path, n_heads: Option<usize>) -> Result<Checkpoint> {
     let groups = if header.is_uniform {
         vec![Groups::uniform(header.n_heads, header.n_kv_heads)?; header.n_layers]
     } else {
-        let beside = HeadsRecord::place_beside(path);
-        let record = HeadsRecord::read(&beside)?;
-        if !record.is_of(path) {
-            let expected = format!("the name of {}", path.display());
-            return Err(Error::format(&beside, "file", expected, format!("{:?}", record.file)));
-        }
+        let (beside, record) = HeadsRecord::beside(path)?.ok_or_else(|| {
+            let expected = format!("a {RECORD_FILE} beside it that names the file, for unequal groups");
+            Error::format(path, "groups", expected, "none")
+        })?;
         let groups = groups_of_record(&beside, &record, &layers, header.n_heads, header.head_dim())?;
         allocation = record.allocation;
         groups

@@ -24,7 +24,7 @@ use std::path::Path;
 use grouping_core::tensor_file::TensorFile;
 
 use super::{Checkpoint, Dialect, ModelConfig, Projection};
-use crate::vit::{Activation, VitConfig, Weights};
+use crate::vit::{Activation, TIMM_EPS, VitConfig, Weights};
 use crate::{Error, Result};
 
 /// A vision transformer's tensors by neutral names.
@@ -332,7 +332,7 @@ impl<'a> Finder<'a> {
             }
         };
         let (norm_first, norm_eps) = match dialect {
-            Dialect::Timm => (true, 1e-6),
+            Dialect::Timm => (true, TIMM_EPS),
             Dialect::TorchEncoder => (false, 1e-5),
             _ => (true, 1e-12),
         };

@@ -185,6 +185,7 @@ fn print_json(args: &Args, source: &Checkpoint, report: &ConvertReport, secs: f6
         "head_dim": source.head_dim(),
         "layers": layers,
         "keys_unaligned": report.keys_unaligned,
+        "allocation_dropped": report.allocation_dropped,
         "parameters": {"before": report.n_parameters[0], "after": report.n_parameters[1]},
         "peak_memory_bytes": peak_memory_bytes(),
         "secs": secs,
@@ -216,6 +217,9 @@ fn print_table(args: &Args, source: &Checkpoint, report: &ConvertReport, secs: f
     let peak = peak_memory_bytes().map_or_else(String::new, |n| format!(", {} MB at most", n / 1_000_000));
     let mut out = stdout();
     writeln!(out, "{table}")?;
+    if report.allocation_dropped {
+        writeln!(out, "The saved allocation is of the heads before; it is not in the output.")?;
+    }
     if report.keys_unaligned {
         writeln!(
             out,

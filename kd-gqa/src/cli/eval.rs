@@ -7,7 +7,7 @@ use burn::tensor::Device;
 use comfy_table::{Table, presets};
 use serde_json::{Map, json};
 
-use super::console::bar;
+use super::console::{bar, say};
 use super::images::{PixelArgs, open};
 use crate::Error;
 use crate::allocation::{AllocationConfig, Fidelity, Method};
@@ -85,6 +85,9 @@ impl Args {
 
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let source = open(&args.weights, args.heads)?;
+    if args.allocation.is_none() && args.fidelity != Fidelity::default() {
+        say(format_args!("note: without --allocation, groups are as saved, and --fidelity says nothing"));
+    }
     let vit = read_vit(&source, &Device::flex())?;
     if vit.config().n_classes.is_none() {
         return Err(Error::format(&args.weights, "head", "a head of classes", "none").into());

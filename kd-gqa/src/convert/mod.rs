@@ -160,6 +160,8 @@ pub struct ConvertReport {
     pub n_parameters: [usize; 2],
     /// Alignment was asked for, and keys were not turned: the model norms its query and key heads (QK-norm).
     pub keys_unaligned: bool,
+    /// The source had a saved allocation, which was of other heads than those written, and is not in the output.
+    pub allocation_dropped: bool,
 }
 
 /// What was done to one layer.
@@ -232,6 +234,7 @@ pub fn convert(
     let planned = conversion.planned();
     let planned = planned.iter().flat_map(|(_, planned)| planned).filter(|planned| is_weight(&planned.name));
     let n_after = planned.map(|planned| planned.shape.iter().product::<usize>()).sum();
+    let allocation_dropped = source.allocation().is_some() && !conversion.keeps_allocation();
     conversion.write(out, existing)?;
     let layers = plans.into_iter().zip(source.groups()).map(|(plan, before)| LayerReport {
         before: before.clone(),
@@ -242,6 +245,7 @@ pub fn convert(
     Ok(ConvertReport {
         layers: layers.collect(),
         n_parameters: [source.n_parameters(), n_after],
+        allocation_dropped,
         keys_unaligned: config.align != Align::None && source.has_qk_norm(),
     })
 }

@@ -73,15 +73,17 @@ impl Conversion<'_> {
     }
 
     fn record(&self) -> HeadsRecord {
-        let (head_dim, written) = (self.source.head_dim(), self.written());
-        // An allocation goes on where its heads are still those of the source, in their order.
-        let same = |plan: &LayerPlan| plan.members.iter().enumerate().all(|(i, heads)| *heads == [i]);
-        match self.source.allocation() {
-            Some(state) if written == self.source.groups() && self.plans.iter().all(same) => {
-                HeadsRecord::of_allocation(head_dim, state)
-            }
-            _ => HeadsRecord::new(head_dim, &written),
+        let head_dim = self.source.head_dim();
+        match self.source.allocation().filter(|_| self.keeps_allocation()) {
+            Some(state) => HeadsRecord::of_allocation(head_dim, state),
+            None => HeadsRecord::new(head_dim, &self.written()),
         }
+    }
+
+    /// Whether a saved allocation goes on: where its heads are still those of the source, in their order.
+    pub(super) fn keeps_allocation(&self) -> bool {
+        let same = |plan: &LayerPlan| plan.members.iter().enumerate().all(|(i, heads)| *heads == [i]);
+        self.written() == self.source.groups() && self.plans.iter().all(same)
     }
 
     /// Rows of query, key and value of a layer as it is written.

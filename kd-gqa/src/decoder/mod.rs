@@ -14,12 +14,13 @@ use grouping_core::nn::{
     Decoder, DecoderConfig, Initializer, Llama2cConfig, read_llama_config, read_llama_with,
     read_llama2c_config, read_llama2c_with,
 };
+use grouping_core::tensor_file::has_names;
 
 pub use attention::{GroupedSelfAttention, LayerCache};
 pub use language_model::{Completion, LanguageModel, TextEvent};
 pub use layer_groups::read_layer_groups;
 
-use crate::checkpoint::{RECORD_FILE, has_named_tensors};
+use crate::checkpoint::{HeadsRecord, RECORD_FILE};
 use crate::{Error, Groups, Result};
 
 /// A decoder whose layers may group their heads each in its own way.
@@ -27,14 +28,14 @@ pub type GroupedDecoder = Decoder<GroupedSelfAttention>;
 
 /// Reads a decoder: `path` is a folder of the Llama family, or a checkpoint of llama2.c.
 ///
-/// The groups are those of `kd_gqa.json` in the folder, or beside the checkpoint (`<name>.kd_gqa.json` before `kd_gqa.json`);
+/// The groups are those of `kd_gqa.json` in the folder, or beside the checkpoint (`<file name>.kd_gqa.json` before `kd_gqa.json`);
 /// without it, all of one size.
 ///
 /// # Errors
 /// [`Error::Format`] of groups that do not fit, [`Error::Core`] of what the readers of [`grouping_core::nn`] refuse.
 pub fn read_decoder(path: &Path, device: &Device) -> Result<GroupedDecoder> {
     let is_folder = path.is_dir();
-    if path.is_file() && has_named_tensors(path)? {
+    if path.is_file() && has_names(path)? {
         let expected = "a folder of the Llama family with config.json, or a .bin of llama2.c";
         return Err(Error::format(path, "model", expected, "a file of safetensors or of torch.save"));
     }
@@ -71,14 +72,8 @@ pub fn read_decoder(path: &Path, device: &Device) -> Result<GroupedDecoder> {
 
 /// The groups of the first file beside the model that is about it.
 fn groups_beside(path: &Path, is_folder: bool, config: &DecoderConfig) -> Result<Option<Vec<Groups>>> {
-    let candidates = if is_folder {
-        vec![path.join(RECORD_FILE)]
-    } else {
-        let mut own = path.file_stem().unwrap_or_default().to_owned();
-        own.push(".");
-        own.push(RECORD_FILE);
-        vec![path.with_file_name(own), path.with_file_name(RECORD_FILE)]
-    };
+    let candidates =
+        if is_folder { vec![path.join(RECORD_FILE)] } else { HeadsRecord::places_beside(path).to_vec() };
     for file in candidates.into_iter().filter(|file| file.exists()) {
         let groups = read_layer_groups(&file, path, config.n_layers, config.n_heads)?;
         if groups.is_some() {

@@ -6,6 +6,9 @@ use serde::{Deserialize, Serialize};
 use crate::attention::GroupedAttentionConfig;
 use crate::{Error, Groups};
 
+/// ε of the norms of timm's models, which their files do not say.
+pub(crate) const TIMM_EPS: f64 = 1e-6;
+
 /// The function between the two products of the feed-forward part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -71,7 +74,7 @@ pub struct VitConfig {
     #[config(default = "Activation::Gelu")]
     pub activation: Activation,
     /// ε of the norms.
-    #[config(default = 1e-6)]
+    #[config(default = "TIMM_EPS")]
     pub norm_eps: f64,
     /// A class token stands before the patches and is read by the head; without one the head reads the mean of all tokens.
     #[config(default = true)]

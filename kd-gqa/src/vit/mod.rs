@@ -15,6 +15,7 @@ mod read;
 mod save;
 mod weights;
 
+pub(crate) use config::TIMM_EPS;
 pub use config::{Activation, VitConfig, VitSize};
 pub use layer::{VitLayer, VitMlp};
 pub use model::Vit;

@@ -6,7 +6,7 @@ use std::path::Path;
 use grouping_core::folder::Existing;
 use grouping_core::tensor_file::{Dtype, Planned, TensorWriter};
 
-use super::config::Activation;
+use super::config::{Activation, TIMM_EPS};
 use super::model::Vit;
 use super::weights::NamedTensors;
 use crate::allocation::AllocationState;
@@ -34,14 +34,11 @@ impl Vit {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Option`] for a model that timm's names do not describe (norms after the sums, ReLU), and for an allocation of other
-    /// heads; [`Error::Exists`] for a file that is there and not to be replaced; those of the system.
+    /// [`Error::Option`] for a model that would not be read back as it is, because timm's names do not say it (norms after the sums, ReLU,
+    /// another ε than 1e-6, another grid than a square, updates of low rank), and for an allocation of other heads; [`Error::Exists`] for a file that is there and not to be replaced; those of the system.
     pub fn save(&self, path: &Path, allocation: Option<&AllocationState>, existing: Existing) -> Result<()> {
         let config = self.config();
-        if !config.norm_first || config.activation != Activation::Gelu {
-            let found = format!("norm_first {}, {:?}", config.norm_first, config.activation);
-            return Err(Error::option("model", "norms first and GELU, as in timm", found));
-        }
+        self.check_timm()?;
         let own = self.groups();
         let record = match allocation {
             None => HeadsRecord::new(self.layers[0].attention.head_dim(), &own),
@@ -51,7 +48,7 @@ impl Vit {
                 HeadsRecord::of_allocation(self.layers[0].attention.head_dim(), state)
             }
         };
-        let tensors = renamed(self.tensors());
+        let tensors = renamed(self.tensors())?;
         let planned: Vec<Planned> =
             tensors.iter().map(|(name, (shape, _))| Planned::new(name, shape.clone(), Dtype::F32)).collect();
         let metadata = [("format", "pt".to_string()), (RECORD_FILE, record.to_json())];
@@ -62,13 +59,41 @@ impl Vit {
             Ok(writer.finish()?)
         })
     }
+
+    /// Whether a file in timm's names says all about the model.
+    fn check_timm(&self) -> Result<()> {
+        let config = self.config();
+        let refuse = |expected: &str, found: String| Err(Error::option("model", expected, found));
+        if !config.norm_first || config.activation != Activation::Gelu {
+            let found = format!("norm_first {}, {:?}", config.norm_first, config.activation);
+            return refuse("norms first and GELU, as in timm", found);
+        }
+        if config.norm_eps != TIMM_EPS {
+            return refuse("norms of ε 1e-6, as in timm", format!("{:e}", config.norm_eps));
+        }
+        if config.image_size[0] != config.image_size[1] || config.patch_size[0] != config.patch_size[1] {
+            return refuse(
+                "square images and patches",
+                format!("{:?}, {:?}", config.image_size, config.patch_size),
+            );
+        }
+        match self.projections().into_iter().find(|(_, projection)| projection.low_rank.is_some()) {
+            None => Ok(()),
+            Some((name, _)) => {
+                refuse("updates of low rank folded into the weights", format!("one beside {name}"))
+            }
+        }
+    }
 }
 
 /// Shape and values by name.
 type Tensors = BTreeMap<String, (Vec<usize>, Vec<f32>)>;
 
 /// Neutral names to timm's: query, key and value in one tensor, an axis of images before tokens and positions.
-fn renamed(neutral: NamedTensors) -> Tensors {
+///
+/// # Errors
+/// [`Error::Option`] where one of the three has a bias and another has none.
+fn renamed(neutral: NamedTensors) -> Result<Tensors> {
     let mut out = Tensors::new();
     // Sorted by name, a layer's keys come before its queries and values: they are put in order.
     let mut fused: BTreeMap<String, [Option<(Vec<usize>, Vec<f32>)>; 3]> = BTreeMap::new();
@@ -93,10 +118,13 @@ fn renamed(neutral: NamedTensors) -> Tensors {
         out.insert(name, (shape, values));
     }
     for (name, parts) in fused {
-        let parts: Vec<_> = parts.into_iter().flatten().collect();
+        let [Some(query), Some(key), Some(value)] = parts else {
+            return Err(Error::option("model", "query, key and value, all with biases or none", name));
+        };
+        let parts = [query, key, value];
         let mut shape = parts[0].0.clone();
         shape[0] = parts.iter().map(|(shape, _)| shape[0]).sum();
         out.insert(name, (shape, parts.into_iter().flat_map(|(_, values)| values).collect()));
     }
-    out
+    Ok(out)
 }

@@ -222,7 +222,7 @@ impl Vit {
     }
 
     /// Every product with its neutral name.
-    fn projections(&self) -> Vec<(String, &Projection)> {
+    pub(super) fn projections(&self) -> Vec<(String, &Projection)> {
         let mut all = vec![("patch_embed".to_string(), &self.patch_embed)];
         for (layer_idx, layer) in self.layers.iter().enumerate() {
             let (attention, mlp) = (&layer.attention, &layer.mlp);

@@ -251,6 +251,28 @@ fn robust_is_frozen_at_inference_and_survives_nan() {
 }
 
 #[test]
+fn a_saved_change_is_of_its_window_and_its_heads() {
+    let config = AllocationConfig::new(Method::DgqaDiff).with_window(2);
+    let mut state = AllocationState::new(config, 6, &[3]).expect("a state");
+    state.observe(0, Phase::Training { step: 0 }, &[1.0, 2.0, 3.0]).expect("norms");
+    let saved = serde_json::to_value(&state).expect("written");
+    let read = |value: serde_json::Value| serde_json::from_value::<AllocationState>(value);
+    assert_eq!(read(saved.clone()).expect("read"), state);
+    for (from, to) in [("[1.0,2.0,3.0]", "[1.0,2.0]"), (r#""window":2"#, r#""window":3"#)] {
+        let text = saved["layers"].to_string();
+        assert!(text.contains(from), "{from} is in {text}");
+        let mut changed = saved.clone();
+        changed["layers"] = serde_json::from_str(&text.replace(from, to)).expect("JSON");
+        assert!(read(changed).is_err(), "{from} → {to}");
+    }
+    let config = AllocationConfig::new(Method::DgqaDiff).with_fidelity(Fidelity::Paper);
+    let mut state = AllocationState::new(config, 6, &[3]).expect("a state");
+    let before = state.clone();
+    assert!(state.observe(0, Phase::Training { step: 0 }, &[1.0, f32::INFINITY, 3.0]).is_err());
+    assert_eq!(state, before, "nothing is kept of it");
+}
+
+#[test]
 fn a_saved_state_is_not_trusted() {
     let state = AllocationState::new(official(Method::DgqaEma), 6, &[3]).expect("a state");
     let saved = serde_json::to_string(&state).expect("written");

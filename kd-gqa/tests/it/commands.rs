@@ -3,12 +3,15 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
-use burn::tensor::Device;
+use burn::tensor::{Device, Tensor};
 use grouping_core::folder::Existing;
 use kd_gqa::allocation::{AllocationConfig, AllocationState, Fidelity, Method, Phase};
 use kd_gqa::checkpoint::Checkpoint;
+use kd_gqa::evaluate::batch_tensor;
+use kd_gqa::images::{ImageFolder, Preparation};
+use kd_gqa::inference::Inference;
 use kd_gqa::lab::images;
-use kd_gqa::vit::VitConfig;
+use kd_gqa::vit::{Activation, VitConfig, read_vit};
 use serde_json::Value;
 
 fn run(folder: &Path, words: &[&str]) -> Output {
@@ -165,14 +168,14 @@ fn a_saved_allocation_goes_on_where_it_was() {
         let base = ["eval", "--weights", name, "--data", "images", "--json", "--batch-sizes", "5,30"];
         json(&run(folder.path(), &[&base[..], more].concat()))
     };
-    let state = |fidelity| {
+    let state = |fidelity, norms: [f32; 2]| {
         let config = AllocationConfig::new(Method::DgqaEma).with_fidelity(fidelity).with_window(1);
         let mut state = AllocationState::new(config.with_temperature(4.0), 4, &[2, 2]).expect("a state");
-        state.observe(0, Phase::Training { step: 0 }, &[1.0, 9.0]).expect("norms");
+        state.observe(0, Phase::Training { step: 0 }, &norms).expect("norms");
         state.observe(1, Phase::Training { step: 0 }, &[5.0, 3.0]).expect("norms");
         state
     };
-    let robust = state(Fidelity::Robust);
+    let robust = state(Fidelity::Robust, [1.0, 9.0]);
     assert_eq!(robust.groups(0).sizes(), [1, 3], "unequal, so that it matters");
     let path = folder.path().join("vit.safetensors");
     vit.save(&path, Some(&robust), Existing::Refuse).expect("a file");
@@ -187,18 +190,34 @@ fn a_saved_allocation_goes_on_where_it_was() {
     assert_eq!(value["batches"], eval("ragged.safetensors", &[])["batches"], "the groups in use");
 
     // The released code's goes on allocating, from its saved cache.
-    let official = state(Fidelity::Official);
-    vit.save(&folder.path().join("official.safetensors"), Some(&official), Existing::Refuse).expect("a file");
-    let saved = eval("official.safetensors", &[]);
-    let named = ["--allocation", "dgqa-ema", "--fidelity", "official", "--window", "1"];
-    assert_eq!(saved["n"], 30, "{saved}");
-    assert_eq!(eval("official.safetensors", &named)["n"], 30, "and what is asked for is done");
+    // It has seen far larger norms than the model has.
+    let official = state(Fidelity::Official, [1e6, 1.0]);
+    let place = folder.path().join("official.safetensors");
+    vit.save(&place, Some(&official), Existing::Refuse).expect("a file");
+    let source = Checkpoint::open(&place).expect("a checkpoint");
+    let images = ImageFolder::open(&folder.path().join("images")).expect("images").first(6);
+    let batch = batch_tensor(&images, &Preparation::new(32), &device).expect("a batch");
+    let logits = |mut inference: Inference| {
+        let out = vit.forward_hooked(batch.clone(), &mut |call| inference.attend(call)).expect("logits");
+        out.into_data().try_into_vec::<f32>().expect("floats")
+    };
+    let saved = logits(Inference::saved(&source));
+    assert_eq!(saved, logits(Inference::Allocated(Box::new(official.clone()))), "the state");
+    let fresh = Inference::allocated(official.config().clone(), source.groups()).expect("a state");
+    assert_ne!(saved, logits(fresh), "not one that has seen nothing");
+    assert_ne!(saved, logits(Inference::Own), "not the groups alone");
+    assert_eq!(eval("official.safetensors", &[])["n"], 30, "by the command");
+    let classify =
+        run(folder.path(), &["classify", "--weights", "official.safetensors", "images/disc/00000.png"]);
+    assert!(classify.status.success(), "{}", String::from_utf8_lossy(&classify.stderr));
 
     // Conversion keeps the state while the heads are the same, and drops it where they are not.
     let convert = |kv_heads: &str, out: &str| {
         let words = ["convert", "vit.safetensors", "--kv-heads", kv_heads, "--ragged", "-o", out, "--json"];
-        json(&run(folder.path(), &words));
-        Checkpoint::open(folder.path().join(out)).expect("a checkpoint").allocation().cloned()
+        let report = json(&run(folder.path(), &words));
+        let found = Checkpoint::open(folder.path().join(out)).expect("a checkpoint").allocation().cloned();
+        assert_eq!(report["allocation_dropped"], found.is_none(), "it says so: {report}");
+        found
     };
     assert_eq!(convert("2", "same.safetensors"), Some(robust));
     assert_eq!(convert("1", "fewer.safetensors"), None);
@@ -206,6 +225,29 @@ fn a_saved_allocation_goes_on_where_it_was() {
     let other = AllocationState::new(AllocationConfig::new(Method::Kdgqa), 4, &[2, 1]).expect("a state");
     let error = vit.save(&path, Some(&other), Existing::Replace).expect_err("other heads").to_string();
     assert!(error.contains("[2, 2]") && error.contains("[2, 1]"), "{error}");
-    let record = folder.path().join("kd_gqa.json");
-    assert!(record.exists(), "beside the first");
+    let path = folder.path().join("odd.safetensors");
+    let refused = |config: VitConfig, wanted: &str| {
+        let odd = config.init(1, &device).expect("a model").save(&path, None, Existing::Refuse);
+        let error = odd.expect_err("not timm's").to_string();
+        assert!(error.contains(wanted), "{error}");
+    };
+    let config = VitConfig::new([32; 2], [8; 2], 32, 1, 4, 64);
+    refused(config.clone().with_norm_first(false), "norms first");
+    refused(config.clone().with_activation(Activation::Relu), "GELU");
+    refused(config.clone().with_norm_eps(1e-12), "1e-12");
+    refused(VitConfig::new([16, 32], [8; 2], 32, 1, 4, 64), "[16, 32]");
+    assert!(!path.exists(), "nothing is written");
+    for config in [
+        config.clone().with_class_token(false).with_final_norm(false),
+        config.clone().with_attention_bias(false).with_head_dim(Some(4)),
+        config.with_n_classes(Some(3)).with_qk_norm(true),
+    ] {
+        let vit = config.init(2, &device).expect("a model");
+        vit.save(&path, None, Existing::Replace).expect("a file");
+        let again = read_vit(&Checkpoint::open(&path).expect("a checkpoint"), &device).expect("a model");
+        assert_eq!(again.tensors().tensors, vit.tensors().tensors, "{config:?}");
+        let image = || Tensor::ones([1, 3, 32, 32], &device);
+        let logits = [&vit, &again].map(|vit| vit.forward(image()).expect("logits").into_data());
+        assert_eq!(logits[0], logits[1], "{config:?}");
+    }
 }

@@ -280,6 +280,18 @@ fn outputs_say_what_readers_need() {
     let sizes =
         [&out, &second].map(|path| Checkpoint::open(path).expect("opens").groups()[0].sizes().to_vec());
     assert_eq!(sizes, [vec![2, 2, 1, 1], vec![2, 1, 1, 1, 1]], "both records");
+    // Once the first has equal groups, the record of the second is still its own.
+    convert(&source, &ConvertConfig::new(3), &out, Existing::Replace, |_| {}).expect("equal groups");
+    assert!(!out.with_file_name("kd_gqa.json").exists(), "the first's is gone");
+    assert_eq!(Checkpoint::open(&second).expect("opens").groups()[0].sizes(), [2, 1, 1, 1, 1], "its own");
+    convert(&source, &ConvertConfig::new(3), &second, Existing::Replace, |_| {}).expect("equal groups");
+    assert!(!second.with_file_name("second.bin.kd_gqa.json").exists(), "and the second's");
+    // A record that names no file is nobody's.
+    fs::write(out.with_file_name("kd_gqa.json"), r#"{"n_heads":6,"head_dim":4,"layers":[]}"#)
+        .expect("writes");
+    let config = ConvertConfig::new(4).with_sizes(GroupSizes::Any);
+    convert(&source, &config, &out, Existing::Replace, |_| {}).expect("unequal groups");
+    assert_eq!(Checkpoint::open(&out).expect("opens").groups()[0].sizes(), [2, 2, 1, 1], "beside it");
     fs::rename(&out, out.with_file_name("other.bin")).expect("moves");
     assert!(Checkpoint::open(out.with_file_name("other.bin")).is_err(), "the record is another file's");
 }

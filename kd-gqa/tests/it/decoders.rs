@@ -282,7 +282,7 @@ fn a_ragged_llama2c_checkpoint_needs_its_groups() {
         layers.map(|layer| layer.self_attn.groups().sizes().to_vec()).collect::<Vec<_>>()
     };
     assert_eq!(sizes(open().expect("its own groups")), [[3, 1], [0, 4]], "the groups of the file");
-    write("ragged.kd_gqa.json", json!({"layers": [{"groups": [4, 0]}, {"groups": [1, 3]}]}));
+    write("ragged.bin.kd_gqa.json", json!({"layers": [{"groups": [4, 0]}, {"groups": [1, 3]}]}));
     assert_eq!(sizes(open().expect("its own groups")), [[4, 0], [1, 3]], "its own file goes before");
     let other = dir.path().join("uniform.bin");
     std::fs::write(&other, uniform).expect("it can be written");

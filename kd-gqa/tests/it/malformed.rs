@@ -68,6 +68,11 @@ fn tensors_that_do_not_fit_are_named() {
         timm(|t| *shape_of(t, "blocks.0.attn.qkv.weight") = vec![72, 24, 1]),
         &["blocks.0.attn.qkv.weight", "two axes", "[72, 24, 1]"],
     );
+    // A norm of all heads together would be of other heads once some are pooled.
+    bad(
+        timm(|t| t.push(("blocks.1.attn.k_norm.weight".into(), vec![24]))),
+        &["bad.safetensors", "blocks.1.attn.k_norm.weight", "single heads", "[4]", "[24]"],
+    );
     bad(
         timm(|t| *shape_of(t, "blocks.0.attn.qkv.weight") = vec![73, 24]),
         &["blocks.0.attn.qkv.weight", "[73, 24]"],

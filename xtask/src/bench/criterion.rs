@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::SystemTime;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 
 use crate::cargo;
@@ -63,16 +63,23 @@ impl Criterion {
 /// has the whole.
 fn folder_of(root: &Path, id: &str) -> Result<PathBuf> {
     let mut folders = vec![root.to_owned()];
+    let mut found = vec![];
     while let Some(folder) = folders.pop() {
         if fs::read(folder.join("benchmark.json")).is_ok_and(|text| full_id(&text).as_deref() == Some(id))
             && folder.ends_with("new")
         {
-            return Ok(folder);
+            found.push(folder);
+            continue;
         }
         let entries = fs::read_dir(&folder).with_context(|| format!("cannot read {}", folder.display()))?;
         folders.extend(entries.filter_map(|entry| Some(entry.ok()?.path())).filter(|path| path.is_dir()));
     }
-    bail!("nothing below {} has this id", root.display())
+    let time =
+        |folder: &PathBuf| fs::metadata(folder.join("estimates.json")).and_then(|file| file.modified()).ok();
+    found
+        .into_iter()
+        .max_by_key(time)
+        .with_context(|| format!("nothing below {} has this id", root.display()))
 }
 
 fn full_id(benchmark: &[u8]) -> Option<String> {

@@ -113,6 +113,11 @@ pub(crate) fn read(path: &Path) -> Result<Cases> {
             place()
         );
         ensure!(
+            !matches!(case.versus, Some(Versus::Criterion(_))) || case.measure == Measure::Wall,
+            "{}: of a criterion target only the wall time is known",
+            place()
+        );
+        ensure!(
             case.reference.is_none() || case.versus.is_none(),
             "{} is compared with either a reference or another of ours",
             place()

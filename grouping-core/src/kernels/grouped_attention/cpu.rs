@@ -3,6 +3,7 @@
 //! A group of one batch entry is a task of its own, and every entry is summed by one task. Beside its result a task holds
 //! the scores of one block, at most 2¹⁶ floats or 16 rows.
 
+use std::cmp::Reverse;
 use std::ops::Range;
 
 use faer::linalg::matmul::matmul;
@@ -49,12 +50,17 @@ pub(super) fn forward(level: Level, plan: &Plan, inputs: Inputs<'_>) -> (Vec<f32
         return (out, norms, order);
     }
     let groups = plan.groups();
+    // Each group a task, the largest first: what is left to the end is small.
+    let mut by_size: Vec<usize> = (0..groups.len()).collect();
+    by_size.sort_by_key(|&group| Reverse(groups[group].len()));
     out.par_chunks_mut(order.len()).zip(norms.par_chunks_mut(n_norms)).enumerate().for_each(
         |(batch, (out, norms))| {
-            let parts: Vec<_> = (groups.par_iter().enumerate())
-                .map(|(group, heads)| forward_group(level, plan, inputs, batch, group, heads.clone()))
-                .collect();
-            for (heads, (part, part_norms)) in groups.iter().zip(parts) {
+            let done = |&group: &usize| {
+                (group, forward_group(level, plan, inputs, batch, group, groups[group].clone()))
+            };
+            let parts: Vec<_> = by_size.par_iter().with_max_len(1).map(done).collect();
+            for (group, (part, part_norms)) in parts {
+                let heads = &groups[group];
                 order.place(&part, heads.start, out);
                 norms[2 * heads.start * inputs.q.n_tokens..][..part_norms.len()].copy_from_slice(&part_norms);
             }
