@@ -16,6 +16,7 @@ pub mod matrix;
 #[cfg(feature = "nn")]
 pub mod nn;
 pub mod norms;
+pub mod peaks;
 pub mod process;
 pub mod procrustes;
 pub mod running;

@@ -10,7 +10,10 @@
 //! Deviation: the paper leaves open whether the scale is folded and how adapters are weighted; this is the only choice
 //! that keeps `ΔW` exact and treats both halves alike.
 
-use grouping_core::low_rank::{Gram, Grams, column_gram, row_gram};
+use faer::Mat;
+use grouping_core::low_rank::{Gram, Grams, column_gram, combine_columns, combine_rows, row_gram};
+use grouping_core::matrix::Matrix;
+use grouping_core::peaks::{column_peaks, row_peaks};
 
 use crate::adapter::Factors;
 
@@ -130,49 +133,35 @@ impl<'a> Units<'a> {
         self.clone().scaled(&by)?.gram()
     }
 
-    /// Mean of the units of each group: its halves `a [d_in]`, `b [d_out]`. A unit is in one group at most. Each factor is read
-    /// once, a panel of rows at a time, so that the columns of B are gathered from the nearest cache.
-    pub fn means(&self, groups: &[Vec<usize>]) -> Vec<(Vec<f64>, Vec<f64>)> {
-        const PANEL: usize = 512;
-        let (d_in, d_out) = self.factors.first().map_or((0, 0), |f| (f.a.n_cols(), f.b.n_rows()));
-        let mut group_of = vec![None; self.len()];
-        for (g, members) in groups.iter().enumerate() {
-            members.iter().for_each(|&unit| group_of[unit] = Some((g, 1.0 / members.len() as f64)));
-        }
-        let mut means = vec![(vec![0.0; d_in], vec![0.0; d_out]); groups.len()];
-        let mut first = 0;
-        for factors in &self.factors {
-            let r = factors.a.n_rows();
-            let mut terms = vec![]; // rank, group, and what its half b is multiplied by
-            for i in 0..r {
-                let Some((g, share)) = group_of[first + i] else { continue };
-                let [scale_a, scale_b] = self.scales[first + i].map(|scale| share * scale);
-                for (sum, &v) in means[g].0.iter_mut().zip(factors.a.view().row(i)) {
-                    *sum += scale_a * f64::from(v);
-                }
-                terms.push((i, g, scale_b));
+    /// What the mean of the units of each group is of the factors without scales: `C_a [k, n]` and `C_b [n, k]`, of `k ≥ groups.len()`
+    /// means; those without a group are zero.
+    pub fn means(&self, groups: &[Vec<usize>], k: usize) -> [Mat<f64>; 2] {
+        let (mut a, mut b) = (Mat::zeros(k, self.len()), Mat::zeros(self.len(), k));
+        for (j, members) in groups.iter().enumerate() {
+            for &unit in members {
+                let [scale_a, scale_b] = self.scales[unit].map(|scale| scale / members.len() as f64);
+                (a[(j, unit)], b[(unit, j)]) = (scale_a, scale_b);
             }
-            for (start, panel) in factors.b.values().chunks(PANEL * r.max(1)).enumerate() {
-                for &(i, g, scale) in &terms {
-                    let column = panel[i..].iter().step_by(r);
-                    for (sum, &v) in means[g].1[start * PANEL..].iter_mut().zip(column) {
-                        *sum += scale * f64::from(v);
-                    }
-                }
-            }
-            first += r;
         }
-        means
+        [a, b]
+    }
+
+    /// The factors' combinations by `C_a [k, n]` and `C_b [n, k]`: `A [k, d_in]` and `B [d_out, k]`.
+    ///
+    /// # Errors
+    /// [`grouping_core::Error::Shape`] for combinations of another number of units.
+    pub fn combined(&self, [a, b]: &[Mat<f64>; 2]) -> grouping_core::Result<(Matrix, Matrix)> {
+        let rows: Vec<_> = self.factors.iter().map(|f| f.a.view()).collect();
+        let columns: Vec<_> = self.factors.iter().map(|f| f.b.view()).collect();
+        Ok((combine_rows(a.as_ref(), &rows)?, combine_columns(&columns, b.as_ref())?))
     }
 
     /// `‖sᵢ‖_∞` of every unit, `[n]`. Each factor is read once.
     pub fn max_norms(&self) -> Vec<f64> {
         let mut norms = Vec::with_capacity(self.len());
         for factors in &self.factors {
-            let peak = |m: f32, v: &f32| m.max(v.abs());
-            let peaks = column_peaks(factors.b.values(), factors.a.n_rows());
-            for (i, peak_b) in peaks.into_iter().enumerate() {
-                let peak_a = factors.a.view().row(i).iter().fold(0.0, peak);
+            let peaks = row_peaks(factors.a.view()).into_iter().zip(column_peaks(factors.b.view()));
+            for (peak_a, peak_b) in peaks {
                 let [scale_a, scale_b] = self.scales[norms.len()].map(f64::abs);
                 norms.push((scale_a * f64::from(peak_a)).max(scale_b * f64::from(peak_b)));
             }
@@ -189,19 +178,4 @@ impl<'a> Units<'a> {
     fn lengths(&self, unit: usize) -> [f64; 2] {
         [0, 1].map(|half: usize| self.grams[half].at(unit, unit).max(0.0).sqrt())
     }
-}
-
-/// The greatest magnitude of each of `r` columns of row-major values.
-fn column_peaks(values: &[f32], r: usize) -> Vec<f32> {
-    // Some whole rows at a time, so that the compiler has a long inner loop.
-    let width = r * (64 / r.max(1)).max(1);
-    let mut wide = vec![0f32; width];
-    for rows in values.chunks(width.max(1)) {
-        wide.iter_mut().zip(rows).for_each(|(m, v)| *m = m.max(v.abs()));
-    }
-    let mut peaks = vec![0f32; r];
-    for row in wide.chunks_exact(r.max(1)) {
-        peaks.iter_mut().zip(row).for_each(|(m, v)| *m = m.max(*v));
-    }
-    peaks
 }

@@ -71,7 +71,7 @@ pub(super) struct DirectSpace<'a> {
 enum Rounded {
     /// Side by side in lanes.
     Tiles(Tiles),
-    /// `[k, d]` and `‖c_j‖²`, for a general product: where tiles would not stay in the second-level cache, or be half empty.
+    /// `[k, d]` and `‖c_j‖²`, for a general product: where tiles would not stay in the second-level cache.
     Rows(Vec<f32>, Vec<f32>),
 }
 
@@ -92,7 +92,7 @@ impl Centroids {
             Metric::Cosine => 1.0,
         });
         let squared_norms: Vec<f32> = squared_norms.collect();
-        let rounded = if Tiles::suit(k, points.n_dims) {
+        let rounded = if Tiles::suit(points.n_dims) {
             Rounded::Tiles(Tiles::new(&rounded, &squared_norms, points.n_dims))
         } else {
             Rounded::Rows(rounded, squared_norms)

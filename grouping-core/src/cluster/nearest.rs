@@ -36,9 +36,10 @@ impl Tiles {
         Self { values, squared_norms: norms }
     }
 
-    /// Whether tiles are faster for `k` centroids in `n_dims` dimensions than a general product.
-    pub(super) fn suit(k: usize, n_dims: usize) -> bool {
-        k > WIDTH / 2 && WIDTH * n_dims * size_of::<f32>() <= TILE_BYTES
+    /// Whether a tile in `n_dims` dimensions is small enough to be faster than a general product, even if most of it is empty (`cargo bench
+    /// -p grouping-core --bench kmeans -- direct`).
+    pub(super) fn suit(n_dims: usize) -> bool {
+        WIDTH * n_dims * size_of::<f32>() <= TILE_BYTES
     }
 
     /// Writes the nearest centroids of the points from `first` on, as many as `labels`, and their scores `‖c‖² − 2 x·c`.

@@ -3,6 +3,7 @@
 use faer::MatRef;
 
 use crate::matrix::MatrixRef;
+use crate::simd::{Lanes, Level, dispatch};
 use crate::{Error, Result};
 
 /// Whether parts can be stacked: all of one number of columns.
@@ -23,6 +24,39 @@ fn check_equal(what: &str, mut lengths: impl Iterator<Item = usize>) -> Result<(
     }
 }
 
+dispatch!(widen = widen_kernel(values: &[f32], out: &mut [f64]));
+dispatch!(widen_rows = widen_rows_kernel(values: &[f32], r: usize, out: &mut [f64], stride: usize));
+
+#[inline(always)]
+fn widen_kernel<L: Lanes>(values: &[f32], out: &mut [f64]) {
+    out.iter_mut().zip(values).for_each(|(o, &v)| *o = f64::from(v));
+}
+
+/// Writes each row of `values [.., r]` to the start of a row of `out`, whose rows lie `stride` apart.
+#[inline(always)]
+fn widen_rows_kernel<L: Lanes>(values: &[f32], r: usize, out: &mut [f64], stride: usize) {
+    // Rows of usual ranks are vectors whose length the compiler knows.
+    match r {
+        8 => widen_rows_of::<8>(values, out, stride),
+        16 => widen_rows_of::<16>(values, out, stride),
+        32 => widen_rows_of::<32>(values, out, stride),
+        _ => {
+            for (out, row) in out.chunks_mut(stride).zip(values.chunks_exact(r)) {
+                out[..r].iter_mut().zip(row).for_each(|(o, &v)| *o = f64::from(v));
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn widen_rows_of<const R: usize>(values: &[f32], out: &mut [f64], stride: usize) {
+    for (out, row) in out.chunks_mut(stride).zip(values.as_chunks::<R>().0) {
+        if let Some(out) = out.first_chunk_mut::<R>() {
+            *out = row.map(f64::from);
+        }
+    }
+}
+
 /// Length of the long axis that is converted at once: the panel of 56 units stays in the second-level cache.
 const PANEL: usize = 512;
 
@@ -30,15 +64,13 @@ const PANEL: usize = 512;
 pub(super) fn for_each_row_panel(parts: &[MatrixRef<'_>], mut visit: impl FnMut(MatRef<'_, f64>)) {
     let n: usize = parts.iter().map(MatrixRef::n_rows).sum();
     let len = parts.first().map_or(0, MatrixRef::n_cols);
-    let mut panel = vec![0f64; n * PANEL.min(len)];
+    let (mut panel, level) = (vec![0f64; n * PANEL.min(len)], Level::detect());
     for start in (0..len).step_by(PANEL) {
         let width = PANEL.min(len - start);
         let mut rows = panel.chunks_exact_mut(width);
         for part in parts {
             for (i, out) in (0..part.n_rows()).zip(&mut rows) {
-                for (o, &v) in out.iter_mut().zip(&part.row(i)[start..start + width]) {
-                    *o = f64::from(v);
-                }
+                widen(level, &part.row(i)[start..start + width], out);
             }
         }
         visit(MatRef::from_row_major_slice(&panel[..n * width], n, width));
@@ -49,18 +81,13 @@ pub(super) fn for_each_row_panel(parts: &[MatrixRef<'_>], mut visit: impl FnMut(
 pub(super) fn for_each_column_panel(parts: &[MatrixRef<'_>], mut visit: impl FnMut(MatRef<'_, f64>)) {
     let n: usize = parts.iter().map(MatrixRef::n_cols).sum();
     let len = parts.first().map_or(0, MatrixRef::n_rows);
-    let mut panel = vec![0f64; n * PANEL.min(len)];
+    let (mut panel, level) = (vec![0f64; n * PANEL.min(len)], Level::detect());
     for start in (0..len).step_by(PANEL) {
         let width = PANEL.min(len - start);
         let mut first = 0;
         for part in parts.iter().filter(|part| part.n_cols() > 0) {
             let r = part.n_cols();
-            let rows = part.values()[start * r..(start + width) * r].chunks_exact(r);
-            for (out, row) in panel.chunks_exact_mut(n).zip(rows) {
-                for (o, &v) in out[first..first + r].iter_mut().zip(row) {
-                    *o = f64::from(v);
-                }
-            }
+            widen_rows(level, &part.values()[start * r..(start + width) * r], r, &mut panel[first..], n);
             first += r;
         }
         visit(MatRef::from_row_major_slice(&panel[..n * width], width, n).transpose());

@@ -1,5 +1,7 @@
 //! A weighted sum of low-rank products, `X = Σ wᵢ·Bᵢ·Aᵢ [n_rows, n_cols]`, kept by its factors.
 
+use faer::MatRef;
+
 use super::cross::{column_cross, row_cross};
 use super::{Gram, ThinSvd, column_gram, row_gram};
 use crate::finite::first_not_finite;
@@ -54,6 +56,39 @@ impl Grams {
         };
         Ok(Self { left: side(&self.left, 1)?, right: side(&self.right, 0)? })
     }
+
+    /// The inner products of the units and, after them, of combinations of them: rows of `a [k, n]` combine the `aᵢ`, columns of
+    /// `b [n, k]` the `bᵢ`. Nothing is read again.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] where the combinations are not of as many units, [`Error::NotFinite`] for factors that are not.
+    pub fn with_combinations(&self, a: MatRef<'_, f64>, b: MatRef<'_, f64>) -> Result<Self> {
+        let n = self.left.len();
+        for found in [a.ncols(), b.nrows()] {
+            if found != n {
+                let (expected, found) = (vec![n], vec![found]);
+                return Err(Error::Shape { what: "units of a combination".into(), expected, found });
+            }
+        }
+        Ok(Self { left: with_rows(&self.left, b.transpose())?, right: with_rows(&self.right, a)? })
+    }
+}
+
+/// `[G, G·Cᵀ ; C·G, C·G·Cᵀ]` for `C [k, n]`.
+fn with_rows(gram: &Gram, combination: MatRef<'_, f64>) -> Result<Gram> {
+    let (n, k) = (gram.len(), combination.nrows());
+    let units = MatRef::from_row_major_slice(gram.values(), n, n);
+    let across = combination * units;
+    let within = &across * combination.transpose();
+    let value = |i: usize, j: usize| match (i.checked_sub(n), j.checked_sub(n)) {
+        (None, None) => gram.at(i, j),
+        (Some(i), None) => across[(i, j)],
+        (None, Some(j)) => across[(j, i)],
+        // Symmetric to the last bit, whatever the order of its sums.
+        (Some(i), Some(j)) => within[(i.max(j), i.min(j))],
+    };
+    let len = n + k;
+    Gram::new(len, (0..len * len).map(|t| value(t / len, t % len)).collect())
 }
 
 impl<'a> LowRankSum<'a> {

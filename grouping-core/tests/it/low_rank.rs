@@ -1,5 +1,6 @@
 //! Factored algebra against the dense matrices that it never forms.
 
+use faer::Mat;
 use grouping_core::Error;
 use grouping_core::low_rank::{
     Basis, Gram, LowRankSum, column_gram, combine_columns, combine_rows, row_gram,
@@ -108,6 +109,28 @@ proptest! {
     }
 
     #[test]
+    fn inner_products_of_combined_units_need_no_second_look((shape, terms) in terms(), k in 1usize..4, by in -2.0..2.0f64) {
+        let sum = sum_of(shape, &terms);
+        let grams = sum.grams().expect("finite");
+        let n = sum.n_units();
+        let value = |i: usize, j: usize| by + ((3 * i + 5 * j) % 7) as f64 / 3.0 - 1.0;
+        let (c_a, c_b) = (Mat::from_fn(k, n, value), Mat::from_fn(n, k, |i, j| value(j, 2 * i)));
+        let found = grams.with_combinations(c_a.as_ref(), c_b.as_ref()).expect("one factor a unit");
+        let (a, b): (Vec<_>, Vec<_>) = terms.iter().map(|(_, b, a)| (a.view(), b.view())).unzip();
+        let rows = combine_rows(c_a.as_ref(), &a).expect("fits");
+        let columns = combine_columns(&b, c_b.as_ref()).expect("fits");
+        let expected = sum.grams_with(&grams, columns.view(), rows.view()).expect("finite");
+        for (found, expected) in [(found.left, expected.left), (found.right, expected.right)] {
+            let size: f64 = expected.values().iter().fold(1e-30, |m, v| v.abs().max(m));
+            for (f, e) in found.values().iter().zip(expected.values()) {
+                prop_assert!((f - e).abs() <= 1e-6 * size, "{f} against {e}");
+            }
+        }
+        let more = Mat::zeros(k, n + 1);
+        prop_assert!(grams.with_combinations(more.as_ref(), c_b.as_ref()).is_err(), "one unit too many");
+    }
+
+    #[test]
     fn a_basis_is_orthonormal_and_gives_the_units_back(a in matrix(4, 6), b in matrix(3, 6), scale in -20i32..20) {
         // Seven units in six dimensions, some of them of another magnitude.
         let b = Matrix::from_fn(3, 6, |i, j| b.view().row(i)[j] * 2f32.powi(scale));
@@ -126,7 +149,7 @@ proptest! {
     #[test]
     fn combinations_of_rows_and_of_columns_agree(a in matrix(3, 700), b in matrix(2, 700), c in prop::collection::vec(-2.0f64..2.0, 10)) {
         let transposed = |m: &Matrix| Matrix::from_fn(m.n_cols(), m.n_rows(), |i, j| m.view().row(j)[i]);
-        let c = faer::Mat::from_fn(2, 5, |i, j| c[5 * i + j]);
+        let c = Mat::from_fn(2, 5, |i, j| c[5 * i + j]);
         let rows = combine_rows(c.as_ref(), &[a.view(), b.view()]).expect("fits");
         let (at, bt) = (transposed(&a), transposed(&b));
         let columns = combine_columns(&[at.view(), bt.view()], c.transpose()).expect("fits");

@@ -86,8 +86,9 @@ impl Vit {
     }
 }
 
-/// Shape and values by name.
-type Tensors = BTreeMap<String, (Vec<usize>, Vec<f32>)>;
+/// Shape and values.
+type Tensor = (Vec<usize>, Vec<f32>);
+type Tensors = BTreeMap<String, Tensor>;
 
 /// Neutral names to timm's: query, key and value in one tensor, an axis of images before tokens and positions.
 ///
@@ -96,7 +97,7 @@ type Tensors = BTreeMap<String, (Vec<usize>, Vec<f32>)>;
 fn renamed(neutral: NamedTensors) -> Result<Tensors> {
     let mut out = Tensors::new();
     // Sorted by name, a layer's keys come before its queries and values: they are put in order.
-    let mut fused: BTreeMap<String, [Option<(Vec<usize>, Vec<f32>)>; 3]> = BTreeMap::new();
+    let mut fused: BTreeMap<String, [Option<Tensor>; 3]> = BTreeMap::new();
     for (name, (mut shape, values)) in neutral.tensors {
         let name = name
             .replacen("layers.", "blocks.", 1)

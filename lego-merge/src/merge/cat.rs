@@ -7,6 +7,7 @@
 
 use grouping_core::matrix::Matrix;
 
+use super::module::ByUnits;
 use super::{MergeMethod, MergedModule, ModuleSources, RankChoice};
 
 /// The method `cat`.
@@ -39,7 +40,7 @@ impl MergeMethod for Cat {
         );
         let scales =
             module.sources.iter().flat_map(|(f, weight)| vec![[weight * f.scale, 1.0]; f.a.n_rows()]);
-        merged.unit_scales = Some(scales.collect());
+        merged.by_units = Some(ByUnits::Scaled(scales.collect()));
         Ok(merged)
     }
 }

@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::sync::OnceLock;
 
+use faer::{Mat, Scale};
 use grouping_core::low_rank::{Grams, LowRankSum, ThinSvd};
 use grouping_core::matrix::{Matrix, MatrixRef};
 
@@ -124,6 +125,15 @@ impl ModuleSources<'_> {
     }
 }
 
+/// A result in terms of the units of its sources.
+#[derive(Debug, Clone)]
+pub(super) enum ByUnits {
+    /// All units in order, the halves `a` and `b` of each multiplied by these.
+    Scaled(Vec<[f64; 2]>),
+    /// `A = C_a·[A₁ ; A₂ ; …]` and `B = [B₁ B₂ …]·C_b`, with `C_a [k, n]` and `C_b [n, k]`.
+    Combined([Mat<f64>; 2]),
+}
+
 /// Merged factors of one module, of scale 1.
 #[derive(Debug, Clone)]
 pub struct MergedModule {
@@ -135,19 +145,23 @@ pub struct MergedModule {
     pub clusters: Option<ClusterReport>,
     /// `‖B·A − T‖_F / ‖T‖_F`, for methods that truncate a target `T` of higher rank.
     pub residual: Option<f64>,
-    /// Where the units are all those of the sources in order: what the halves `a` and `b` of each were multiplied by.
-    pub(super) unit_scales: Option<Vec<[f64; 2]>>,
+    /// What the result is of the sources' own units, where that is known; its inner products then need no look at the values.
+    pub(super) by_units: Option<ByUnits>,
 }
 
 impl MergedModule {
     /// Factors `A [k, d_in]` and `B [d_out, k]`, with nothing to report.
     pub fn new(a: Matrix, b: Matrix) -> Self {
-        Self { a, b, clusters: None, residual: None, unit_scales: None }
+        Self { a, b, clusters: None, residual: None, by_units: None }
     }
 
     /// Multiplies the result by a factor.
     pub(super) fn scale(&mut self, factor: f64) {
         self.b.values_mut().iter_mut().for_each(|v| *v = (factor * f64::from(*v)) as f32);
-        self.unit_scales.iter_mut().flatten().for_each(|[_, b]| *b *= factor);
+        match &mut self.by_units {
+            None => {}
+            Some(ByUnits::Scaled(scales)) => scales.iter_mut().for_each(|[_, b]| *b *= factor),
+            Some(ByUnits::Combined([_, b])) => *b *= Scale(factor),
+        }
     }
 }

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::agreement::agreement;
+use super::module::ByUnits;
 use super::{Agreement, ClusterReport, MergedModule, ModuleSources};
 
 /// What happened in one module.
@@ -99,8 +100,9 @@ pub(super) fn report(
     let sum = module.weighted_sum()?;
     let grams = module.grams()?;
     let sum_norm = sum.frobenius_norm_from(grams);
-    let all = match &merged.unit_scales {
-        Some(scales) => grams.with_scaled_units(scales)?,
+    let all = match &merged.by_units {
+        Some(ByUnits::Scaled(scales)) => grams.with_scaled_units(scales)?,
+        Some(ByUnits::Combined([a, b])) => grams.with_combinations(a.as_ref(), b.as_ref())?,
         None => sum.grams_with(grams, merged.b.view(), merged.a.view())?,
     };
     let distance = sum.plus(-1.0, merged.b.view(), merged.a.view())?.frobenius_norm_from(&all);

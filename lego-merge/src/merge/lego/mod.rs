@@ -23,11 +23,11 @@ pub(super) use auto::clearest_number_of_clusters;
 pub(crate) use features::Grouping;
 pub use features::{Features, Gauge};
 use grouping_core::cluster::{EmptyClusters, Init, KMeansConfig, Symmetry};
-use grouping_core::matrix::Matrix;
 pub use preset::Preset;
 pub use report::ClusterReport;
 pub use reweight::{Norm, RefRank, Reweighting};
 
+use super::module::ByUnits;
 use super::{MergeMethod, MergedModule, ModuleSources, RankChoice};
 use crate::msu::Units;
 
@@ -143,23 +143,41 @@ impl Lego {
         }
     }
 
-    /// Merged factors of the clusters.
+    /// Merged factors of the clusters; those that stayed empty are zero.
+    ///
+    /// # Errors
+    /// None for units and clusters of one module.
     fn reconstruct(
         &self,
         units: &Units<'_>,
         clusters: &[Vec<usize>],
         module: &ModuleSources<'_>,
-    ) -> (Matrix, Matrix) {
-        let (k, [d_out, d_in]) = (module.rank, module.shape());
+    ) -> grouping_core::Result<MergedModule> {
+        let k = module.rank;
         let gain = match self.output {
             Reweighting::On => (self.ref_rank.of(module) / k as f64).sqrt(),
             Reweighting::Off => 1.0,
         };
-        let merged = self.norm.merged_units(units, clusters);
-        // Clusters that stayed empty are zero rows.
-        let a = |j: usize, i: usize| merged.get(j).map_or(0.0, |(a, _)| a[i]) as f32;
-        let b = |i: usize, j: usize| merged.get(j).map_or(0.0, |(_, b)| gain * b[i]) as f32;
-        (Matrix::from_fn(k, d_in, a), Matrix::from_fn(d_out, k, b))
+        let mut combinations = units.means(clusters, k);
+        let mut means = units.combined(&combinations)?;
+        let mut factors = self.norm.factors(units, clusters, &means);
+        factors.resize(k, 1.0);
+        let [to_a, to_b] = &mut combinations;
+        let scaled = |v: f32, factor: f64| (factor * f64::from(v)) as f32;
+        let (a, b) = &mut means;
+        let d_in = a.n_cols().max(1);
+        for (j, (row, &factor)) in a.values_mut().chunks_exact_mut(d_in).zip(&factors).enumerate() {
+            row.iter_mut().for_each(|v| *v = scaled(*v, factor));
+            to_a.row_mut(j).iter_mut().for_each(|v| *v *= factor);
+            to_b.col_mut(j).iter_mut().for_each(|v| *v *= gain * factor);
+        }
+        for row in b.values_mut().chunks_exact_mut(k) {
+            row.iter_mut().zip(&factors).for_each(|(v, factor)| *v = scaled(*v, gain * factor));
+        }
+        let (a, b) = means;
+        let mut merged = MergedModule::new(a, b);
+        merged.by_units = Some(ByUnits::Combined(combinations));
+        Ok(merged)
     }
 }
 
@@ -181,8 +199,7 @@ impl MergeMethod for Lego {
         let grouping = self.group(&units, module.rank, module.shape().iter().sum(), module.seed)?;
         let units = units.flipped(&grouping.flipped)?;
         let clusters = grouping.clusters();
-        let (a, b) = self.reconstruct(&units, &clusters, module);
-        let mut merged = MergedModule::new(a, b);
+        let mut merged = self.reconstruct(&units, &clusters, module)?;
         merged.clusters = Some(ClusterReport::new(&units, &grouping));
         Ok(merged)
     }

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use grouping_core::matrix::Matrix;
+use grouping_core::peaks::{column_peaks, row_peaks};
 use serde::{Deserialize, Serialize};
 
 use crate::merge::ModuleSources;
@@ -34,30 +36,34 @@ pub enum Norm {
 }
 
 impl Norm {
-    /// The mean of the units of each cluster, rescaled: its halves `a [d_in]`, `b [d_out]`.
-    pub(super) fn merged_units(
+    /// What the mean of each cluster is multiplied by, `[clusters.len()]`: `means` are their halves `A [k, d_in]` and `B [d_out, k]`.
+    pub(super) fn factors(
         self,
         units: &Units<'_>,
         clusters: &[Vec<usize>],
-    ) -> Vec<(Vec<f64>, Vec<f64>)> {
-        let mut merged = units.means(clusters);
-        let norms = match self {
-            Self::Inf => units.max_norms(),
-            Self::L2 => units.l2_norms(),
-            Self::None => return merged,
-        };
-        for (members, (a, b)) in clusters.iter().zip(&mut merged) {
-            let values = || a.iter().chain(b.iter());
-            let norm = match self {
-                Self::Inf => values().fold(0.0, |m: f64, v| m.max(v.abs())),
-                _ => values().map(|v| v * v).sum::<f64>().sqrt(),
-            };
-            let wanted = members.iter().map(|&i| norms[i]).sum::<f64>() / members.len().max(1) as f64;
-            if norm > 0.0 {
-                a.iter_mut().chain(b.iter_mut()).for_each(|v| *v *= wanted / norm);
+        (a, b): &(Matrix, Matrix),
+    ) -> Vec<f64> {
+        let (norms, found) = match self {
+            Self::Inf => {
+                let peaks = row_peaks(a.view()).into_iter().zip(column_peaks(b.view()));
+                (units.max_norms(), peaks.map(|(a, b)| f64::from(a.max(b))).collect::<Vec<_>>())
             }
-        }
-        merged
+            Self::L2 => {
+                let square = |v: &f32| f64::from(*v) * f64::from(*v);
+                let mut squares: Vec<f64> =
+                    (0..clusters.len()).map(|j| a.view().row(j).iter().map(square).sum()).collect();
+                for row in b.values().chunks_exact(b.n_cols().max(1)) {
+                    squares.iter_mut().zip(row).for_each(|(sum, v)| *sum += square(v));
+                }
+                (units.l2_norms(), squares.into_iter().map(f64::sqrt).collect())
+            }
+            Self::None => return vec![1.0; clusters.len()],
+        };
+        let factor = |(members, found): (&Vec<usize>, f64)| {
+            let wanted = members.iter().map(|&i| norms[i]).sum::<f64>() / members.len().max(1) as f64;
+            if found > 0.0 { wanted / found } else { 1.0 }
+        };
+        clusters.iter().zip(found).map(factor).collect()
     }
 }
 
