@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use comfy_table::{CellAlignment, Table, presets};
 
-use super::images::open;
+use super::images::{PixelArgs, open};
 use crate::account::{Account, AccountConfig, Cost, ModelShape, account};
 
 #[derive(Debug, clap::Args)]
@@ -28,6 +28,9 @@ pub(super) struct Args {
     /// The number of query heads, where the file does not say it [default: heads of length 64]
     #[arg(long, value_name = "H")]
     heads: Option<usize>,
+    // As every command that reads a vision transformer takes them; they change nothing that is counted.
+    #[command(flatten)]
+    _pixels: PixelArgs,
     /// Print one JSON object
     #[arg(long)]
     json: bool,

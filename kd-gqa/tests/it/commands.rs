@@ -124,7 +124,19 @@ fn converting_with_calibration_and_the_rest_of_the_tour() {
     assert!(run(folder.path(), &data).status.success(), "by activations");
     let counted = json(&run(
         folder.path(),
-        &["account", "vit.safetensors", "--heads", "4", "--kv-heads", "2", "--json"],
+        &[
+            "account",
+            "vit.safetensors",
+            "--heads",
+            "4",
+            "--kv-heads",
+            "2",
+            "--mean",
+            "0.4,0.5,0.6",
+            "--std",
+            "0.2,0.2,0.2",
+            "--json",
+        ],
     ));
     let (before, after) = (&counted["before"]["parameters"], &counted["after"]["parameters"]);
     assert_eq!(before.as_u64().zip(after.as_u64()).map(|(b, a)| b - a), Some(2 * 2 * 16 * 33), "{counted}");
