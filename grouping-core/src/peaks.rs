@@ -1,4 +1,4 @@
-//! The greatest magnitudes of rows and columns, as bits: those of a magnitude rise with it, and maxima of whole numbers are taken by vectors.
+//! The greatest magnitudes of rows and columns of a matrix ([`norms`](crate::norms) has them along any axes), as bits: those of a magnitude rise with it, and maxima of whole numbers are taken by vectors.
 
 use crate::magnitude::magnitude_bits;
 use crate::matrix::MatrixRef;
