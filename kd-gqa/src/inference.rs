@@ -7,8 +7,9 @@ use crate::allocation::{
 };
 use crate::attention::AttentionCall;
 use crate::checkpoint::Checkpoint;
+use crate::evaluate::values;
 use crate::pgqa::Pgqa;
-use crate::{Error, Groups, Result};
+use crate::{Groups, Result};
 
 /// What is done in the place of each attention of a model.
 #[derive(Debug, Clone)]
@@ -22,16 +23,12 @@ pub enum Inference {
 }
 
 impl Inference {
-    /// Groups by a method, for layers of these groups, from its first state.
+    /// Groups by a method, from its first state, in which they are a model's own ([`AllocationState::of_groups`]).
     ///
     /// # Errors
-    /// As [`AllocationState::new`]; [`Error::Groups`] for no layer.
+    /// As [`AllocationState::of_groups`].
     pub fn allocated(config: AllocationConfig, layers: &[Groups]) -> Result<Self> {
-        let Some(first) = layers.first() else {
-            return Err(Error::Groups { sizes: vec![], n_heads: 0 });
-        };
-        let n_kv_heads: Vec<usize> = layers.iter().map(Groups::n_kv_heads).collect();
-        Ok(Self::Allocated(Box::new(AllocationState::new(config, first.n_heads(), &n_kv_heads)?)))
+        Ok(Self::Allocated(Box::new(AllocationState::of_groups(config, layers)?)))
     }
 
     /// What was saved with a checkpoint: the allocation in its state, else the groups alone.
@@ -51,15 +48,7 @@ impl Inference {
     pub fn attend(&mut self, call: AttentionCall<'_>) -> Result<Tensor<4>> {
         match self {
             Self::Own => call.run(),
-            Self::Allocated(state) => {
-                let norms = if state.needs_norms(Phase::Inference) {
-                    key_norms(&call.k, state.config().fidelity)?
-                } else {
-                    vec![]
-                };
-                let groups = state.observe(call.layer_idx, Phase::Inference, &norms)?;
-                call.run_with(groups)
-            }
+            Self::Allocated(state) => attend_allocated(state, Phase::Inference, call),
             Self::Noisy(pgqa, draws) => {
                 let groups = call.groups.clone();
                 let out = call.run()?;
@@ -78,16 +67,25 @@ impl Inference {
     }
 }
 
+/// Lets `state` see the keys of an attention, and does it with the groups that the state then has.
+///
+/// # Errors
+/// Those of the attention and of the allocation.
+pub(crate) fn attend_allocated(
+    state: &mut AllocationState,
+    phase: Phase,
+    call: AttentionCall<'_>,
+) -> Result<Tensor<4>> {
+    let norms = if state.needs_norms(phase) { key_norms(&call.k, state.config().fidelity)? } else { vec![] };
+    let groups = state.observe(call.layer_idx, phase, &norms)?;
+    call.run_with(groups)
+}
+
 /// The norms of `k [batch, G, seq, head_dim]` that a fidelity goes by, `[G]`.
-fn key_norms(k: &Tensor<4>, fidelity: Fidelity) -> Result<Vec<f32>> {
-    let shape = k.dims();
-    let data = k.clone().into_data().convert::<f32>();
-    let values = data.as_slice::<f32>().map_err(|e| {
-        let cause = format!("{e:?}");
-        Error::Core(grouping_core::Error::TensorRead { cause })
-    })?;
+pub(crate) fn key_norms(k: &Tensor<4>, fidelity: Fidelity) -> Result<Vec<f32>> {
+    let (shape, values) = (k.dims(), values(k.clone())?);
     match fidelity {
-        Fidelity::Robust => mean_key_norms(values, shape),
-        Fidelity::Official | Fidelity::Paper => summed_key_norms(values, shape),
+        Fidelity::Robust => mean_key_norms(&values, shape),
+        Fidelity::Official | Fidelity::Paper => summed_key_norms(&values, shape),
     }
 }

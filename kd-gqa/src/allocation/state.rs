@@ -99,6 +99,23 @@ impl AllocationState {
         Ok(Self { config, n_heads, layers, draws })
     }
 
+    /// The groups of a model, until the method changes them; of uniform groups, equal ones over the same heads.
+    ///
+    /// # Errors
+    /// As [`Self::new`]; [`Error::Groups`] for no layer, and layers of unlike numbers of query heads.
+    pub fn of_groups(config: AllocationConfig, groups: &[Groups]) -> Result<Self> {
+        let n_heads = groups.first().map_or(0, Groups::n_heads);
+        if let Some(odd) = groups.iter().find(|groups| groups.n_heads() != n_heads) {
+            return Err(Error::Groups { sizes: odd.sizes().to_vec(), n_heads });
+        }
+        let n_kv_heads: Vec<usize> = groups.iter().map(Groups::n_kv_heads).collect();
+        let mut state = Self::new(config, n_heads, &n_kv_heads)?;
+        if state.config.method != Method::Uniform {
+            state.layers.iter_mut().zip(groups).for_each(|(layer, groups)| layer.groups = groups.clone());
+        }
+        Ok(state)
+    }
+
     /// The method and its settings.
     pub fn config(&self) -> &AllocationConfig {
         &self.config
@@ -112,6 +129,11 @@ impl AllocationState {
     /// Number of query heads.
     pub fn n_heads(&self) -> usize {
         self.n_heads
+    }
+
+    /// The groups in use at each layer.
+    pub fn all_groups(&self) -> Vec<Groups> {
+        self.layers.iter().map(|layer| layer.groups.clone()).collect()
     }
 
     /// The groups in use at a layer.

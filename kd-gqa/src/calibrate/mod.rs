@@ -1,10 +1,12 @@
 //! What activations on calibration data say about heads: how far apart they are, how to turn them towards each other, how strong they are.
 
 mod align;
+mod allocate;
 mod decoder;
 mod gram;
 
 pub use align::{Maps, align, distances};
+pub use allocate::allocate_vit;
 pub use decoder::calibrate_decoder;
 pub use gram::HeadGram;
 

@@ -2,8 +2,8 @@
 //!
 //! `{"n_heads":8,"head_dim":16,"layers":[{"groups":[2,1,3,2]},…]}`: the number of query heads, their length, and for each layer how
 //! many consecutive query heads share each key/value head. `"allocation"` is the state of the method that made the groups and may go on changing
-//! them, where there is one ([`AllocationState`]). `"file"` names the file that a record beside it belongs to, where
-//! the file itself has no place for it.
+//! them, where there is one ([`AllocationState`]). `"vit"` are constants of a vision transformer that no tensor says ([`VitSettings`]).
+//! `"file"` names the file that a record beside it belongs to, where the file itself has no place for it.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -13,6 +13,7 @@ use grouping_core::folder::{Existing, write_file};
 use grouping_core::text::read_text;
 use serde::{Deserialize, Serialize};
 
+use super::VitSettings;
 use crate::allocation::AllocationState;
 use crate::{Error, Groups, Result};
 
@@ -33,6 +34,9 @@ pub struct HeadsRecord {
     /// How the groups go on, if a method allocates them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub allocation: Option<AllocationState>,
+    /// Constants of a vision transformer.
+    #[serde(default, skip_serializing_if = "VitSettings::is_empty")]
+    pub vit: VitSettings,
     /// The file that the record belongs to, if it is not in it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file: Option<String>,
@@ -54,14 +58,20 @@ impl HeadsRecord {
             head_dim,
             layers,
             allocation: None,
+            vit: VitSettings::default(),
             file: None,
         }
     }
 
     /// The record of the groups in use of an allocation, and of its state.
     pub fn of_allocation(head_dim: usize, state: &AllocationState) -> Self {
-        let groups: Vec<Groups> = (0..state.n_layers()).map(|layer| state.groups(layer).clone()).collect();
-        Self { allocation: Some(state.clone()), ..Self::new(head_dim, &groups) }
+        Self { allocation: Some(state.clone()), ..Self::new(head_dim, &state.all_groups()) }
+    }
+
+    /// With constants of a vision transformer.
+    pub fn with_vit(mut self, vit: VitSettings) -> Self {
+        self.vit = vit;
+        self
     }
 
     /// Reads the text of a record; `path` is named in errors.
@@ -88,7 +98,7 @@ impl HeadsRecord {
     }
 
     /// Where the record of the file `path` may lie beside it: `NAME.kd_gqa.json`, or `kd_gqa.json` where that names the file.
-    pub(crate) fn places_beside(path: &Path) -> [PathBuf; 2] {
+    fn places_beside(path: &Path) -> [PathBuf; 2] {
         let own = format!("{}.{RECORD_FILE}", file_name(path).unwrap_or_default());
         [path.with_file_name(own), path.with_file_name(RECORD_FILE)]
     }
@@ -98,13 +108,27 @@ impl HeadsRecord {
     /// # Errors
     /// Those of [`Self::read`].
     pub fn beside(path: &Path) -> Result<Option<(PathBuf, Self)>> {
-        for place in Self::places_beside(path).into_iter().filter(|place| place.exists()) {
+        let [own, plain] = Self::places_beside(path);
+        for (place, is_own) in [(own, true), (plain, false)].into_iter().filter(|(place, _)| place.exists()) {
             let record = Self::read(&place)?;
-            if record.is_of(path) {
+            // The name of its own says whose it is, too.
+            if record.is_of(path) || is_own && record.file.is_none() {
                 return Ok(Some((place, record)));
             }
         }
         Ok(None)
+    }
+
+    /// The record of the checkpoint `path` outside its tensors' files, and where: in a folder, or beside a file.
+    ///
+    /// # Errors
+    /// Those of [`Self::read`].
+    pub(crate) fn of_checkpoint(path: &Path) -> Result<Option<(PathBuf, Self)>> {
+        if !path.is_dir() {
+            return Self::beside(path);
+        }
+        let place = path.join(RECORD_FILE);
+        if place.exists() { Self::read(&place).map(|record| Some((place, record))) } else { Ok(None) }
     }
 
     /// Where the record of the file `path` is written: where it lies, else `kd_gqa.json` beside it unless something else has this name.
@@ -138,12 +162,18 @@ impl HeadsRecord {
         serde_json::to_string(self).expect("numbers and names serialise")
     }
 
-    /// Groups of each layer.
+    /// Groups of each layer; `path` is named in errors.
     ///
     /// # Errors
-    /// [`Error::Groups`] for sizes that do not sum to the number of heads.
-    pub fn groups(&self) -> Result<Vec<Groups>> {
-        self.layers.iter().map(|layer| Groups::new(layer.groups.clone(), self.n_heads)).collect()
+    /// [`Error::Format`] for sizes that do not sum to the number of heads.
+    pub fn groups(&self, path: &Path) -> Result<Vec<Groups>> {
+        let groups = self.layers.iter().enumerate().map(|(i, LayerRecord { groups })| {
+            Groups::new(groups.clone(), self.n_heads).map_err(|_| {
+                let expected = format!("sizes that sum to {}", self.n_heads);
+                Error::format(path, format!("layers[{i}].groups"), expected, format!("{groups:?}"))
+            })
+        });
+        groups.collect()
     }
 }
 

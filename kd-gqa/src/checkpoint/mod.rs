@@ -2,7 +2,7 @@
 //!
 //! A checkpoint's weights stay in their files. The number of key/value heads follows from the shapes of tensors; the number of query
 //! heads from the configuration or header that a format has, from the [`HeadsRecord`] that this crate leaves in what it writes, from the
-//! user, or, for vision transformers without any of these, from heads of length 64.
+//! user, or, for vision transformers of timm and Hugging Face without any of these, from heads of length 64.
 
 mod attention;
 mod dialect;
@@ -10,6 +10,7 @@ mod heads_record;
 pub(crate) mod llama2c;
 mod model_config;
 mod open;
+mod vit_settings;
 mod vit_tensors;
 
 use std::path::{Path, PathBuf};
@@ -22,6 +23,7 @@ pub use dialect::{Dialect, Projection, QKV};
 pub(crate) use heads_record::write_recorded;
 pub use heads_record::{HeadsRecord, LayerRecord, RECORD_FILE};
 pub(crate) use model_config::{CONFIG_FILE, ModelConfig};
+pub use vit_settings::VitSettings;
 pub use vit_tensors::VitTensors;
 
 use crate::allocation::AllocationState;
@@ -76,6 +78,7 @@ pub struct Checkpoint {
     allocation: Option<AllocationState>,
     heads_from: HeadsFrom,
     config: Option<ModelConfig>,
+    vit_settings: VitSettings,
     header: Option<llama2c::Header>,
 }
 
@@ -96,6 +99,12 @@ impl Checkpoint {
     /// [`Error::Option`](crate::Error::Option) where the number of heads is needed, or is another than the checkpoint says.
     pub fn open_with_heads(path: impl AsRef<Path>, n_heads: Option<usize>) -> Result<Self> {
         open::open(path.as_ref(), n_heads)
+    }
+
+    /// With constants of a vision transformer that its files do not say, or say otherwise.
+    pub fn with_vit_settings(mut self, settings: VitSettings) -> Self {
+        self.vit_settings = settings.or(self.vit_settings);
+        self
     }
 
     /// The file or folder.
@@ -192,6 +201,11 @@ impl Checkpoint {
         let names = (0..self.n_layers()).flat_map(of_layer);
         let names = names.map(|(layer, stem, part)| format!("{}{stem}.{part}", self.layer_prefix(layer)));
         names.filter(|name| self.tensors.shape(name).is_some())
+    }
+
+    /// Constants of a vision transformer, as far as anything says them.
+    pub fn vit_settings(&self) -> &VitSettings {
+        &self.vit_settings
     }
 
     /// The configuration beside the weights, if there is one.

@@ -80,14 +80,15 @@ impl ModelConfig {
         self.optional_size(name)?.ok_or_else(|| self.misfit(name, "a whole number above zero"))
     }
 
-    /// The number of key/value heads of a decoder.
+    /// The number of key/value heads of a decoder; `null` is as many as heads, whatever the family's default.
     pub(crate) fn n_kv_heads(&self, n_heads: usize) -> Result<usize> {
-        let absent = match self.model_type() {
+        let usual = match self.model_type() {
             "mistral" => 8,
             "qwen2" => 32,
             _ => n_heads,
         };
-        Ok(self.optional_size("num_key_value_heads")?.unwrap_or(absent))
+        let unsaid = if self.fields.contains_key("num_key_value_heads") { n_heads } else { usual };
+        Ok(self.optional_size("num_key_value_heads")?.unwrap_or(unsaid))
     }
 
     /// The configuration's text with other numbers of heads; everything else is kept.

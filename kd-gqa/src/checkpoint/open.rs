@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use grouping_core::tensor_file::{TensorFile, TensorFolder, has_names, is_float};
 
 use super::heads_record::{HeadsRecord, RECORD_FILE};
-use super::{CONFIG_FILE, Checkpoint, Dialect, HeadsFrom, Layer, ModelConfig, Names, llama2c};
+use super::{CONFIG_FILE, Checkpoint, Dialect, HeadsFrom, Layer, ModelConfig, Names, VitSettings, llama2c};
 use crate::{Error, Groups, Result};
 
 /// Length of a head of vision transformers that do not say it.
@@ -73,8 +73,17 @@ pub(super) fn open(path: &Path, n_heads: Option<usize>) -> Result<Checkpoint> {
         (0..names.n_layers).map(|layer| Layer::find(&tensors, &names, layer)).collect::<Result<_>>()?;
     check_sizes(&tensors, &layers)?;
     let record = record(path, &tensors)?;
-    let sizes =
-        HeadSizes { path, layers: &layers, given: n_heads, record: record.as_ref(), config: config.as_ref() };
+    let said = config.as_ref().filter(|config| config.is_vit()).map(VitSettings::of_config).transpose()?;
+    let recorded = record.as_ref().map(|(_, record)| record.vit.clone()).unwrap_or_default();
+    let vit_settings = recorded.or(said.unwrap_or_default());
+    let sizes = HeadSizes {
+        path,
+        dialect: names.dialect,
+        layers: &layers,
+        given: n_heads,
+        record: record.as_ref(),
+        config: config.as_ref(),
+    };
     let (n_heads, head_dim, heads_from) = sizes.heads()?;
     let groups = sizes.groups(n_heads, head_dim)?;
     let allocation = record.and_then(|(_, record)| record.allocation);
@@ -91,6 +100,7 @@ pub(super) fn open(path: &Path, n_heads: Option<usize>) -> Result<Checkpoint> {
         allocation,
         heads_from,
         config,
+        vit_settings,
         header: None,
     };
     check_head_norms(&checkpoint)?;
@@ -117,17 +127,18 @@ fn open_llama2c(path: &Path, n_heads: Option<usize>) -> Result<Checkpoint> {
     let layers: Vec<Layer> =
         (0..names.n_layers).map(|layer| Layer::find(&tensors, &names, layer)).collect::<Result<_>>()?;
     check_given(n_heads, header.n_heads)?;
-    let mut allocation = None;
-    let groups = if header.is_uniform {
-        vec![Groups::uniform(header.n_heads, header.n_kv_heads)?; header.n_layers]
-    } else {
-        let (beside, record) = HeadsRecord::beside(path)?.ok_or_else(|| {
+    let (groups, allocation) = match HeadsRecord::beside(path)? {
+        Some((place, record)) => {
+            let groups = groups_of_record(&place, &record, &layers, header.n_heads, header.head_dim())?;
+            (groups, record.allocation)
+        }
+        None if header.is_uniform => {
+            (vec![Groups::uniform(header.n_heads, header.n_kv_heads)?; header.n_layers], None)
+        }
+        None => {
             let expected = format!("a {RECORD_FILE} beside it that names the file, for unequal groups");
-            Error::format(path, "groups", expected, "none")
-        })?;
-        let groups = groups_of_record(&beside, &record, &layers, header.n_heads, header.head_dim())?;
-        allocation = record.allocation;
-        groups
+            return Err(Error::format(path, "groups", expected, "none"));
+        }
     };
     let (hidden_size, n_heads, head_dim) = (header.hidden_size, header.n_heads, header.head_dim());
     Ok(Checkpoint {
@@ -142,6 +153,7 @@ fn open_llama2c(path: &Path, n_heads: Option<usize>) -> Result<Checkpoint> {
         allocation,
         heads_from: HeadsFrom::Configuration,
         config: None,
+        vit_settings: VitSettings::default(),
         header: Some(header),
     })
 }
@@ -186,24 +198,20 @@ fn check_given(given: Option<usize>, found: usize) -> Result<()> {
     }
 }
 
-/// The record in a header, or beside a folder's weights.
+/// The record in a header, or beside the weights.
 fn record(path: &Path, tensors: &TensorFolder) -> Result<Option<(PathBuf, HeadsRecord)>> {
     for shard in tensors.shards() {
         if let Some(text) = shard.metadata().get(RECORD_FILE) {
             return Ok(Some((shard.path().to_path_buf(), HeadsRecord::parse(shard.path(), text)?)));
         }
     }
-    let beside = path.join(RECORD_FILE);
-    if !beside.exists() {
-        return Ok(None);
-    }
-    let record = HeadsRecord::read(&beside)?;
-    Ok(Some((beside, record)))
+    HeadsRecord::of_checkpoint(path)
 }
 
 /// What says how many heads there are, and how long they are.
 struct HeadSizes<'a> {
     path: &'a Path,
+    dialect: Dialect,
     layers: &'a [Layer],
     given: Option<usize>,
     record: Option<&'a (PathBuf, HeadsRecord)>,
@@ -249,6 +257,11 @@ impl HeadSizes<'_> {
                 return Err(Error::option("--heads", expected, given));
             }
             return Ok((given, n_rows / given, HeadsFrom::Given));
+        }
+        if self.dialect == Dialect::TorchEncoder {
+            let expected =
+                format!("the number of heads of {}, which no usual length says", self.path.display());
+            return Err(Error::option("--heads", expected, "none"));
         }
         if !n_rows.is_multiple_of(USUAL_HEAD_DIM) {
             let expected = format!(
@@ -307,7 +320,7 @@ fn groups_of_record(
         let expected = format!("{n_heads} heads of {head_dim}");
         return Err(Error::format(path, "n_heads", expected, format!("{} of {}", said[0], said[1])));
     }
-    let groups = record.groups()?;
+    let groups = record.groups(path)?;
     for (i, (layer, groups)) in layers.iter().zip(&groups).enumerate() {
         let n_rows = layer.rows(super::Projection::Key).len();
         if groups.n_kv_heads().checked_mul(head_dim) != Some(n_rows) {
@@ -318,11 +331,11 @@ fn groups_of_record(
         }
     }
     if let Some(state) = &record.allocation {
-        let of_state: Vec<&Groups> = (0..state.n_layers()).map(|layer| state.groups(layer)).collect();
-        if of_state != groups.iter().collect::<Vec<_>>() {
+        let of_state = state.all_groups();
+        if of_state != groups {
             let sizes =
-                |groups: &[&Groups]| format!("{:?}", groups.iter().map(|g| g.sizes()).collect::<Vec<_>>());
-            let expected = format!("the groups of its layers, {}", sizes(&groups.iter().collect::<Vec<_>>()));
+                |groups: &[Groups]| format!("{:?}", groups.iter().map(Groups::sizes).collect::<Vec<_>>());
+            let expected = format!("the groups of its layers, {}", sizes(&groups));
             return Err(Error::format(path, "allocation", expected, sizes(&of_state)));
         }
     }

@@ -14,8 +14,8 @@
 //!
 //! Around `nn.TransformerEncoder` every program has its own names, so there the tensors outside the layers are known by their shapes. What a
 //! file has beside these (layer scales, registers) such a model would have to compute, so it is refused by name.
-//! What the names do not say is assumed as the dialect's library has it by default: timm and Hugging Face norm before each part and
-//! use GELU, `nn.TransformerEncoder` norms after it and uses ReLU.
+//! What neither names nor [`VitSettings`](super::VitSettings) say is assumed as the dialect's library has it by default: timm and Hugging Face norm
+//! before each part and use GELU, `nn.TransformerEncoder` norms after it and uses ReLU.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -23,7 +23,7 @@ use std::path::Path;
 
 use grouping_core::tensor_file::TensorFile;
 
-use super::{Checkpoint, Dialect, ModelConfig, Projection};
+use super::{Checkpoint, Dialect, Projection};
 use crate::vit::{Activation, TIMM_EPS, VitConfig, Weights};
 use crate::{Error, Result};
 
@@ -319,7 +319,8 @@ impl<'a> Finder<'a> {
         }
         let dialect = checkpoint.dialect();
         let has_class_token = shape("cls_token").is_some();
-        let image_size = match checkpoint.config().map(image_size).transpose()?.flatten() {
+        let settings = checkpoint.vit_settings();
+        let image_size = match settings.image_size {
             Some(size) => size,
             None => {
                 let n_patches = n_positions - usize::from(has_class_token);
@@ -337,46 +338,23 @@ impl<'a> Finder<'a> {
             _ => (true, 1e-12),
         };
         let (n_layers, n_heads) = (checkpoint.n_layers(), checkpoint.n_heads());
-        let mut config = VitConfig::new(image_size, [height, width], d, n_layers, n_heads, mlp_size)
+        let activation = if norm_first { Activation::Gelu } else { Activation::Relu };
+        let config = VitConfig::new(image_size, [height, width], d, n_layers, n_heads, mlp_size)
             .with_n_classes(n_classes)
             .with_n_channels(n_channels)
             .with_groups(Some(checkpoint.groups().to_vec()))
             .with_head_dim(Some(checkpoint.head_dim()))
             .with_attention_bias(checkpoint.has_attention_biases())
             .with_qk_norm(checkpoint.has_qk_norm())
-            .with_norm_first(norm_first)
+            .with_norm_first(settings.norm_first.unwrap_or(norm_first))
             .with_final_norm(shape("norm.weight").is_some())
-            .with_activation(if norm_first { Activation::Gelu } else { Activation::Relu })
-            .with_norm_eps(norm_eps)
+            .with_activation(settings.activation.unwrap_or(activation))
+            .with_norm_eps(settings.norm_eps.unwrap_or(norm_eps))
             .with_class_token(has_class_token);
-        if let Some(said) = checkpoint.config() {
-            match said.present("hidden_act").and_then(|act| act.as_str()) {
-                None | Some("gelu") => {}
-                Some("relu") => config.activation = Activation::Relu,
-                Some(_) => return Err(said.misfit("hidden_act", "gelu or relu")),
-            }
-            if let Some(eps) = said.present("layer_norm_eps") {
-                let eps = eps.as_f64().filter(|eps| eps.is_finite() && *eps >= 0.0);
-                config.norm_eps = eps.ok_or_else(|| said.misfit("layer_norm_eps", "a number from 0 on"))?;
-            }
-        }
         if config.n_positions() != n_positions {
             let expected = format!("{} positions of images of {image_size:?}", config.n_positions());
             return Err(refuse("pos_embed", expected));
         }
         Ok(VitTensors { checkpoint, config, places: self.places })
-    }
-}
-
-/// Height and width of images: one number for both, or two.
-fn image_size(config: &ModelConfig) -> Result<Option<[usize; 2]>> {
-    match config.present("image_size").and_then(|size| size.as_array()) {
-        None => Ok(config.optional_size("image_size")?.map(|size| [size; 2])),
-        Some(sizes) => {
-            let sizes: Option<Vec<usize>> =
-                sizes.iter().map(|size| size.as_u64().map(|n| n as usize)).collect();
-            let sizes = sizes.and_then(|sizes| <[usize; 2]>::try_from(sizes).ok());
-            sizes.map(Some).ok_or_else(|| config.misfit("image_size", "height and width"))
-        }
     }
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use comfy_table::{CellAlignment, Table, presets};
 
-use super::images::{PixelArgs, open};
+use super::images::VitArgs;
 use crate::account::{Account, AccountConfig, Cost, ModelShape, account};
 
 #[derive(Debug, clap::Args)]
@@ -25,19 +25,16 @@ pub(super) struct Args {
     /// Bytes of a value in the cache
     #[arg(long, value_name = "BYTES", default_value_t = 2)]
     value_bytes: usize,
-    /// The number of query heads, where the file does not say it [default: heads of length 64]
-    #[arg(long, value_name = "H")]
-    heads: Option<usize>,
-    // As every command that reads a vision transformer takes them; they change nothing that is counted.
+    // Of these, only the heads change what is counted.
     #[command(flatten)]
-    _pixels: PixelArgs,
+    vit: VitArgs,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
-    let shape = ModelShape::of(&open(&args.checkpoint, args.heads)?)?;
+    let shape = ModelShape::of(&args.vit.open(&args.checkpoint)?)?;
     let after = vec![args.kv_heads; shape.n_kv_heads.len()];
     let config = AccountConfig::new(args.context).with_batch(args.batch).with_value_bytes(args.value_bytes);
     print(&account(&shape, &after, config)?, args.json)

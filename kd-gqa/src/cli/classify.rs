@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use burn::tensor::{Device, activation};
 use serde_json::json;
 
-use super::images::{PixelArgs, open};
+use super::images::VitArgs;
 use crate::Error;
 use crate::evaluate::{batch_tensor, values};
 use crate::images::LabelledImage;
@@ -24,23 +24,20 @@ pub(super) struct Args {
     /// PNG or JPEG files
     #[arg(required = true, value_name = "IMAGE")]
     images: Vec<PathBuf>,
-    /// The number of query heads, where the file does not say it [default: heads of length 64]
-    #[arg(long, value_name = "H")]
-    heads: Option<usize>,
     #[command(flatten)]
-    pixels: PixelArgs,
+    vit: VitArgs,
     /// Print one JSON object a line for each image
     #[arg(long)]
     json: bool,
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
-    let source = open(&args.weights, args.heads)?;
+    let source = args.vit.open(&args.weights)?;
     let vit = read_vit(&source, &Device::flex())?;
     if vit.config().n_classes.is_none() {
         return Err(Error::format(&args.weights, "head", "a head of classes", "none").into());
     }
-    let preparation = args.pixels.preparation(&vit);
+    let preparation = args.vit.preparation(&vit)?;
     let mut out = stdout();
     for path in &args.images {
         let image = LabelledImage { path: path.clone(), class: 0 };

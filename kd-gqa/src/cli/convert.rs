@@ -12,15 +12,14 @@ use grouping_core::process::peak_memory_bytes;
 use serde_json::json;
 
 use super::console::bar;
-use super::images::{PixelArgs, open};
+use super::images::{CalibrationArgs, FidelityArgs, VitArgs};
 use crate::Error;
-use crate::calibrate::{Calibration, calibrate_decoder, calibrate_vit};
-
+use crate::allocation::{AllocationState, Fidelity, Method};
+use crate::calibrate::{Calibration, allocate_vit, calibrate_decoder, calibrate_vit};
 use crate::checkpoint::Checkpoint;
 use crate::convert::{
-    Align, ConvertConfig, ConvertReport, Form, GroupSizes, Grouping, Pool, PoolWeights, convert,
+    Align, ConvertConfig, ConvertReport, Form, GroupSizes, Grouping, Pool, PoolWeights, check, convert,
 };
-use crate::images::ImageFolder;
 use crate::vit::read_vit;
 
 #[derive(Debug, clap::Args)]
@@ -52,18 +51,16 @@ pub(super) struct Args {
     /// Repeat key/value heads until all groups have one size
     #[arg(long)]
     uniformise: bool,
-    /// The number of query heads of a vision transformer whose file does not say it [default: heads of length 64]
-    #[arg(long, value_name = "H")]
-    heads: Option<usize>,
-    /// Data to run the model on: images (a folder a class, or flat) for a vision transformer, a text or lists of tokens (.json) for a decoder
-    #[arg(long, value_name = "DIR|FILE")]
-    calibration: Option<PathBuf>,
-    /// How many of the images, evenly from the classes, drawn by the seed
-    #[arg(long, value_name = "N", default_value_t = 500)]
-    calibration_images: usize,
+    /// Then give each key/value head of a vision transformer query heads by the norms of its keys, and save how this goes on
+    #[arg(long, value_enum, conflicts_with_all = ["expand", "uniformise"])]
+    allocation: Option<Method>,
     #[command(flatten)]
-    pixels: PixelArgs,
-    /// Seed of the search for similar heads and of the choice of images
+    fidelity: FidelityArgs,
+    #[command(flatten)]
+    calibration: CalibrationArgs,
+    #[command(flatten)]
+    vit: VitArgs,
+    /// Seed of the search for similar heads, of the choice of images, and of an allocation's repairs
     #[arg(long, value_name = "S", default_value_t = 0)]
     seed: u64,
     /// Where to write: FILE.safetensors (vision transformers), a folder (Llama family), or FILE.bin (llama2.c)
@@ -101,16 +98,90 @@ impl Args {
         }
         let device = Device::flex();
         let vit = read_vit(source, &device)?;
-        let images = ImageFolder::open(data)?.sample(self.calibration_images, self.seed);
-        if images.is_empty() {
-            return Err(Error::option("--calibration-images", "at least 1", 0));
-        }
+        let images = self.calibration.images(data, self.seed)?;
         let bar = bar("calibration images");
         bar.set_length(images.len() as u64);
-        let preparation = self.pixels.preparation(&vit);
+        let preparation = self.vit.preparation(&vit)?;
         let calibration = calibrate_vit(&vit, &images, &preparation, &device, |n| bar.set_position(n as u64));
         bar.finish_and_clear();
         calibration
+    }
+
+    /// Whether anything is asked for that follows from activations.
+    fn uses_calibration(&self) -> bool {
+        let weighted = self.pool == Some(PoolRule::Weighted) && self.pool_weights.is_none();
+        self.allocation.is_none()
+            || self.grouping == Grouping::Similarity
+            || self.align != Align::None
+            || weighted
+    }
+
+    fn check_allocation(&self, source: &Checkpoint) -> crate::Result<()> {
+        if self.allocation.is_none() {
+            return Ok(());
+        }
+        if !source.dialect().is_vit() {
+            return Err(Error::option("--allocation", "a vision transformer", source.dialect().label()));
+        }
+        if self.fidelity.fidelity == Fidelity::Robust
+            && self.allocation != Some(Method::Uniform)
+            && self.calibration.calibration.is_none()
+        {
+            let expected = "images for a robust --allocation, which stays as it is at inference";
+            return Err(Error::option("--calibration", expected, "none"));
+        }
+        Ok(())
+    }
+
+    /// Converts with a bar.
+    fn write(
+        &self,
+        source: &Checkpoint,
+        config: &ConvertConfig,
+        out: &Path,
+        existing: Existing,
+    ) -> crate::Result<ConvertReport> {
+        let bar = bar("tensors");
+        let report = convert(source, config, out, existing, |progress| {
+            bar.set_length(progress.total as u64);
+            bar.set_position(progress.done as u64);
+        });
+        bar.finish_and_clear();
+        report
+    }
+
+    /// Converts, lets the method see the key norms of what came out, and writes that with its groups and the method's state.
+    fn allocate(
+        &self,
+        source: &Checkpoint,
+        config: &ConvertConfig,
+        method: Method,
+        existing: Existing,
+    ) -> crate::Result<ConvertReport> {
+        let beside = self.out.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let temporary = tempfile::tempdir_in(beside).map_err(Error::io(beside, "write to"))?;
+        let pooled = temporary.path().join("pooled.safetensors");
+        let mut report = self.write(source, config, &pooled, Existing::Refuse)?;
+        let pooled = Checkpoint::open(&pooled)?;
+        let mut state = AllocationState::of_groups(self.fidelity.config(method, self.seed), pooled.groups())?;
+        if let Some(data) = &self.calibration.calibration {
+            let device = Device::flex();
+            let vit = read_vit(&pooled, &device)?;
+            let (images, preparation) =
+                (self.calibration.images(data, self.seed)?, self.vit.preparation(&vit)?);
+            let bar = bar("calibration images");
+            bar.set_length(images.len() as u64);
+            let seen =
+                allocate_vit(&vit, &images, &preparation, &device, state, |n| bar.set_position(n as u64));
+            bar.finish_and_clear();
+            state = seen?;
+        }
+        let config = ConvertConfig::new(self.kv_heads).with_allocation(state);
+        let allocated = self.write(&pooled, &config, &self.out, existing)?;
+        for (layer, allocated) in report.layers.iter_mut().zip(allocated.layers) {
+            layer.written = allocated.written;
+        }
+        Ok(report)
     }
 
     fn pool(&self) -> Result<Pool, Error> {
@@ -148,19 +219,18 @@ impl Args {
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let start = Instant::now();
     let config = args.config()?;
-    let source = open(&args.checkpoint, args.heads)?;
-    let config = match &args.calibration {
+    let source = args.vit.open(&args.checkpoint)?;
+    let existing = if args.force { Existing::Replace } else { Existing::Refuse };
+    check(&source, &config, &args.out, existing)?;
+    args.check_allocation(&source)?;
+    let config = match args.calibration.calibration.as_deref().filter(|_| args.uses_calibration()) {
         Some(path) => config.with_calibration(Arc::new(args.calibrate(&source, path)?)),
         None => config,
     };
-    let existing = if args.force { Existing::Replace } else { Existing::Refuse };
-    let bar = bar("tensors");
-    let report = convert(&source, &config, &args.out, existing, |progress| {
-        bar.set_length(progress.total as u64);
-        bar.set_position(progress.done as u64);
-    });
-    bar.finish_and_clear();
-    let report = report?;
+    let report = match args.allocation {
+        None => args.write(&source, &config, &args.out, existing)?,
+        Some(method) => args.allocate(&source, &config, method, existing)?,
+    };
     let secs = start.elapsed().as_secs_f64();
     if args.json {
         print_json(args, &source, &report, secs)

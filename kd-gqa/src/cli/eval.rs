@@ -8,15 +8,16 @@ use comfy_table::{Table, presets};
 use serde_json::{Map, json};
 
 use super::console::{bar, say};
-use super::images::{PixelArgs, open};
+use super::images::{CalibrationArgs, FidelityArgs, VitArgs};
 use crate::Error;
-use crate::allocation::{AllocationConfig, Fidelity, Method};
+use crate::allocation::{AllocationState, Fidelity, Method};
+use crate::calibrate::allocate_vit;
 use crate::checkpoint::Checkpoint;
 use crate::evaluate::evaluate;
 use crate::images::ImageFolder;
 use crate::inference::Inference;
 use crate::score::Score;
-use crate::vit::read_vit;
+use crate::vit::{Vit, read_vit};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -32,21 +33,17 @@ pub(super) struct Args {
     /// Groups at inference [default: the allocation saved with the weights, with its fidelity, else their groups]
     #[arg(long, value_enum)]
     allocation: Option<Allocation>,
-    /// Whose arithmetic
-    #[arg(long, value_enum, default_value_t)]
-    fidelity: Fidelity,
-    /// Window of DGQA
-    #[arg(long, value_name = "W", default_value_t = 300)]
-    window: usize,
+    #[command(flatten)]
+    fidelity: FidelityArgs,
+    /// Images that the allocation sees before, as in training: a folder a class, or flat
+    #[command(flatten)]
+    calibration: CalibrationArgs,
     /// Sizes of batches, each evaluated on its own; the first counts
     #[arg(long, value_delimiter = ',', value_name = "N,…", default_value = "250")]
     batch_sizes: Vec<usize>,
-    /// The number of query heads, where the file does not say it [default: heads of length 64]
-    #[arg(long, value_name = "H")]
-    heads: Option<usize>,
     #[command(flatten)]
-    pixels: PixelArgs,
-    /// Seed of random repairs and of noise
+    vit: VitArgs,
+    /// Seed of random repairs, of noise, and of the choice of calibration images
     #[arg(long, value_name = "S", default_value_t = 0)]
     seed: u64,
     /// Print one JSON object on the last line
@@ -58,9 +55,9 @@ pub(super) struct Args {
 enum Allocation {
     /// Groups of one size
     Uniform,
-    /// Key-driven: by the norms of each batch
+    /// Key-driven: by the norms of keys; official and paper of each batch, robust of the calibration images
     Kdgqa,
-    /// By the change of the norms since the batch before
+    /// By the change of the norms from one batch to another
     DgqaDiff,
     /// By an exponential mean of the norms
     DgqaEma,
@@ -69,23 +66,42 @@ enum Allocation {
 }
 
 impl Args {
-    fn inference(&self, source: &Checkpoint) -> crate::Result<Inference> {
+    /// What is done at inference, before the first batch.
+    fn inference(&self, source: &Checkpoint, vit: &Vit) -> crate::Result<Inference> {
         let method = match self.allocation {
             None => return Ok(Inference::saved(source)),
-            Some(Allocation::Pgqa) => return Ok(Inference::noisy(self.fidelity, self.seed)),
+            Some(Allocation::Pgqa) => return Ok(Inference::noisy(self.fidelity.fidelity, self.seed)),
             Some(Allocation::Uniform) => Method::Uniform,
             Some(Allocation::Kdgqa) => Method::Kdgqa,
             Some(Allocation::DgqaDiff) => Method::DgqaDiff,
             Some(Allocation::DgqaEma) => Method::DgqaEma,
         };
-        let config = AllocationConfig::new(method).with_fidelity(self.fidelity);
-        Inference::allocated(config.with_window(self.window).with_seed(self.seed), source.groups())
+        let state = AllocationState::of_groups(self.fidelity.config(method, self.seed), source.groups())?;
+        let Some(data) = &self.calibration.calibration else {
+            if method != Method::Uniform && self.fidelity.fidelity == Fidelity::Robust {
+                say(format_args!(
+                    "note: a robust allocation stays as it is at inference: without --calibration, the weights' own groups"
+                ));
+            }
+            return Ok(Inference::Allocated(Box::new(state)));
+        };
+        let images = self.calibration.images(data, self.seed)?;
+        let bar = bar("calibration images");
+        bar.set_length(images.len() as u64);
+        let (preparation, device) = (self.vit.preparation(vit)?, Device::flex());
+        let state = allocate_vit(vit, &images, &preparation, &device, state, |n| bar.set_position(n as u64));
+        bar.finish_and_clear();
+        Ok(Inference::Allocated(Box::new(state?)))
     }
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
-    let source = open(&args.weights, args.heads)?;
-    if args.allocation.is_none() && args.fidelity != Fidelity::default() {
+    let sizes = &args.batch_sizes;
+    if let Some((_, twice)) = sizes.iter().enumerate().find(|(i, size)| sizes[..*i].contains(size)) {
+        return Err(Error::option("--batch-sizes", "each size once", format!("{twice} twice")).into());
+    }
+    let source = args.vit.open(&args.weights)?;
+    if args.allocation.is_none() && args.fidelity.fidelity != Fidelity::default() {
         say(format_args!("note: without --allocation, groups are as saved, and --fidelity says nothing"));
     }
     let vit = read_vit(&source, &Device::flex())?;
@@ -100,11 +116,12 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     if images.is_empty() {
         return Err(Error::option("--limit", "at least 1", 0).into());
     }
-    let preparation = args.pixels.preparation(&vit);
+    let preparation = args.vit.preparation(&vit)?;
     let device = Device::flex();
+    let start = args.inference(&source, &vit)?;
     let mut scores: Vec<(usize, Score)> = vec![];
     for &batch_size in &args.batch_sizes {
-        let mut inference = args.inference(&source)?;
+        let mut inference = start.clone();
         let bar = bar("images");
         bar.set_length(images.len() as u64);
         let logits = |batch| vit.forward_hooked(batch, &mut |call| inference.attend(call));

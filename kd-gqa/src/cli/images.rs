@@ -1,15 +1,26 @@
-//! Options of every command that reads a vision transformer and images.
+//! Options of every command that reads a vision transformer, and of those that run it on images.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::console::say;
-use crate::checkpoint::{Checkpoint, HeadsFrom};
-use crate::images::Preparation;
-use crate::vit::Vit;
+use crate::allocation::{AllocationConfig, Fidelity, Method};
+use crate::checkpoint::{Checkpoint, HeadsFrom, VitSettings};
+use crate::images::{ImageFolder, LabelledImage, Preparation};
+use crate::vit::{Activation, Vit};
+use crate::{Error, Result};
 
-/// How pixels are normalised.
+/// What a vision transformer's file does not say.
 #[derive(Debug, clap::Args)]
-pub(super) struct PixelArgs {
+pub(super) struct VitArgs {
+    /// The number of query heads, where the file does not say it [default: heads of length 64 with the names of timm and Hugging Face]
+    #[arg(long, value_name = "H")]
+    heads: Option<usize>,
+    /// Norms stand before attention and feed-forward part, where the file does not say it [default: as the dialect's library]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
+    norm_first: Option<bool>,
+    /// The feed-forward part's function, where the file does not say it [default: as the dialect's library]
+    #[arg(long, value_enum)]
+    activation: Option<Activation>,
     /// Mean of red, green and blue, of values from 0 to 1
     #[arg(long, value_name = "R,G,B", default_value = "0.5,0.5,0.5", value_parser = channels)]
     mean: Channels,
@@ -22,32 +33,90 @@ pub(super) struct PixelArgs {
 #[derive(Debug, Clone, Copy)]
 struct Channels([f32; 3]);
 
-fn channels(text: &str) -> Result<Channels, String> {
-    let numbers: Result<Vec<f32>, _> = text.split(',').map(str::parse::<f32>).collect();
+fn channels(text: &str) -> std::result::Result<Channels, String> {
+    let numbers: std::result::Result<Vec<f32>, _> = text.split(',').map(str::parse::<f32>).collect();
     match numbers.as_deref() {
         Ok(&[r, g, b]) if [r, g, b].iter().all(|v| v.is_finite()) => Ok(Channels([r, g, b])),
         _ => Err("expected three numbers such as 0.485,0.456,0.406".into()),
     }
 }
 
-fn deviations(text: &str) -> Result<Channels, String> {
+fn deviations(text: &str) -> std::result::Result<Channels, String> {
     let found = channels(text)?;
     if found.0.iter().all(|&v| v > 0.0) { Ok(found) } else { Err("expected numbers above zero".into()) }
 }
 
-impl PixelArgs {
+impl VitArgs {
+    /// Opens a checkpoint and says where its number of heads is a guess.
+    pub(super) fn open(&self, path: &Path) -> Result<Checkpoint> {
+        let checkpoint = Checkpoint::open_with_heads(path, self.heads)?;
+        if checkpoint.heads_from() == HeadsFrom::Assumed {
+            let (n_heads, head_dim) = (checkpoint.n_heads(), checkpoint.head_dim());
+            say(format_args!(
+                "note: {n_heads} heads of length {head_dim} are assumed; --heads says otherwise"
+            ));
+        }
+        let settings = VitSettings {
+            norm_first: self.norm_first,
+            activation: self.activation,
+            ..VitSettings::default()
+        };
+        Ok(checkpoint.with_vit_settings(settings))
+    }
+
     /// Preparation of images for `vit`.
-    pub(super) fn preparation(&self, vit: &Vit) -> Preparation {
-        Preparation::new(vit.config().image_size[0]).with_normalisation(self.mean.0, self.std.0)
+    ///
+    /// # Errors
+    /// [`Error::Option`] for a model of images that are not square.
+    pub(super) fn preparation(&self, vit: &Vit) -> Result<Preparation> {
+        let [height, width] = vit.config().image_size;
+        if height != width {
+            let found = format!("one of {height} × {width}");
+            return Err(Error::option("model", "one of square images, to resize and crop files to", found));
+        }
+        Ok(Preparation::new(height).with_normalisation(self.mean.0, self.std.0))
     }
 }
 
-/// Opens a checkpoint and says where its number of heads is a guess.
-pub(super) fn open(path: &Path, heads: Option<usize>) -> crate::Result<Checkpoint> {
-    let checkpoint = Checkpoint::open_with_heads(path, heads)?;
-    if checkpoint.heads_from() == HeadsFrom::Assumed {
-        let (n_heads, head_dim) = (checkpoint.n_heads(), checkpoint.head_dim());
-        say(format_args!("note: {n_heads} heads of length {head_dim} are assumed; --heads says otherwise"));
+/// Data that the model is run on before.
+#[derive(Debug, clap::Args)]
+pub(super) struct CalibrationArgs {
+    /// Data to run the model on: images (a folder a class, or flat) for a vision transformer, a text or lists of tokens (.json) for a decoder
+    #[arg(long, value_name = "DIR|FILE")]
+    pub(super) calibration: Option<PathBuf>,
+    /// How many of the images, evenly from the classes, drawn by the seed
+    #[arg(long, value_name = "N", default_value_t = 500)]
+    calibration_images: usize,
+}
+
+impl CalibrationArgs {
+    /// The images in the folder `data` that calibrate.
+    ///
+    /// # Errors
+    /// Those of the folder, and [`Error::Option`] for no image.
+    pub(super) fn images(&self, data: &Path, seed: u64) -> Result<Vec<LabelledImage>> {
+        let images = ImageFolder::open(data)?.sample(self.calibration_images, seed);
+        if images.is_empty() {
+            return Err(Error::option("--calibration-images", "at least 1", 0));
+        }
+        Ok(images)
     }
-    Ok(checkpoint)
+}
+
+/// How a method allocates.
+#[derive(Debug, clap::Args)]
+pub(super) struct FidelityArgs {
+    /// Whose arithmetic
+    #[arg(long, value_enum, default_value_t)]
+    pub(super) fidelity: Fidelity,
+    /// Window of DGQA
+    #[arg(long, value_name = "W", default_value_t = 300)]
+    window: usize,
+}
+
+impl FidelityArgs {
+    pub(super) fn config(&self, method: Method, seed: u64) -> AllocationConfig {
+        let config = AllocationConfig::new(method).with_fidelity(self.fidelity);
+        config.with_window(self.window).with_seed(seed)
+    }
 }

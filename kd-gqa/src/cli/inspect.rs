@@ -7,13 +7,17 @@ use burn::tensor::Device;
 use comfy_table::{Table, presets};
 use serde_json::json;
 
-use super::images::{PixelArgs, open};
+use super::console::bar;
+use super::images::VitArgs;
 use super::plot::heat_maps;
+use crate::Error;
 use crate::allocation::{AllocationConfig, Fidelity, Method, Mt19937, allocate};
-use crate::calibrate::{LayerActivations, Maps, calibrate_vit, distances};
+use crate::calibrate::{Calibration, LayerActivations, Maps, distances};
 use crate::checkpoint::{Checkpoint, Projection};
 use crate::convert::weight_distances;
+use crate::evaluate::batch_tensor;
 use crate::images::ImageFolder;
+use crate::inference::key_norms;
 use crate::vit::read_vit;
 
 #[derive(Debug, clap::Args)]
@@ -30,11 +34,8 @@ pub(super) struct Args {
     /// Draw how far apart the heads of each layer are, as SVG
     #[arg(long, value_name = "FILE.svg")]
     plot: Option<PathBuf>,
-    /// The number of query heads, where the file does not say it [default: heads of length 64]
-    #[arg(long, value_name = "H")]
-    heads: Option<usize>,
     #[command(flatten)]
-    pixels: PixelArgs,
+    vit: VitArgs,
     /// Replace a plot that exists
     #[arg(long)]
     force: bool,
@@ -43,8 +44,12 @@ pub(super) struct Args {
     json: bool,
 }
 
+/// Images that are run at once.
+const BATCH: usize = 100;
+
 /// What is shown of one layer.
 struct LayerView {
+    /// Of the keys, the mean over images; or of the rows of `W_K`.
     norms: Vec<f32>,
     /// `[n, n]`, keys and values together.
     distances: Vec<f64>,
@@ -60,15 +65,16 @@ impl LayerView {
     }
 }
 
-/// The allocations that are shown.
-const SHOWN: [(&str, Method, Fidelity); 3] = [
+/// The allocations that are shown: of all images as the first batch, before which the cache holds zeros.
+const SHOWN: [(&str, Method, Fidelity); 4] = [
     ("kdgqa official", Method::Kdgqa, Fidelity::Official),
+    ("dgqa-diff official", Method::DgqaDiff, Fidelity::Official),
+    ("dgqa-ema official", Method::DgqaEma, Fidelity::Official),
     ("kdgqa robust", Method::Kdgqa, Fidelity::Robust),
-    ("dgqa-ema robust", Method::DgqaEma, Fidelity::Robust),
 ];
 
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
-    let checkpoint = open(&args.checkpoint, args.heads)?;
+    let checkpoint = args.vit.open(&args.checkpoint)?;
     let layers = match &args.data {
         Some(dir) => by_activations(args, &checkpoint, dir)?,
         None => (0..checkpoint.n_layers())
@@ -102,29 +108,47 @@ fn by_weights(checkpoint: &Checkpoint, layer: usize) -> crate::Result<LayerView>
 fn by_activations(args: &Args, checkpoint: &Checkpoint, dir: &Path) -> crate::Result<Vec<LayerView>> {
     let device = Device::flex();
     let vit = read_vit(checkpoint, &device)?;
-    let preparation = args.pixels.preparation(&vit);
+    let preparation = args.vit.preparation(&vit)?;
     let images = ImageFolder::open(dir)?.first(args.limit);
-    let calibration = calibrate_vit(&vit, &images, &preparation, &device, |_| {})?;
-    let view = |layer: &LayerActivations| {
+    let mut calibration = Calibration::new(&vit.groups(), checkpoint.head_dim());
+    let mut norms: Vec<Vec<f32>> =
+        checkpoint.groups().iter().map(|groups| vec![0.0; groups.n_kv_heads()]).collect();
+    let bar = bar("images");
+    bar.set_length(images.len() as u64);
+    for batch in images.chunks(BATCH) {
+        let tensor = batch_tensor(batch, &preparation, &device)?;
+        vit.forward_hooked(tensor, &mut |call| {
+            let of_batch = key_norms(&call.k, Fidelity::Official)?;
+            let sums = norms[call.layer_idx].iter_mut().zip(of_batch);
+            sums.for_each(|(sum, norm)| *sum += norm / images.len() as f32);
+            calibration.attend(call)
+        })?;
+        bar.inc(batch.len() as u64);
+    }
+    bar.finish_and_clear();
+    let view = |(layer, norms): (&LayerActivations, Vec<f32>)| {
         let [keys, values] = [&layer.keys, &layer.values].map(|gram| distances(gram, Maps::Identity));
         let distances = keys?.iter().zip(&values?).map(|(k, v)| k + v).collect();
-        let norms = (0..layer.keys.n_heads()).map(|head| layer.keys.energy(head).sqrt() as f32).collect();
         Ok(LayerView { norms, distances })
     };
-    calibration.layers().iter().map(view).collect()
+    calibration.layers().iter().zip(norms).map(view).collect()
 }
 
-/// Sizes of groups by a method, or why there are none.
+/// Sizes of groups by a method; none where its released code would not end.
 fn allocation(
     layer: &LayerView,
     n_heads: usize,
     method: Method,
     fidelity: Fidelity,
-) -> Result<Vec<usize>, String> {
+) -> crate::Result<Option<Vec<usize>>> {
     let config = AllocationConfig::new(method).with_fidelity(fidelity);
     let zeros = vec![0.0; layer.norms.len()];
     let groups = allocate(&config, n_heads, &layer.norms, &zeros, &mut Mt19937::new(0));
-    groups.map(|groups| groups.sizes().to_vec()).map_err(|e| e.to_string())
+    match groups {
+        Ok(groups) => Ok(Some(groups.sizes().to_vec())),
+        Err(Error::Allocation { .. }) => Ok(None),
+        Err(e) => Err(e),
+    }
 }
 
 fn print_json(checkpoint: &Checkpoint, layers: &[LayerView]) -> anyhow::Result<()> {
@@ -132,16 +156,16 @@ fn print_json(checkpoint: &Checkpoint, layers: &[LayerView]) -> anyhow::Result<(
         let allocations: serde_json::Map<_, _> = SHOWN
             .iter()
             .map(|&(name, method, fidelity)| {
-                let sizes = allocation(layer, checkpoint.n_heads(), method, fidelity).ok();
-                (name.to_string(), json!(sizes))
+                let sizes = allocation(layer, checkpoint.n_heads(), method, fidelity)?;
+                Ok((name.to_string(), json!(sizes)))
             })
-            .collect();
+            .collect::<crate::Result<_>>()?;
         let n = layer.norms.len();
         let rows: Vec<&[f64]> = layer.distances.chunks(n).collect();
-        json!({"layer": i, "groups": checkpoint.groups()[i], "key_norms": layer.norms,
-            "spread": layer.spread(), "distances": rows, "allocations": allocations})
+        Ok(json!({"layer": i, "groups": checkpoint.groups()[i], "key_norms": layer.norms,
+            "spread": layer.spread(), "distances": rows, "allocations": allocations}))
     };
-    let layers: Vec<_> = layers.iter().enumerate().map(of_layer).collect();
+    let layers = layers.iter().enumerate().map(of_layer).collect::<crate::Result<Vec<_>>>()?;
     let value = json!({"dialect": checkpoint.dialect().label(), "heads": checkpoint.n_heads(),
         "head_dim": checkpoint.head_dim(), "hidden": checkpoint.hidden_size(),
         "parameters": checkpoint.n_parameters(), "layers": layers});
@@ -173,12 +197,10 @@ fn print_table(checkpoint: &Checkpoint, layers: &[LayerView]) -> anyhow::Result<
             norms.join(" "),
             format!("{:.3}", layer.spread()),
         ];
-        cells.extend(SHOWN.iter().map(|&(_, method, fidelity)| {
-            match allocation(layer, checkpoint.n_heads(), method, fidelity) {
-                Ok(sizes) => join(&sizes),
-                Err(_) => "never ends".into(),
-            }
-        }));
+        for (_, method, fidelity) in SHOWN {
+            let sizes = allocation(layer, checkpoint.n_heads(), method, fidelity)?;
+            cells.push(sizes.map_or_else(|| "never ends".into(), |sizes| join(&sizes)));
+        }
         table.add_row(cells);
     }
     Ok(writeln!(out, "{table}")?)

@@ -26,6 +26,7 @@ pub use distances::weight_distances;
 pub use pool::{Pool, PoolWeights};
 pub use search::{Distances, EXHAUSTIVE, GroupSizes, similar_groups};
 
+use crate::allocation::AllocationState;
 use crate::calibrate::Calibration;
 use crate::checkpoint::Checkpoint;
 use crate::{Error, Groups, Result};
@@ -81,6 +82,7 @@ pub struct ConvertConfig {
     pub(crate) form: Form,
     pub(crate) seed: u64,
     pub(crate) calibration: Option<Arc<Calibration>>,
+    pub(crate) allocation: Option<AllocationState>,
 }
 
 impl ConvertConfig {
@@ -95,6 +97,7 @@ impl ConvertConfig {
             form: Form::Grouped,
             seed: 0,
             calibration: None,
+            allocation: None,
         }
     }
 
@@ -131,6 +134,12 @@ impl ConvertConfig {
     /// Activations on calibration data, for similarity, alignment and weights.
     pub fn with_calibration(mut self, calibration: Arc<Calibration>) -> Self {
         self.calibration = Some(calibration);
+        self
+    }
+
+    /// Groups of a method over the key/value heads that the source has, all of which stay as they are; its state is saved with them.
+    pub fn with_allocation(mut self, state: AllocationState) -> Self {
+        self.allocation = Some(state);
         self
     }
 
@@ -176,6 +185,15 @@ pub struct LayerReport {
     pub pooled: Groups,
     /// Groups as they are written, which have more key/value heads where some are repeated.
     pub written: Groups,
+}
+
+/// Whether `source` can be converted so, and the result written to `out`, before any work is done.
+///
+/// # Errors
+/// [`Error::Option`] and [`Error::Indivisible`] for what does not fit the checkpoint, [`Error::Exists`] for an output that is there.
+pub fn check(source: &Checkpoint, config: &ConvertConfig, out: &Path, existing: Existing) -> Result<()> {
+    let sizes = source.groups().iter().try_for_each(|groups| plan::check(config, groups));
+    sizes.and_then(|()| write::check_place(source.dialect(), out, existing))
 }
 
 /// Converts `source` and writes the result to `out` in the source's dialect: a `.safetensors` file for a vision transformer, a folder
@@ -228,13 +246,17 @@ pub fn convert(
         })
     };
     let mut plans = source.groups().iter().enumerate().map(plan).collect::<Result<Vec<_>>>()?;
+    if let Some(state) = &config.allocation {
+        plan::allocate(&mut plans, state)?;
+    }
     plan::shape(&mut plans, config.form)?;
-    let conversion = Conversion { source, plans: &plans, progress: &mut progress };
+    let allocation = config.allocation.as_ref();
+    let conversion = Conversion { source, plans: &plans, allocation, progress: &mut progress };
     let is_weight = |name: &str| !name.starts_with("freqs_");
     let planned = conversion.planned();
     let planned = planned.iter().flat_map(|(_, planned)| planned).filter(|planned| is_weight(&planned.name));
     let n_after = planned.map(|planned| planned.shape.iter().product::<usize>()).sum();
-    let allocation_dropped = source.allocation().is_some() && !conversion.keeps_allocation();
+    let allocation_dropped = source.allocation().is_some() && conversion.allocation().is_none();
     conversion.write(out, existing)?;
     let layers = plans.into_iter().zip(source.groups()).map(|(plan, before)| LayerReport {
         before: before.clone(),

@@ -15,6 +15,7 @@ use super::calibrated::Calibrated;
 use super::pool::LayerPool;
 use super::search::{Distances, GroupSizes, similar_groups};
 use super::{ConvertConfig, Form, Grouping};
+use crate::allocation::AllocationState;
 use crate::{Error, Groups, Result};
 
 /// What happens to one layer.
@@ -51,23 +52,11 @@ impl LayerPlan {
         calibrated: Option<&Calibrated<'_>>,
         distances: impl FnOnce() -> Result<Distances>,
     ) -> Result<Self> {
+        check(config, source)?;
         let (n, n_groups) = (source.n_kv_heads(), config.n_kv_heads);
-        if n_groups == 0 || n_groups > n {
-            let expected = format!("from 1 to the {n} key/value heads that there are");
-            return Err(Error::option("--kv-heads", expected, n_groups));
-        }
         let members: Vec<Vec<usize>> = if n_groups == n {
             (0..n).map(|head| vec![head]).collect()
         } else {
-            if config.sizes == GroupSizes::Equal {
-                if !n.is_multiple_of(n_groups) {
-                    return Err(Error::Indivisible { n_heads: n, n_kv_heads: n_groups });
-                }
-                if source.uniform_size().is_none() {
-                    let found = format!("a source of groups {:?}", source.sizes());
-                    return Err(Error::option("--ragged", "to be set for unequal groups", found));
-                }
-            }
             match config.grouping {
                 Grouping::Neighbour => {
                     Groups::balanced(n, n_groups)?.heads().map(|heads| heads.collect()).collect()
@@ -91,6 +80,11 @@ impl LayerPlan {
         Ok(Self { members, query_order, read_by, groups, pool, rotations, copies, written })
     }
 
+    /// Whether the key/value heads are those of the source, in their order.
+    pub(crate) fn keeps_heads(&self) -> bool {
+        self.members.iter().enumerate().all(|(i, heads)| *heads == [i])
+    }
+
     /// Writes every pooled head several times, so that each copy is read by `size` query heads; heads that nobody reads are left out.
     ///
     /// # Panics
@@ -102,6 +96,45 @@ impl LayerPlan {
         self.written = Groups::new(vec![size; self.copies.len()], self.groups.n_heads())?;
         Ok(())
     }
+}
+
+/// Whether a layer of these groups can be converted so.
+///
+/// # Errors
+/// [`Error::Option`] or [`Error::Indivisible`] for a number of heads that cannot be.
+pub(super) fn check(config: &ConvertConfig, source: &Groups) -> Result<()> {
+    let (n, n_groups) = (source.n_kv_heads(), config.n_kv_heads);
+    if n_groups == 0 || n_groups > n {
+        let expected = format!("from 1 to the {n} key/value heads that there are");
+        return Err(Error::option("--kv-heads", expected, n_groups));
+    }
+    if n_groups < n && config.sizes == GroupSizes::Equal {
+        if !n.is_multiple_of(n_groups) {
+            return Err(Error::Indivisible { n_heads: n, n_kv_heads: n_groups });
+        }
+        if source.uniform_size().is_none() {
+            let found = format!("a source of groups {:?}", source.sizes());
+            return Err(Error::option("--ragged", "to be set for unequal groups", found));
+        }
+    }
+    Ok(())
+}
+
+/// Gives the layers, whose heads all stay as they are, the groups of an allocation.
+///
+/// # Errors
+/// [`Error::Option`] for an allocation of other heads, or heads that do not stay.
+pub(super) fn allocate(plans: &mut [LayerPlan], state: &AllocationState) -> Result<()> {
+    let n_heads = plans.first().map_or(0, |plan| plan.groups.n_heads());
+    let n_kv_heads: Vec<usize> = plans.iter().map(|plan| plan.groups.n_kv_heads()).collect();
+    state.check_heads(n_heads, &n_kv_heads)?;
+    if !plans.iter().all(LayerPlan::keeps_heads) {
+        return Err(Error::option("--kv-heads", "as many as there are, under an allocation", "fewer"));
+    }
+    for (layer, plan) in plans.iter_mut().enumerate() {
+        (plan.groups, plan.written) = (state.groups(layer).clone(), state.groups(layer).clone());
+    }
+    Ok(())
 }
 
 /// Gives all layers the wanted form.

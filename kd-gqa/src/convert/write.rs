@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use super::Progress;
 use super::apply::LayerWork;
 use super::plan::LayerPlan;
+use crate::allocation::AllocationState;
 use crate::checkpoint::{
     CONFIG_FILE, Checkpoint, Dialect, HeadsRecord, Projection, QKV, RECORD_FILE, write_recorded,
 };
@@ -60,10 +61,11 @@ impl Sink {
 pub(super) struct Conversion<'a> {
     pub(super) source: &'a Checkpoint,
     pub(super) plans: &'a [LayerPlan],
+    pub(super) allocation: Option<&'a AllocationState>,
     pub(super) progress: &'a mut dyn FnMut(Progress),
 }
 
-impl Conversion<'_> {
+impl<'a> Conversion<'a> {
     fn written(&self) -> Vec<Groups> {
         self.plans.iter().map(|plan| plan.written.clone()).collect()
     }
@@ -74,16 +76,18 @@ impl Conversion<'_> {
 
     fn record(&self) -> HeadsRecord {
         let head_dim = self.source.head_dim();
-        match self.source.allocation().filter(|_| self.keeps_allocation()) {
+        let record = match self.allocation() {
             Some(state) => HeadsRecord::of_allocation(head_dim, state),
             None => HeadsRecord::new(head_dim, &self.written()),
-        }
+        };
+        record.with_vit(self.source.vit_settings().clone())
     }
 
-    /// Whether a saved allocation goes on: where its heads are still those of the source, in their order.
-    pub(super) fn keeps_allocation(&self) -> bool {
-        let same = |plan: &LayerPlan| plan.members.iter().enumerate().all(|(i, heads)| *heads == [i]);
-        self.written() == self.source.groups() && self.plans.iter().all(same)
+    /// The allocation that is written: the one asked for, or a saved one that goes on; where the heads are those that it is of.
+    pub(super) fn allocation(&self) -> Option<&'a AllocationState> {
+        let state = self.allocation.or(self.source.allocation())?;
+        let fits = self.written() == state.all_groups() && self.plans.iter().all(LayerPlan::keeps_heads);
+        fits.then_some(state)
     }
 
     /// Rows of query, key and value of a layer as it is written.
@@ -126,25 +130,8 @@ impl Conversion<'_> {
     /// [`Error::Exists`] for an output that is there and not to be replaced, [`Error::Option`] for a place that does not fit
     /// the dialect, and those of reading and writing.
     pub(super) fn write(mut self, out: &Path, existing: Existing) -> Result<()> {
-        let dialect = self.source.dialect();
-        let (ends, wanted) = match dialect {
-            Dialect::Llama => (None, "a folder"),
-            Dialect::Llama2c => (Some("bin"), "FILE.bin"),
-            _ => (Some("safetensors"), "FILE.safetensors"),
-        };
-        let extension = out.extension().and_then(|extension| extension.to_str());
-        let fits = match ends {
-            Some(ends) => extension == Some(ends),
-            None => !extension.is_some_and(|e| ["safetensors", "bin", "pth"].contains(&e)),
-        };
-        if !fits {
-            let expected = format!("{wanted} for the dialect {}", dialect.label());
-            return Err(Error::option("--out", expected, out.display()));
-        }
-        if dialect == Dialect::Llama {
-            if existing == Existing::Refuse && out.symlink_metadata().is_ok() {
-                return Err(Error::Exists { path: out.to_path_buf() });
-            }
+        check_place(self.source.dialect(), out, existing)?;
+        if self.source.dialect() == Dialect::Llama {
             return write_folder(out, existing, |staging| self.folder(staging));
         }
         write_recorded(out, &self.record(), existing, |file| self.file(file, out))
@@ -274,6 +261,31 @@ impl Conversion<'_> {
         }
         sink.finish()
     }
+}
+
+/// Whether the output of a dialect can be written to `out`.
+///
+/// # Errors
+/// [`Error::Exists`] for an output that is there and not to be replaced, [`Error::Option`] for a place that does not fit the dialect.
+pub(super) fn check_place(dialect: Dialect, out: &Path, existing: Existing) -> Result<()> {
+    let (ends, wanted) = match dialect {
+        Dialect::Llama => (None, "a folder"),
+        Dialect::Llama2c => (Some("bin"), "FILE.bin"),
+        _ => (Some("safetensors"), "FILE.safetensors"),
+    };
+    let extension = out.extension().and_then(|extension| extension.to_str());
+    let fits = match ends {
+        Some(ends) => extension == Some(ends),
+        None => !extension.is_some_and(|e| ["safetensors", "bin", "pth"].contains(&e)),
+    };
+    if !fits {
+        let expected = format!("{wanted} for the dialect {}", dialect.label());
+        return Err(Error::option("--out", expected, out.display()));
+    }
+    if existing == Existing::Refuse && out.symlink_metadata().is_ok() {
+        return Err(Error::Exists { path: out.to_path_buf() });
+    }
+    Ok(())
 }
 
 /// The text of an index: the file of each tensor, and the bytes of all.

@@ -120,7 +120,7 @@ struct ScoreArgs {
     /// How one comes of several.
     #[arg(long, value_enum, default_value = "mean")]
     pool: PoolName,
-    /// Groups by key norms at inference.
+    /// Groups by key norms.
     #[arg(long, value_enum)]
     allocation: Option<Method>,
     /// Whose arithmetic.

@@ -10,8 +10,8 @@ use grouping_core::train::{Event, Observer};
 use serde::{Deserialize, Serialize};
 
 use super::bed::Bed;
-use crate::allocation::AllocationConfig;
-use crate::calibrate::calibrate_vit;
+use crate::allocation::{AllocationConfig, AllocationState, Fidelity};
+use crate::calibrate::{allocate_vit, calibrate_vit};
 use crate::checkpoint::Checkpoint;
 use crate::convert::{ConvertConfig, convert};
 use crate::evaluate::evaluate;
@@ -30,7 +30,7 @@ const N_RESAMPLES: usize = 1000;
 pub struct Variant {
     /// The conversion; absent, the model as it is.
     pub convert: Option<ConvertConfig>,
-    /// Groups by key norms at inference; absent, the model's own.
+    /// Groups by key norms, of each batch or (robust) of the calibration images; absent, the model's own.
     pub allocation: Option<AllocationConfig>,
 }
 
@@ -72,7 +72,17 @@ pub fn score(
     };
     let mut inference = match &variant.allocation {
         None => Inference::Own,
-        Some(config) => Inference::allocated(config.clone(), &vit.groups())?,
+        Some(config) => {
+            let state = AllocationState::of_groups(config.clone(), &vit.groups())?;
+            // What the released code's allocations see before an evaluation, they forget or overwrite in it.
+            let state = if config.fidelity == Fidelity::Robust {
+                let images = ImageFolder::open(&dir.join("calibration"))?;
+                allocate_vit(&vit, images.images(), &bed.preparation(), &device, state, |_| {})?
+            } else {
+                state
+            };
+            Inference::Allocated(Box::new(state))
+        }
     };
     let mut of = |part: &str| -> Result<Score> {
         let images = ImageFolder::open(&dir.join(part))?;

@@ -11,12 +11,13 @@ pub(crate) const TIMM_EPS: f64 = 1e-6;
 
 /// The function between the two products of the feed-forward part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Activation {
-    /// `x·Φ(x)`.
+    /// x·Φ(x), exact
     Gelu,
-    /// `max(x, 0)`.
+    /// max(x, 0)
     Relu,
 }
 

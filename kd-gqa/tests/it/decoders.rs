@@ -160,7 +160,8 @@ fn copy(name: &str, to: &Path, fields: &Value, groups: Option<&Value>) {
 fn a_ragged_folder_computes_what_its_heads_gathered_compute() {
     let dir = tempfile::tempdir().expect("a temporary folder");
     let sizes = [[3, 1], [0, 4]];
-    let groups = json!({"layers": [{"groups": sizes[0], "state": {"kept": true}}, {"groups": sizes[1]}]});
+    let layers = json!([{"groups": sizes[0], "state": {"kept": true}}, {"groups": sizes[1]}]);
+    let groups = json!({"n_heads": 4, "head_dim": 8, "layers": layers});
     let path = dir.path().join("ragged");
     copy("llama3", &path, &json!({}), Some(&groups));
     let ragged = read_decoder(&path, &Device::flex()).expect("the folder is read");
@@ -218,15 +219,15 @@ fn a_grouped_decoder_is_written_as_its_family() {
 
 #[test]
 fn folders_that_do_not_fit_are_refused() {
-    let layers = |groups: Value| json!({"layers": groups});
+    let layers = |groups: Value| json!({"n_heads": 4, "head_dim": 8, "layers": groups});
     let one = json!({"groups": [2, 2]});
     for (fields, groups, wanted) in [
         (
             json!({"num_key_value_heads": 3}),
             None,
-            vec!["key/value heads", "divisor of the 4 heads", "kd_gqa.json", "3"],
+            vec!["config.json", "num_key_value_heads", "the 16 rows", "found 3"],
         ),
-        (json!({}), Some(layers(json!([one]))), vec!["kd_gqa.json", "layers", "2 of them", "1"]),
+        (json!({}), Some(layers(json!([one]))), vec!["kd_gqa.json", "layers", "2 layers", "1"]),
         (
             json!({}),
             Some(layers(json!([one, {"groups": [2, 1]}]))),
@@ -242,7 +243,11 @@ fn folders_that_do_not_fit_are_refused() {
         (
             json!({}),
             Some(layers(json!([one, {"groups": [1, 2, 1]}]))),
-            vec!["layers.1.self_attn.k_proj", "[24, 16]", "[16, 16]"],
+            vec![
+                "layers[1].groups",
+                "the 16 rows of model.layers.1.self_attn.k_proj",
+                "3 groups of heads of 8",
+            ],
         ),
         (json!({}), Some(json!([])), vec!["kd_gqa.json", "layers"]),
         (json!({"eos_token_id": "two"}), None, vec!["eos_token_id", "two", "list of tokens"]),
@@ -269,12 +274,18 @@ fn a_ragged_llama2c_checkpoint_needs_its_groups() {
     std::fs::write(&path, bytes).expect("it can be written");
     let open = || read_decoder(&path, &Device::flex());
     let error = open().expect_err("no groups").to_string();
-    assert!(error.contains("ragged.bin") && error.contains("kd_gqa.json") && error.contains("-2"), "{error}");
+    assert!(
+        error.contains("ragged.bin") && error.contains("kd_gqa.json") && error.contains("unequal"),
+        "{error}"
+    );
     let write = |name: &str, groups: Value| {
         std::fs::write(dir.path().join(name), groups.to_string()).expect("it can be written");
     };
     let layers = json!([{"groups": [3, 1]}, {"groups": [0, 4]}]);
-    write("kd_gqa.json", json!({"file": "other.bin", "layers": [{"groups": [1]}]}));
+    write(
+        "kd_gqa.json",
+        json!({"file": "other.bin", "n_heads": 1, "head_dim": 1, "layers": [{"groups": [1]}]}),
+    );
     assert!(open().is_err(), "groups of another file");
     write("kd_gqa.json", json!({"file": "ragged.bin", "n_heads": 4, "head_dim": 4, "layers": layers}));
     let sizes = |decoder: GroupedDecoder| {
@@ -282,7 +293,10 @@ fn a_ragged_llama2c_checkpoint_needs_its_groups() {
         layers.map(|layer| layer.self_attn.groups().sizes().to_vec()).collect::<Vec<_>>()
     };
     assert_eq!(sizes(open().expect("its own groups")), [[3, 1], [0, 4]], "the groups of the file");
-    write("ragged.bin.kd_gqa.json", json!({"layers": [{"groups": [4, 0]}, {"groups": [1, 3]}]}));
+    write(
+        "ragged.bin.kd_gqa.json",
+        json!({"n_heads": 4, "head_dim": 4, "layers": [{"groups": [4, 0]}, {"groups": [1, 3]}]}),
+    );
     assert_eq!(sizes(open().expect("its own groups")), [[4, 0], [1, 3]], "its own file goes before");
     let other = dir.path().join("uniform.bin");
     std::fs::write(&other, uniform).expect("it can be written");
