@@ -6,8 +6,9 @@ use std::path::PathBuf;
 use comfy_table::{Table, presets};
 use serde_json::{Value, json};
 
-use crate::allocation::{AllocationConfig, Fidelity, Lanes, Method, NormsFile};
-use crate::{Error, Groups};
+use super::images::FidelityArgs;
+use crate::Groups;
+use crate::allocation::{Lanes, Method, NormsFile};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -20,33 +21,22 @@ pub(super) struct Args {
     /// How norms become groups
     #[arg(long, value_enum)]
     method: Method,
-    /// Whose arithmetic
-    #[arg(long, value_enum, default_value_t)]
-    fidelity: Fidelity,
+    #[command(flatten)]
+    fidelity: FidelityArgs,
     /// Seed of the random repairs of official and paper DGQA
     #[arg(long, value_name = "S", default_value_t = 0)]
     seed: u64,
     /// Lanes of the f32 sum of official and paper: 8 as torch has on AVX2 and AVX-512, or 16
     #[arg(long, value_name = "LANES", default_value = "8", value_parser = ["8", "16"])]
     simd: String,
-    /// Exponent of the norms in the robust shares: 0 gives equal groups
-    #[arg(long, value_name = "T", allow_negative_numbers = true)]
-    temperature: Option<f64>,
     /// Print the groups as JSON
     #[arg(long)]
     json: bool,
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
-    if let Some(temperature) = args.temperature.filter(|_| args.fidelity != Fidelity::Robust) {
-        return Err(Error::option("--temperature", "--fidelity robust with it", temperature).into());
-    }
     let lanes = if args.simd == "16" { Lanes::Sixteen } else { Lanes::Eight };
-    let config = AllocationConfig::new(args.method)
-        .with_fidelity(args.fidelity)
-        .with_seed(args.seed)
-        .with_lanes(lanes)
-        .with_temperature(args.temperature.unwrap_or(1.0));
+    let config = args.fidelity.config(args.method, args.seed)?.with_lanes(lanes);
     let groups = NormsFile::read(&args.norms, args.heads)?.allocate(&config)?;
     if args.json { print_json(&groups) } else { print_table(&groups) }
 }

@@ -56,6 +56,9 @@ pub(super) struct Args {
     allocation: Option<Method>,
     #[command(flatten)]
     fidelity: FidelityArgs,
+    /// Window of DGQA
+    #[arg(long, value_name = "W", default_value_t = 300)]
+    window: usize,
     #[command(flatten)]
     calibration: CalibrationArgs,
     #[command(flatten)]
@@ -120,6 +123,7 @@ impl Args {
         if self.allocation.is_none() {
             return Ok(());
         }
+        self.fidelity.config(Method::Uniform, self.seed)?;
         if !source.dialect().is_vit() {
             return Err(Error::option("--allocation", "a vision transformer", source.dialect().label()));
         }
@@ -163,7 +167,8 @@ impl Args {
         let pooled = temporary.path().join("pooled.safetensors");
         let mut report = self.write(source, config, &pooled, Existing::Refuse)?;
         let pooled = Checkpoint::open(&pooled)?;
-        let mut state = AllocationState::of_groups(self.fidelity.config(method, self.seed), pooled.groups())?;
+        let config = self.fidelity.config(method, self.seed)?.with_window(self.window);
+        let mut state = AllocationState::of_groups(config, pooled.groups())?;
         if let Some(data) = &self.calibration.calibration {
             let device = Device::flex();
             let vit = read_vit(&pooled, &device)?;

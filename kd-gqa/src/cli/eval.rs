@@ -35,6 +35,9 @@ pub(super) struct Args {
     allocation: Option<Allocation>,
     #[command(flatten)]
     fidelity: FidelityArgs,
+    /// Window of DGQA
+    #[arg(long, value_name = "W", default_value_t = 300)]
+    window: usize,
     /// Images that the allocation sees before, as in training: a folder a class, or flat
     #[command(flatten)]
     calibration: CalibrationArgs,
@@ -76,7 +79,8 @@ impl Args {
             Some(Allocation::DgqaDiff) => Method::DgqaDiff,
             Some(Allocation::DgqaEma) => Method::DgqaEma,
         };
-        let state = AllocationState::of_groups(self.fidelity.config(method, self.seed), source.groups())?;
+        let config = self.fidelity.config(method, self.seed)?.with_window(self.window);
+        let state = AllocationState::of_groups(config, source.groups())?;
         let Some(data) = &self.calibration.calibration else {
             if method != Method::Uniform && self.fidelity.fidelity == Fidelity::Robust {
                 say(format_args!(

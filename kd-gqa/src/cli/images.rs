@@ -109,14 +109,19 @@ pub(super) struct FidelityArgs {
     /// Whose arithmetic
     #[arg(long, value_enum, default_value_t)]
     pub(super) fidelity: Fidelity,
-    /// Window of DGQA
-    #[arg(long, value_name = "W", default_value_t = 300)]
-    window: usize,
+    /// Exponent of the norms in the robust shares: 0 gives equal groups [default: 1]
+    #[arg(long, value_name = "T", allow_negative_numbers = true)]
+    temperature: Option<f64>,
 }
 
 impl FidelityArgs {
-    pub(super) fn config(&self, method: Method, seed: u64) -> AllocationConfig {
-        let config = AllocationConfig::new(method).with_fidelity(self.fidelity);
-        config.with_window(self.window).with_seed(seed)
+    /// # Errors
+    /// [`Error::Option`] for a temperature of what is not robust.
+    pub(super) fn config(&self, method: Method, seed: u64) -> Result<AllocationConfig> {
+        if let Some(temperature) = self.temperature.filter(|_| self.fidelity != Fidelity::Robust) {
+            return Err(Error::option("--temperature", "--fidelity robust with it", temperature));
+        }
+        let config = AllocationConfig::new(method).with_fidelity(self.fidelity).with_seed(seed);
+        Ok(config.with_temperature(self.temperature.unwrap_or(1.0)))
     }
 }

@@ -149,7 +149,7 @@ fn heads_are_asked_for_where_nothing_says_them() {
 }
 
 /// The model of a golden file of `oracles/kd-gqa/vit.py` as a checkpoint of its own, its images and logits.
-fn golden_vit(name: &str, place: &Path) -> [(Vec<usize>, Vec<f32>); 2] {
+pub(crate) fn golden_vit(name: &str, place: &Path) -> [(Vec<usize>, Vec<f32>); 2] {
     let golden = TensorFile::open(&data("vit").join(name)).expect("a golden file");
     let model = golden.names().filter_map(|name| {
         let tensor = golden.decode(name).expect("decodes");
@@ -162,7 +162,7 @@ fn golden_vit(name: &str, place: &Path) -> [(Vec<usize>, Vec<f32>); 2] {
     })
 }
 
-fn logits(checkpoint: &Checkpoint, image: &(Vec<usize>, Vec<f32>)) -> Vec<f64> {
+pub(crate) fn logits(checkpoint: &Checkpoint, image: &(Vec<usize>, Vec<f32>)) -> Vec<f64> {
     let vit = checkpoint.vit().expect("a plain vision transformer");
     let device = Device::flex();
     let image = Tensor::<4>::from_data(TensorData::new(image.1.clone(), image.0.clone()), &device);

@@ -14,7 +14,7 @@ use kd_gqa::lab::images;
 use kd_gqa::vit::{Activation, VitConfig, read_vit};
 use serde_json::Value;
 
-fn run(folder: &Path, words: &[&str]) -> Output {
+pub(crate) fn run(folder: &Path, words: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_kd-gqa"))
         .args(words)
         .current_dir(folder)
@@ -23,7 +23,7 @@ fn run(folder: &Path, words: &[&str]) -> Output {
 }
 
 /// A folder with a small model of four heads and images of its ten classes.
-fn bed() -> tempfile::TempDir {
+pub(crate) fn bed() -> tempfile::TempDir {
     let folder = tempfile::tempdir().expect("a folder");
     let config = VitConfig::new([32; 2], [8; 2], 32, 2, 4, 64).with_n_classes(Some(10));
     let vit = config.init(4, &Device::flex()).expect("a model");
@@ -32,7 +32,7 @@ fn bed() -> tempfile::TempDir {
     folder
 }
 
-fn json(output: &Output) -> Value {
+pub(crate) fn json(output: &Output) -> Value {
     let text = String::from_utf8_lossy(&output.stdout);
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{errors}");
@@ -148,7 +148,7 @@ fn what_is_wrong_is_named_with_status_2() {
     std::fs::create_dir(folder.path().join("empty")).expect("a folder");
     let convert = ["convert", "vit.safetensors", "--heads", "4", "--kv-heads", "2", "-o", "o.safetensors"];
     let eval = ["eval", "--weights", "vit.safetensors", "--heads", "4", "--data"];
-    let cases: [(Vec<&str>, &str); 9] = [
+    let cases: [(Vec<&str>, &str); 10] = [
         ([&convert[..], &["--align", "procrustes"]].concat(), "calibration"),
         ([&convert[..], &["--calibration", "empty"]].concat(), "found none"),
         ([&convert[..], &["--calibration", "absent"]].concat(), "absent"),
@@ -156,6 +156,7 @@ fn what_is_wrong_is_named_with_status_2() {
         ([&eval[..], &["images/disc"]].concat(), "a folder a class"),
         ([&eval[..], &["images", "--batch-sizes", "0"]].concat(), "batch"),
         ([&eval[..], &["images", "--limit", "0"]].concat(), "--limit"),
+        ([&eval[..], &["images", "--batch-sizes", "5,5"]].concat(), "5 twice"),
         ([&eval[..], &["images", "--std", "0,1,1"]].concat(), "above zero"),
         (vec!["classify", "--weights", "vit.safetensors", "--heads", "4", "vit.safetensors"], "PNG or JPEG"),
     ];

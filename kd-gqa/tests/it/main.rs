@@ -18,5 +18,6 @@ mod malformed;
 mod models;
 mod pgqa;
 mod readme;
+mod settings;
 mod text;
 mod vit;

@@ -1,0 +1,178 @@
+//! What no tensor says of a vision transformer: kept through conversion, said by the user, or refused; and allocations from images.
+
+use std::fs;
+
+use burn::tensor::Device;
+use grouping_core::folder::Existing;
+use grouping_core::tensor_file::{Planned, TensorFile, TensorWriter};
+use kd_gqa::checkpoint::{Checkpoint, HeadsRecord, VitSettings};
+use kd_gqa::convert::{ConvertConfig, GroupSizes, convert};
+use kd_gqa::vit::{Activation, VitConfig};
+
+use crate::checkpoint::{golden_vit, logits};
+use crate::commands::{bed, json, run};
+
+fn gap(a: &[f64], b: &[f64]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max)
+}
+
+#[test]
+fn a_configuration_is_kept_in_what_is_written() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let folder = dir.path().join("hf");
+    fs::create_dir(&folder).expect("a folder");
+    let [image, wanted] = golden_vit("hugging_face.safetensors", &folder.join("model.safetensors"));
+    let config = |text: &str| fs::write(folder.join("config.json"), text).expect("writes");
+    config(
+        r#"{"model_type": "vit", "num_attention_heads": 4, "hidden_act": "relu", "layer_norm_eps": 0.01}"#,
+    );
+    let source = Checkpoint::open(&folder).expect("a folder");
+    let before = logits(&source, &image);
+    let plain: Vec<f64> = wanted.1.iter().map(|&v| f64::from(v)).collect();
+    assert!(gap(&before, &plain) > 1e-3, "the configuration matters");
+    let write = |source: &Checkpoint, name: &str| {
+        let out = dir.path().join(name);
+        convert(source, &ConvertConfig::new(4), &out, Existing::Refuse, |_| {}).expect("converts");
+        Checkpoint::open(&out).expect("reads what it wrote")
+    };
+    let once = write(&source, "once.safetensors");
+    assert_eq!(once.vit_settings(), source.vit_settings(), "without the folder's configuration");
+    let twice = write(&once, "twice.safetensors");
+    for (name, again) in [("once", once), ("twice", twice)] {
+        assert_eq!(gap(&logits(&again, &image), &before), 0.0, "{name}: the same function");
+    }
+    config(r#"{"model_type": "vit", "num_attention_heads": 4, "hidden_act": "silu"}"#);
+    let error = Checkpoint::open(&folder).expect_err("another function").to_string();
+    assert!(error.contains("hidden_act") && error.contains("silu"), "{error}");
+}
+
+#[test]
+fn settings_of_an_encoder_are_said_by_the_user_and_kept() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let path = dir.path().join("encoder.safetensors");
+    let [image, _] = golden_vit("encoder.safetensors", &path);
+    let error = Checkpoint::open(&path).expect_err("no usual length of heads").to_string();
+    assert!(error.contains("--heads") && error.contains("encoder.safetensors"), "{error}");
+    let open = || Checkpoint::open_with_heads(&path, Some(4)).expect("opens");
+    let settings =
+        VitSettings { activation: Some(Activation::Gelu), norm_first: Some(true), ..VitSettings::default() };
+    let other = open().with_vit_settings(settings);
+    assert!(gap(&logits(&open(), &image), &logits(&other, &image)) > 1e-3, "they matter");
+    let words = ["convert", "encoder.safetensors", "--heads", "4", "--kv-heads", "4"];
+    let out = ["--norm-first", "--activation", "gelu", "-o", "other.safetensors"];
+    let output = run(dir.path(), &[&words[..], &out].concat());
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let written = Checkpoint::open(dir.path().join("other.safetensors")).expect("reads what it wrote");
+    assert_eq!(gap(&logits(&written, &image), &logits(&other, &image)), 0.0, "kept in the file");
+}
+
+#[test]
+fn a_record_beside_stands_in_for_a_header_without_one() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let path = dir.path().join("timm.safetensors");
+    let [image, _] = golden_vit("timm.safetensors", &path);
+    let source = Checkpoint::open_with_heads(&path, Some(6)).expect("opens");
+    let out = dir.path().join("ragged.safetensors");
+    let config = ConvertConfig::new(4).with_sizes(GroupSizes::Any);
+    convert(&source, &config, &out, Existing::Refuse, |_| {}).expect("converts");
+    let before = logits(&Checkpoint::open(&out).expect("opens"), &image);
+    // As a program writes the tensors that knows nothing of the header.
+    let tensors = TensorFile::open(&out).expect("opens");
+    let all: Vec<_> =
+        tensors.names().map(|name| (name.to_string(), tensors.decode(name).expect("decodes"))).collect();
+    let planned: Vec<Planned> = all
+        .iter()
+        .map(|(name, tensor)| {
+            Planned::new(name, tensor.shape.clone(), grouping_core::tensor_file::Dtype::F32)
+        })
+        .collect();
+    let file = fs::File::create(&out).expect("writes");
+    let writer = TensorWriter::safetensors(file, &out, &planned, &Default::default()).expect("writes");
+    all.iter().for_each(|(name, tensor)| writer.write(name, &tensor.values).expect("writes"));
+    writer.finish().expect("writes");
+    let again = Checkpoint::open(&out).expect("by the record beside it");
+    assert_eq!(gap(&logits(&again, &image), &before), 0.0, "the same groups");
+    fs::remove_file(out.with_file_name("kd_gqa.json")).expect("it is there");
+    assert!(Checkpoint::open_with_heads(&out, Some(6)).is_err(), "nothing says the groups");
+}
+
+#[test]
+fn an_allocation_is_made_from_images_and_saved() {
+    let folder = bed();
+    let allocate = |fidelity: &str, more: &[&str], out: &str| {
+        let words =
+            ["convert", "vit.safetensors", "--heads", "4", "--kv-heads", "2", "--calibration", "images"];
+        let words =
+            [&words[..], &["--allocation", "kdgqa", "--fidelity", fidelity, "-o", out, "--json"], more];
+        let report = json(&run(folder.path(), &words.concat()));
+        let made = Checkpoint::open(folder.path().join(out)).expect("a checkpoint");
+        let sizes: Vec<_> = made.groups().iter().map(|groups| groups.sizes().to_vec()).collect();
+        let written: Vec<_> =
+            report["layers"].as_array().expect("layers").iter().map(|l| &l["groups"]).collect();
+        assert_eq!(serde_json::json!(sizes), serde_json::json!(written), "the report says them");
+        let state = made.allocation().expect("its state").clone();
+        assert_eq!(state.all_groups(), made.groups(), "the groups in use");
+        (sizes, state)
+    };
+    let (sizes, _) = allocate("robust", &["--temperature", "80"], "robust.safetensors");
+    assert!(sizes.iter().any(|sizes| sizes[0] != sizes[1]), "so steep that norms matter: {sizes:?}");
+    assert!(sizes.iter().flatten().all(|&size| size > 0), "at least one query head each: {sizes:?}");
+    let (sizes, _) = allocate("official", &[], "official.safetensors");
+    assert!(sizes.iter().all(|sizes| sizes.contains(&0)), "the least norm gets nothing: {sizes:?}");
+
+    // The robust groups stay at inference; without images, a robust allocation has the groups of the weights.
+    let eval = |name: &str, more: &[&str]| {
+        let base = ["eval", "--weights", name, "--data", "images", "--json", "--batch-sizes", "5,30"];
+        let output = run(folder.path(), &[&base[..], more].concat());
+        (json(&output)["batches"].clone(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let (saved, _) = eval("robust.safetensors", &[]);
+    assert_eq!(saved["5"], saved["30"], "frozen");
+    let (own, note) = eval("robust.safetensors", &["--allocation", "kdgqa"]);
+    assert_eq!(own, saved, "its own groups");
+    assert!(note.contains("--calibration"), "{note}");
+    run(
+        folder.path(),
+        &["convert", "vit.safetensors", "--heads", "4", "--kv-heads", "2", "-o", "half.safetensors"],
+    );
+    let more = ["--allocation", "kdgqa", "--calibration", "images", "--temperature", "80"];
+    assert_eq!(eval("half.safetensors", &more).0, saved, "the same images, the same groups");
+
+    let words = ["convert", "vit.safetensors", "--heads", "4", "--kv-heads", "2", "--allocation", "kdgqa"];
+    for (more, wanted) in [
+        (&["-o", "o.safetensors"][..], "--calibration"),
+        (&["-o", "half.safetensors", "--calibration", "images"], "half.safetensors"),
+        (&["-o", "o.safetensors", "--fidelity", "paper", "--temperature", "2"], "--temperature"),
+    ] {
+        let output = run(folder.path(), &[&words[..], more].concat());
+        let message = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{message}");
+        assert!(message.contains(wanted), "{message}");
+    }
+    let left: Vec<_> = fs::read_dir(folder.path()).expect("lists").flatten().map(|e| e.file_name()).collect();
+    assert!(!left.iter().any(|name| name.to_string_lossy().starts_with(".tmp")), "nothing is left: {left:?}");
+}
+
+#[test]
+fn images_of_a_model_that_is_not_square_are_refused() {
+    let folder = bed();
+    let config = VitConfig::new([32; 2], [8; 2], 32, 1, 4, 64).with_n_classes(Some(10));
+    let vit = config.init(1, &Device::flex()).expect("a model");
+    let path = folder.path().join("odd.safetensors");
+    vit.save(&path, None, Existing::Refuse).expect("a file");
+    // The record says that its sixteen patches lie in two rows.
+    let mut record = HeadsRecord::new(8, &vit.groups()).with_file(&path);
+    record.vit.image_size = Some([16, 64]);
+    let bytes = fs::read(&path).expect("reads");
+    let header_len = u64::from_le_bytes(bytes[..8].try_into().expect("eight bytes")) as usize;
+    let mut header: serde_json::Value = serde_json::from_slice(&bytes[8..8 + header_len]).expect("a header");
+    header["__metadata__"] = serde_json::json!({"kd_gqa.json": record.to_json()});
+    let header = header.to_string();
+    let again =
+        [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), &bytes[8 + header_len..]].concat();
+    fs::write(&path, again).expect("writes");
+    let output = run(folder.path(), &["classify", "--weights", "odd.safetensors", "images/disc/00000.png"]);
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{message}");
+    assert!(message.contains("16 × 64"), "{message}");
+}
