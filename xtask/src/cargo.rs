@@ -67,6 +67,7 @@ struct Message {
 #[derive(Deserialize)]
 struct Target {
     name: String,
+    kind: Vec<String>,
 }
 
 /// Builds one binary of a package in release mode, with the package's default features: where it is.
@@ -76,6 +77,31 @@ pub(crate) fn release_binary(root: &Path, package: &str, binary: &str) -> Result
     let status = command.stdout(Stdio::null()).status().context("cannot run cargo build")?;
     ensure!(status.success(), "cargo build failed for `{package}`");
     Ok(metadata(root)?.target_directory.join("release").join(binary))
+}
+
+/// Builds one bench target of a package as `cargo bench` does, without running it: where its executable is.
+pub(crate) fn bench_target(root: &Path, package: &str, bench: &str, features: &[String]) -> Result<PathBuf> {
+    let mut command = Command::new(cargo());
+    command.args(["bench", "--no-run", "--message-format=json-render-diagnostics"]);
+    command.args(["--package", package, "--bench", bench]);
+    if !features.is_empty() {
+        command.arg("--features").arg(features.join(","));
+    }
+    let output =
+        command.current_dir(root).stderr(Stdio::inherit()).output().context("cannot run cargo bench")?;
+    ensure!(output.status.success(), "cargo bench failed for `{package}`");
+    let of_bench = |target: Target| target.name == bench && target.kind.iter().any(|kind| kind == "bench");
+    let found = artifacts(&output.stdout).find_map(|(target, path)| of_bench(target).then_some(path));
+    found.with_context(|| format!("cargo built `{package}`, but said no path of its bench `{bench}`"))
+}
+
+/// The executables among Cargo's messages.
+fn artifacts(messages: &[u8]) -> impl Iterator<Item = (Target, PathBuf)> {
+    let messages = messages.split(|&byte| byte == b'\n');
+    messages.filter_map(|line| {
+        let message: Message = serde_json::from_slice(line).ok()?;
+        (message.reason == "compiler-artifact").then_some((message.target?, message.executable?))
+    })
 }
 
 /// Builds the binaries of a plan in release mode, one call a package; Cargo's own progress goes to stderr.
@@ -102,13 +128,8 @@ pub(crate) fn build(root: &Path, plan: &Plan) -> Result<HashMap<Program, PathBuf
         let output =
             command.current_dir(root).stderr(Stdio::inherit()).output().context("cannot run cargo build")?;
         ensure!(output.status.success(), "cargo build failed for `{package}`");
-        for line in String::from_utf8_lossy(&output.stdout).lines() {
-            let Ok(message) = serde_json::from_str::<Message>(line) else { continue };
-            if let (true, Some(path), Some(target)) =
-                (message.reason == "compiler-artifact", message.executable, message.target)
-            {
-                paths.insert(Program::Binary { package: package.to_owned(), binary: target.name }, path);
-            }
+        for (target, path) in artifacts(&output.stdout) {
+            paths.insert(Program::Binary { package: package.to_owned(), binary: target.name }, path);
         }
         for binary in binaries {
             let built = Program::Binary { package: package.to_owned(), binary: binary.to_owned() };

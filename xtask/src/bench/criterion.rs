@@ -1,14 +1,16 @@
-//! A bench target of criterion, run now and read from its estimates.
+//! One benchmark of a criterion bench target, run now and read from its estimates.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::SystemTime;
 
 use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 
-use crate::cargo;
+use super::built::Build;
+use super::case::Measure;
+use super::words::Words;
 
 /// One benchmark of a bench target.
 #[derive(Debug, Deserialize)]
@@ -27,59 +29,56 @@ impl Criterion {
         &self.id
     }
 
-    /// The median seconds of one case, measured now.
-    pub(super) fn median_secs(&self, root: &Path, target: &Path, package: &str) -> Result<f64> {
-        let mut command = Command::new(cargo::cargo());
-        command.args(["bench", "--package", package, "--bench", &self.bench]);
-        if !self.features.is_empty() {
-            command.arg("--features").arg(self.features.join(","));
+    /// What the id says it measures.
+    pub(super) fn measure(&self) -> Measure {
+        let group = self.id.split('/').next().unwrap_or_default();
+        if group.ends_with("_cpu") { Measure::Cpu } else { Measure::Wall }
+    }
+
+    pub(super) fn build(&self) -> Build {
+        Build::Bench { target: self.bench.clone(), features: self.features.clone() }
+    }
+
+    /// The median seconds of this benchmark alone, measured now by the target's executable, into a folder that was empty.
+    pub(super) fn median_secs(&self, executable: &Path, words: &Words) -> Result<f64> {
+        let home = words.work().join("criterion");
+        match fs::remove_dir_all(&home) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                return Err(error).with_context(|| format!("cannot remove {}", home.display()));
+            }
+            _ => fs::create_dir_all(&home).with_context(|| format!("cannot create {}", home.display()))?,
         }
-        command.args(["--", "--noplot", "--exact", &self.id]).current_dir(root);
-        let started = SystemTime::now();
+        let mut command = Command::new(executable);
+        // `--bench` is what Cargo passes; without it criterion tests. With `--exact` the id is no pattern.
+        command.args(["--bench", "--noplot", "--exact", &self.id]).env("CRITERION_HOME", &home);
         let status = command
             .stdout(Stdio::null())
             .stderr(Stdio::inherit())
             .status()
-            .context("cannot run cargo bench")?;
-        ensure!(status.success(), "cargo bench failed ({status})");
-        let path = folder_of(&target.join("criterion"), &self.id)
+            .with_context(|| format!("cannot run {}", executable.display()))?;
+        ensure!(status.success(), "bench target `{}` failed ({status})", self.bench);
+        let path = folder_of(&home, &self.id)
             .with_context(|| format!("bench target `{}` has not measured `{}`", self.bench, self.id))?
             .join("estimates.json");
-        let fresh =
-            fs::metadata(&path).and_then(|metadata| metadata.modified()).is_ok_and(|time| time >= started);
-        ensure!(
-            fresh,
-            "bench target `{}` has not measured `{}`: no fresh {}",
-            self.bench,
-            self.id,
-            path.display()
-        );
         let text = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
         median_secs(&text).with_context(|| format!("{} has no median", path.display()))
     }
 }
 
-/// The folder of the newest estimates of a benchmark. Its name is criterion's own, a shortened form of the id; `benchmark.json` in it
-/// has the whole.
+/// The folder of a benchmark's estimates. Its name is criterion's own, a shortened form of the id; `benchmark.json` in it has the whole.
 fn folder_of(root: &Path, id: &str) -> Result<PathBuf> {
     let mut folders = vec![root.to_owned()];
-    let mut found = vec![];
     while let Some(folder) = folders.pop() {
-        if fs::read(folder.join("benchmark.json")).is_ok_and(|text| full_id(&text).as_deref() == Some(id))
-            && folder.ends_with("new")
-        {
-            found.push(folder);
-            continue;
+        let is_of_id = || {
+            fs::read(folder.join("benchmark.json")).is_ok_and(|text| full_id(&text).as_deref() == Some(id))
+        };
+        if folder.ends_with("new") && is_of_id() {
+            return Ok(folder);
         }
         let entries = fs::read_dir(&folder).with_context(|| format!("cannot read {}", folder.display()))?;
         folders.extend(entries.filter_map(|entry| Some(entry.ok()?.path())).filter(|path| path.is_dir()));
     }
-    let time =
-        |folder: &PathBuf| fs::metadata(folder.join("estimates.json")).and_then(|file| file.modified()).ok();
-    found
-        .into_iter()
-        .max_by_key(time)
-        .with_context(|| format!("nothing below {} has this id", root.display()))
+    anyhow::bail!("nothing below {} has this id", root.display())
 }
 
 fn full_id(benchmark: &[u8]) -> Option<String> {
@@ -90,6 +89,7 @@ fn full_id(benchmark: &[u8]) -> Option<String> {
 fn median_secs(estimates: &[u8]) -> Result<f64> {
     let estimates: serde_json::Value = serde_json::from_slice(estimates)?;
     let nanos = estimates["median"]["point_estimate"].as_f64().context("median.point_estimate is missing")?;
+    ensure!(nanos > 0.0, "a median of {nanos} ns");
     Ok(nanos * 1e-9)
 }
 
@@ -115,5 +115,6 @@ mod tests {
         let secs = median_secs(br#"{"mean":{"point_estimate":1},"median":{"point_estimate":2500000.0}}"#);
         assert!((secs.expect("there") - 2.5e-3).abs() < 1e-12, "nanoseconds become seconds");
         assert!(median_secs(b"{}").is_err(), "a missing median is said");
+        assert!(median_secs(br#"{"median":{"point_estimate":0.0}}"#).is_err(), "nothing was measured");
     }
 }

@@ -5,10 +5,22 @@
 //! binary measured as a whole process; and, where there is one, the script that does the same work in Python and prints
 //! `{"event":"bench","name":…,"wall_secs":…,"cpu_secs":…}` (and `peak_memory_bytes`), the greatest ratio allowed, and the
 //! greatest figure.
+//!
+//! - `measure`: `wall` (unless given), `cpu`, or `memory`. A criterion target measures one of the first two, and its ids say which: the CPU
+//!   time where the name of the group, the part before the first `/`, ends in `_cpu`. A whole process has all three.
+//! - `rounds`, of the file or of a case (1 unless given): how often ours and what it is compared with, a reference or `versus` another of
+//!   ours, are measured next to each other, in an order that turns. The median of the rounds' ratios is judged; the least and the greatest
+//!   are shown beside it. A reference is run afresh in each round, and once for neighbours in the file that name the same run of it.
+//! - `{work}` and `{out}` in arguments stand for folders, `@name` for a list; in those of a script also `{name}` for the name of its event,
+//!   for scripts that can do one of their works alone.
 
+mod built;
+mod case;
 mod criterion;
+mod outcome;
 mod process;
 mod reference;
+mod rounds;
 mod words;
 
 use std::fs;
@@ -16,119 +28,23 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
-use indexmap::IndexMap;
-use serde::{Deserialize, Serialize};
 
-use self::criterion::Criterion;
-use self::process::{Prepare, WholeProcess};
-use self::reference::{Reference, References, interpreter};
+use self::built::Built;
+use self::case::{Against, Case};
+use self::outcome::{Outcome, table};
+use self::reference::{References, interpreter};
+use self::rounds::{Round, Turn, turns};
 use self::words::Words;
-use crate::cargo;
 use crate::experiment::cache::write_atomic;
-use crate::report::markdown;
-use crate::report::table::NOTHING;
 
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub(crate) struct Cases {
-    /// Lists of words that arguments name by `@`.
-    #[serde(default)]
-    lists: IndexMap<String, Vec<String>>,
-    #[serde(default)]
-    prepare: Vec<Prepare>,
-    #[serde(rename = "case")]
-    cases: Vec<Case>,
-}
+pub(crate) use self::case::read;
 
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-struct Case {
-    /// What is measured, in words.
-    name: String,
-    criterion: Option<Criterion>,
-    process: Option<WholeProcess>,
-    /// What of ours counts; a criterion target has its wall time only.
-    #[serde(default)]
-    measure: Measure,
-    reference: Option<Reference>,
-    /// Another of ours to compare with, such as the same on one thread.
-    versus: Option<Versus>,
-    /// The greatest allowed ratio ours / reference.
-    at_most: Option<f64>,
-    /// The greatest allowed figure of ours, in seconds or bytes.
-    limit: Option<f64>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-enum Versus {
-    Criterion(Criterion),
-    Process(WholeProcess),
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-enum Measure {
-    #[default]
-    Wall,
-    Cpu,
-    Memory,
-}
-
-#[derive(Debug, Serialize)]
-struct Ratio {
-    name: String,
-    id: String,
-    ours: f64,
-    reference: Option<f64>,
-    measure: Measure,
-    reference_measure: Measure,
-    ratio: Option<f64>,
-    at_most: Option<f64>,
-    limit: Option<f64>,
-}
-
-impl Ratio {
-    fn within_limit(&self) -> bool {
-        self.ratio.zip(self.at_most).is_none_or(|(ratio, most)| ratio <= most)
-            && self.limit.is_none_or(|limit| self.ours <= limit)
-    }
-}
-
-/// Reads and checks `xtask/benches/<crate>.toml`.
-pub(crate) fn read(path: &Path) -> Result<Cases> {
-    let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let cases: Cases =
-        toml::from_str(&text).with_context(|| format!("{} is not a list of benches", path.display()))?;
-    for case in &cases.cases {
-        let place = || format!("{}: case `{}`", path.display(), case.name);
-        ensure!(
-            case.criterion.is_some() != case.process.is_some(),
-            "{} needs either a criterion target or a process",
-            place()
-        );
-        ensure!(
-            case.criterion.is_none() || case.measure == Measure::Wall,
-            "{}: of a criterion target only the wall time is known",
-            place()
-        );
-        ensure!(
-            !matches!(case.versus, Some(Versus::Criterion(_))) || case.measure == Measure::Wall,
-            "{}: of a criterion target only the wall time is known",
-            place()
-        );
-        ensure!(
-            case.reference.is_none() || case.versus.is_none(),
-            "{} is compared with either a reference or another of ours",
-            place()
-        );
-        ensure!(
-            case.at_most.is_none() || case.reference.is_some() || case.versus.is_some(),
-            "{} has a greatest ratio and no reference",
-            place()
-        );
-    }
-    Ok(cases)
+/// What the cases of one crate are measured with.
+#[derive(Debug)]
+struct Bed<'a> {
+    words: &'a Words,
+    built: Built<'a>,
+    references: References<'a>,
 }
 
 /// The crates that have benches, with their files.
@@ -154,7 +70,6 @@ pub(crate) fn bench(root: &Path, package: Option<&str>, venv: Option<&Path>) -> 
         ensure!(!files.is_empty(), "there is no xtask/benches/{wanted}.toml");
     }
     let python = venv.map(interpreter).transpose()?;
-    let target = cargo::metadata(root)?.target_directory;
     let mut all_within = true;
     for (package, path) in files {
         let cases = read(&path)?;
@@ -162,143 +77,66 @@ pub(crate) fn bench(root: &Path, package: Option<&str>, venv: Option<&Path>) -> 
         for prepare in &cases.prepare {
             prepare.run(root, &package, &words).with_context(|| path.display().to_string())?;
         }
-        let mut references = References::new(root, python.as_deref());
-        let mut ratios = Vec::new();
+        let references = References::new(root, python.as_deref());
+        let mut bed = Bed { words: &words, built: Built::new(root, &package), references };
         for case in &cases.cases {
-            let ratio = measure(case, root, &target, &package, &words, &mut references);
-            ratios.push(ratio.with_context(|| format!("case `{}`", case.name))?);
+            case.builds().try_for_each(|build| bed.built.path(&build).map(|_| ())).with_context(of(case))?;
+        }
+        let mut outcomes = Vec::new();
+        for together in cases.measured_together() {
+            let measured = measure(together, cases.n_rounds(&together[0]), &mut bed)?;
+            for outcome in &measured {
+                writeln!(std::io::stderr(), "{}", outcome.line())?;
+            }
+            outcomes.extend(measured);
         }
         write_atomic(
             &root.join(format!("results/bench/{package}.json")),
-            &serde_json::to_vec_pretty(&ratios)?,
+            &serde_json::to_vec_pretty(&outcomes)?,
         )?;
         let mut out = std::io::stdout().lock();
-        writeln!(out, "\n{package}\n{}", table(&ratios))?;
-        all_within &= ratios.iter().all(Ratio::within_limit);
+        writeln!(out, "\n{package}\n{}", table(&outcomes))?;
+        all_within &= outcomes.iter().all(Outcome::within_limit);
     }
     Ok(all_within)
 }
 
-fn measure(
-    case: &Case,
-    root: &Path,
-    target: &Path,
-    package: &str,
-    words: &Words,
-    references: &mut References<'_>,
-) -> Result<Ratio> {
-    let (ours, id) = match (&case.criterion, &case.process) {
-        (Some(criterion), _) => (criterion.median_secs(root, target, package)?, criterion.id().to_owned()),
-        (None, Some(process)) => (process.figure(root, package, case.measure, words)?, process.id()),
-        (None, None) => anyhow::bail!("there is nothing to measure"),
-    };
-    let reference = match (&case.reference, &case.versus) {
-        (Some(reference), _) => references.figure(reference, case.measure, words)?,
-        (None, Some(Versus::Criterion(other))) => Some(other.median_secs(root, target, package)?),
-        (None, Some(Versus::Process(other))) => Some(other.figure(root, package, case.measure, words)?),
-        (None, None) => None,
-    };
-    Ok(Ratio {
-        name: case.name.clone(),
-        id,
-        ours,
-        reference,
-        measure: case.measure,
-        reference_measure: case.reference.as_ref().and_then(|r| r.measure).unwrap_or(case.measure),
-        ratio: reference.map(|reference| ours / reference),
-        at_most: case.at_most,
-        limit: case.limit,
-    })
-}
-
-fn table(ratios: &[Ratio]) -> String {
-    let mut rows =
-        vec![["bench", "ours", "at most", "reference", "ratio", "at most", ""].map(str::to_owned).to_vec()];
-    for ratio in ratios {
-        let number = |value: Option<f64>| value.map_or(NOTHING.to_owned(), |x| format!("{x:.3}"));
-        let figure = |value: Option<f64>, measure| value.map_or(NOTHING.to_owned(), |x| written(x, measure));
-        let verdict = match (ratio.ratio.or(ratio.limit), ratio.within_limit()) {
-            (None, _) => "",
-            (_, true) => "ok",
-            (_, false) => "too much",
-        };
-        rows.push(vec![
-            ratio.name.clone(),
-            written(ratio.ours, ratio.measure),
-            figure(ratio.limit, ratio.measure),
-            figure(ratio.reference, ratio.reference_measure),
-            number(ratio.ratio),
-            number(ratio.at_most),
-            verdict.to_owned(),
-        ]);
-    }
-    markdown::aligned(&rows)
-}
-
-fn written(value: f64, measure: Measure) -> String {
-    match measure {
-        Measure::Memory => format!("{:.0} MB", value / 1e6),
-        Measure::Cpu => duration(value) + " CPU",
-        Measure::Wall => duration(value),
-    }
-}
-
-fn duration(secs: f64) -> String {
-    match secs {
-        s if s >= 1.0 => format!("{s:.2} s"),
-        s if s >= 1e-3 => format!("{:.2} ms", s * 1e3),
-        s => format!("{:.2} µs", s * 1e6),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn limits_are_judged() {
-        let ratio = |ratio: Option<f64>, at_most, limit| Ratio {
-            name: "n".into(),
-            id: "i".into(),
-            ours: 0.02,
-            reference: ratio.map(|r| 0.02 / r),
-            measure: Measure::Wall,
-            reference_measure: Measure::Cpu,
-            ratio,
-            at_most,
-            limit,
-        };
-        assert!(ratio(Some(0.4), Some(0.5), None).within_limit(), "below the ratio");
-        assert!(!ratio(Some(0.6), Some(0.5), None).within_limit(), "above it");
-        assert!(
-            ratio(None, Some(0.5), Some(0.03)).within_limit(),
-            "without a reference the figure is judged"
-        );
-        assert!(!ratio(None, None, Some(0.01)).within_limit(), "and can be too great");
-        let table = table(&[ratio(Some(0.6), Some(0.5), None)]);
-        for words in ["20.00 ms", "33.33 ms CPU", "too much"] {
-            assert!(table.contains(words), "times and verdict are shown: no {words}\n{table}");
+/// Measures cases that are compared with one thing.
+fn measure(cases: &[Case], n_rounds: usize, bed: &mut Bed<'_>) -> Result<Vec<Outcome>> {
+    let mut rounds = vec![Vec::new(); cases.len()];
+    for round in 0..n_rounds {
+        let mut ours = vec![f64::NAN; cases.len()];
+        let mut others = vec![None; cases.len()];
+        for turn in turns(cases.len(), round) {
+            match turn {
+                Turn::Ours(i) => {
+                    let case = &cases[i];
+                    ours[i] = case.ours.figure(case.measure, bed).with_context(of(case))?;
+                }
+                Turn::Other => others = compared(cases, bed).with_context(of(&cases[0]))?,
+            }
+        }
+        for (i, (ours, other)) in ours.into_iter().zip(others).enumerate() {
+            rounds[i].push(Round::new(ours, other));
         }
     }
+    Ok(cases.iter().zip(rounds).map(|(case, rounds)| Outcome::new(case, rounds)).collect())
+}
 
-    #[test]
-    fn a_case_names_one_thing_to_measure() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let path = folder.path().join("b.toml");
-        let read_text = |case: &str| {
-            fs::write(&path, format!("[[case]]\nname = \"x\"\n{case}")).expect("written");
-            read(&path)
-        };
-        let criterion = "criterion = { bench = \"b\", id = \"i\" }";
-        let process = "process = { binary = \"b\", args = [] }";
-        assert!(read_text(criterion).is_ok() && read_text(process).is_ok(), "either");
-        assert!(read_text(&format!("{criterion}\nversus.{criterion}\nat-most = 1.0")).is_ok(), "to another");
-        assert!(read_text("").is_err(), "nothing");
-        assert!(read_text(&format!("{criterion}\n{process}")).is_err(), "both");
-        assert!(
-            read_text(&format!("{criterion}\nmeasure = \"memory\"")).is_err(),
-            "not the memory of a target"
-        );
-        assert!(read_text(&format!("{process}\nat-most = 1.0")).is_err(), "a ratio to nothing");
-    }
+/// The figures that each of these cases is compared with, from one run; none where there is nothing, or no Python.
+fn compared(cases: &[Case], bed: &mut Bed<'_>) -> Result<Vec<Option<f64>>> {
+    let timed = match &cases[0].against {
+        Some(Against::Reference(reference)) => bed.references.run(reference, bed.words)?,
+        _ => None,
+    };
+    let figure = |case: &Case| match (&case.against, &timed) {
+        (Some(Against::Reference(reference)), Some(timed)) => reference.figure(timed, case.measure).map(Some),
+        (Some(Against::Work(other)), _) => other.figure(case.measure, bed).map(Some),
+        _ => Ok(None),
+    };
+    cases.iter().map(figure).collect()
+}
+
+fn of(case: &Case) -> impl Fn() -> String {
+    move || format!("case `{}`", case.name)
 }

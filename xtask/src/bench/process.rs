@@ -10,7 +10,9 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
 
-use super::{Measure, Words};
+use super::built::Build;
+use super::case::Measure;
+use super::words::Words;
 use crate::cargo;
 use crate::experiment::cache::Usage;
 use crate::experiment::process::{Process, Streams, lock};
@@ -23,7 +25,7 @@ pub(super) struct WholeProcess {
     binary: String,
     /// Its arguments; `{out}` is a place that is free before every run.
     args: Vec<String>,
-    /// Number of runs.
+    /// Number of runs a round.
     #[serde(default = "three")]
     runs: usize,
     #[serde(default)]
@@ -65,9 +67,12 @@ impl WholeProcess {
         format!("{} {}", self.binary, self.args.join(" "))
     }
 
+    pub(super) fn build(&self) -> Build {
+        Build::Binary(self.binary.clone())
+    }
+
     /// The median of one measure over all runs.
-    pub(super) fn figure(&self, root: &Path, package: &str, measure: Measure, words: &Words) -> Result<f64> {
-        let binary = cargo::release_binary(root, package, &self.binary)?;
+    pub(super) fn figure(&self, binary: &Path, measure: Measure, words: &Words) -> Result<f64> {
         let work = words.work();
         fs::create_dir_all(work).with_context(|| format!("cannot create {}", work.display()))?;
         let mut figures = Vec::new();
@@ -76,7 +81,7 @@ impl WholeProcess {
             if out.exists() {
                 fs::remove_dir_all(&out).with_context(|| format!("cannot remove {}", out.display()))?;
             }
-            let usage = self.run(&binary, words)?;
+            let usage = self.run(binary, words)?;
             figures.push(match measure {
                 Measure::Wall => usage.wall_secs,
                 Measure::Cpu => usage.cpu_secs,

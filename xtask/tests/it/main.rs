@@ -1,4 +1,5 @@
 //! The command `xtask` on small workspaces whose stages are real processes.
 
+mod bench;
 mod reports;
 mod repro;
