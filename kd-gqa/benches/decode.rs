@@ -3,9 +3,10 @@
 //! Names as in `oracles/kd-gqa/bench_vit.py`: `decode/ragged/threads_1`.
 
 use std::hint::black_box;
+use std::time::Duration;
 
 use burn::tensor::{Device, Distribution, Tensor};
-use criterion::{Criterion, criterion_group, criterion_main};
+use criterion::{Criterion, SamplingMode, criterion_group, criterion_main};
 use kd_gqa::Groups;
 use kd_gqa::attention::{AttentionOptions, KvCache, grouped_attention};
 
@@ -30,6 +31,7 @@ fn decode(criterion: &mut Criterion) {
     let options = AttentionOptions::causal();
     for (name, groups) in [("uniform", groups(&[HEADS / KV_HEADS; KV_HEADS])), ("ragged", groups(&RAGGED))] {
         let mut group = criterion.benchmark_group(format!("decode/{name}"));
+        group.sampling_mode(SamplingMode::Flat);
         for n_threads in [1, 2] {
             group.bench_function(format!("threads_{n_threads}"), |bencher| {
                 let pool =
@@ -46,7 +48,7 @@ fn decode(criterion: &mut Criterion) {
     let of_head = Tensor::from_ints(of_head.collect::<Vec<_>>().as_slice(), &device);
     let each = Groups::uniform(HEADS, HEADS).expect("one a head");
     let mut group = criterion.benchmark_group("decode/gathered");
-    group.sample_size(20);
+    group.sampling_mode(SamplingMode::Flat);
     group.bench_function("threads_1", |bencher| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().expect("threads start");
         let attend = || {
@@ -58,5 +60,13 @@ fn decode(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, decode);
+// A token takes from 2 ms to 30 ms: each of twenty samples is some passes in a row.
+criterion_group!(
+    name = benches;
+    config = Criterion::default()
+        .sample_size(20)
+        .warm_up_time(Duration::from_millis(500))
+        .measurement_time(Duration::from_secs(2));
+    targets = decode
+);
 criterion_main!(benches);

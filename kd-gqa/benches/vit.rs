@@ -1,17 +1,24 @@
 //! ViT-S/16 and ViT-B/16 at 224 pixels, one image and eight, with a key/value head a query head and with half as many, on one thread and two.
 //!
-//! Names as in `oracles/kd-gqa/bench_vit.py`: `vit/small_mha_b1/threads_1`.
+//! Names as in `oracles/kd-gqa/bench_vit.py`: `vit/small_mha_b1/threads_1`. `vit_cpu/small_mha_b1/threads_2` is the CPU time of the same: on one
+//! thread it is the wall time.
+
+mod cpu_time;
 
 use std::hint::black_box;
+use std::time::Duration;
 
 use burn::tensor::{Device, Distribution, Tensor};
-use criterion::{Criterion, criterion_group, criterion_main};
+use criterion::measurement::Measurement;
+use criterion::{Criterion, SamplingMode, criterion_group, criterion_main};
 use kd_gqa::vit::{VitConfig, VitSize};
+
+use crate::cpu_time::CpuTime;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-fn vit(criterion: &mut Criterion) {
+fn vit<M: Measurement<Value: Send> + Sync>(criterion: &mut Criterion<M>, name: &str, threads: &[usize]) {
     let device = Device::flex();
     device.seed(0);
     for (size, size_name) in [(VitSize::Small, "small"), (VitSize::Base, "base")] {
@@ -22,9 +29,11 @@ fn vit(criterion: &mut Criterion) {
             // Made when a benchmark of it is chosen.
             let mut model = None;
             for batch in [1, 8] {
-                let mut group = criterion.benchmark_group(format!("vit/{size_name}_{kind}_b{batch}"));
-                group.sample_size(10);
-                for n_threads in [1, 2] {
+                let mut group = criterion.benchmark_group(format!("{name}/{size_name}_{kind}_b{batch}"));
+                // A pass takes from 0.05 s to 3 s: ten of the long ones, and the short ones for a second and a half.
+                group.sample_size(10).sampling_mode(SamplingMode::Flat);
+                group.warm_up_time(Duration::from_millis(300)).measurement_time(Duration::from_millis(1500));
+                for &n_threads in threads {
                     group.bench_function(format!("threads_{n_threads}"), |bencher| {
                         let pool = rayon::ThreadPoolBuilder::new().num_threads(n_threads).build();
                         let pool = pool.expect("threads start");
@@ -41,5 +50,14 @@ fn vit(criterion: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, vit);
-criterion_main!(benches);
+fn wall(criterion: &mut Criterion) {
+    vit(criterion, "vit", &[1, 2]);
+}
+
+fn cpu(criterion: &mut Criterion<CpuTime>) {
+    vit(criterion, "vit_cpu", &[2]);
+}
+
+criterion_group!(wall_time, wall);
+criterion_group!(name = cpu_time_of_process; config = Criterion::default().with_measurement(CpuTime); targets = cpu);
+criterion_main!(wall_time, cpu_time_of_process);

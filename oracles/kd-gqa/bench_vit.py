@@ -1,8 +1,9 @@
 """The work of `kd-gqa/benches/vit.rs` and `kd-gqa/benches/decode.rs` in PyTorch.
 
-    python oracles/kd-gqa/bench_vit.py [vit | decode | memory SIZE KIND BATCH] [THREADS]
+    python oracles/kd-gqa/bench_vit.py [vit | decode] [THREADS] [NAME]
+    python oracles/kd-gqa/bench_vit.py memory SIZE KIND BATCH
 
-Prints a JSON line a case: the median wall time and the mean CPU time of one forward pass, or the peak memory of a process that does one.
+Prints a JSON line a case, or for the case NAME alone (such as vit/small_mha_b1/threads_1): the median wall time and the mean CPU time of one forward pass, or the peak memory of a process that does one.
 MHA is timm's model; GQA is the same with separate projections for queries, keys and values and `enable_gqa`. Decoding is one token over a
 cache of 4,096: equal groups and unequal ones as packed products (a group's queries as rows, two products), and keys gathered for each head.
 """
@@ -62,13 +63,16 @@ def measure(name, work, least_secs=2.0, least_runs=5):
     print(json.dumps(event), flush=True)
 
 
-def vit(threads):
+def vit(threads, is_wanted):
     for size in SIZES:
         for kind in ["mha", "gqa"]:
-            net = model(size, kind)
+            net = None  # made when a case of it is wanted
             for batch in [1, 8]:
-                images = torch.randn(batch, 3, 224, 224)
-                measure(f"vit/{size}_{kind}_b{batch}/threads_{threads}", lambda: net(images))
+                name = f"vit/{size}_{kind}_b{batch}/threads_{threads}"
+                if is_wanted(name):
+                    net = net or model(size, kind)
+                    images = torch.randn(batch, 3, 224, 224)
+                    measure(name, lambda: net(images))
 
 
 def packed(q, k, v, sizes):
@@ -81,19 +85,22 @@ def packed(q, k, v, sizes):
     return torch.cat(out)
 
 
-def decode(threads):
+def decode(threads, is_wanted):
     torch.manual_seed(0)
     q = torch.randn(1, HEADS, 1, HEAD_DIM)
     k, v = torch.randn(1, KV_HEADS, CONTEXT, HEAD_DIM), torch.randn(1, KV_HEADS, CONTEXT, HEAD_DIM)
     size = HEADS // KV_HEADS
     rows = q.view(1, KV_HEADS, size, HEAD_DIM)
     of_head = torch.repeat_interleave(torch.arange(KV_HEADS), torch.tensor(RAGGED))
-    measure(f"decode/uniform/threads_{threads}", lambda: F.scaled_dot_product_attention(rows, k, v))
-    measure(f"decode/ragged/threads_{threads}", lambda: packed(q, k, v, RAGGED))
-    measure(
-        f"decode/gathered/threads_{threads}",
-        lambda: F.scaled_dot_product_attention(q, k[:, of_head], v[:, of_head]),
-    )
+    works = {
+        "uniform": lambda: F.scaled_dot_product_attention(rows, k, v),
+        "ragged": lambda: packed(q, k, v, RAGGED),
+        "gathered": lambda: F.scaled_dot_product_attention(q, k[:, of_head], v[:, of_head]),
+    }
+    for kind, work in works.items():
+        name = f"decode/{kind}/threads_{threads}"
+        if is_wanted(name):
+            measure(name, work)
 
 
 def memory(size, kind, batch):
@@ -112,7 +119,8 @@ def main(kind="vit", *args):
         return memory(*args)
     threads = int(args[0]) if args else 1
     torch.set_num_threads(threads)
-    {"vit": vit, "decode": decode}[kind](threads)
+    only = args[1] if len(args) > 1 else None
+    {"vit": vit, "decode": decode}[kind](threads, lambda name: only in (None, name))
 
 
 if __name__ == "__main__":
