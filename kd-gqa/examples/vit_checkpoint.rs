@@ -1,4 +1,5 @@
-//! Writes what the benches of whole processes read: ViT-S/16 and ViT-B/16 with random weights, in timm's names, and eight images of one class.
+//! Writes what the benches of whole processes read: ViT-S/16 and ViT-B/16 with random weights, with a key/value head a query head
+//! (in timm's names) and with half as many (`small_gqa.safetensors`), and eight images of one class.
 //!
 //! ```sh
 //! cargo run --release --example vit_checkpoint -- bed
@@ -23,8 +24,12 @@ fn main() -> anyhow::Result<()> {
         RgbImage::from_fn(224, 224, pixel).save(images.join(format!("{n}.png")))?;
     }
     for (size, name) in [(VitSize::Small, "small"), (VitSize::Base, "base")] {
-        let vit = VitConfig::of_size(size, 224, 16, 1000).init(0, &Device::flex())?;
-        vit.save(&folder.join(format!("{name}.safetensors")), None, Existing::Replace)?;
+        let config = VitConfig::of_size(size, 224, 16, 1000);
+        let halved = config.clone().with_kv_heads(config.n_heads / 2)?;
+        for (config, kind) in [(config, ""), (halved, "_gqa")] {
+            let vit = config.init(0, &Device::flex())?;
+            vit.save(&folder.join(format!("{name}{kind}.safetensors")), None, Existing::Replace)?;
+        }
     }
     Ok(())
 }
