@@ -30,6 +30,11 @@ pub trait Attention: Module + ModuleDisplay + Sync {
 
     /// As [`projections`](Self::projections), to attach or fold an update.
     fn projections_mut(&mut self) -> Vec<(&'static str, &mut Projection)>;
+
+    /// What neither its tensors nor the decoder's configuration say, so that it would not be read back as it is; in most cases nothing.
+    fn unsaid(&self) -> Option<String> {
+        None
+    }
 }
 
 /// Grouped-query attention with rotary positions.

@@ -72,11 +72,14 @@ pub fn read_llama_config(dir: &Path) -> Result<DecoderConfig> {
 /// Writes `decoder` as the folder `dir`, which appears whole or not at all; weights are f32 in one file.
 ///
 /// # Errors
-/// [`Error::File`] when `dir` exists and is not to be replaced, or cannot be written, [`Error::FileField`] when an update of low rank is attached
-/// or the family has no field for a setting.
+/// [`Error::File`] when `dir` exists and is not to be replaced, or cannot be written, [`Error::FileField`] when an update of low rank is attached,
+/// an attention has what no file says, or the family has no field for a setting.
 pub fn write_llama<A: Attention>(decoder: &Decoder<A>, dir: &Path, existing: Existing) -> Result<()> {
     if let Some((name, _)) = decoder.projections().into_iter().find(|(_, p)| p.low_rank.is_some()) {
         return Err(setting(dir, &name, "no update of low rank (fold it first)".into(), "one"));
+    }
+    if let Some(unsaid) = decoder.model.layers.iter().find_map(|layer| layer.self_attn.unsaid()) {
+        return Err(setting(dir, "self_attn", "what the format has a place for".into(), &unsaid));
     }
     let fields = config::to_json(decoder.config(), dir)?;
     let text = serde_json::to_string_pretty(&fields).expect("plain values serialise");

@@ -88,6 +88,9 @@ pub fn write_llama2c<A: Attention>(decoder: &Decoder<A>, path: &Path, existing: 
     if let Some((name, _)) = decoder.projections().into_iter().find(|(_, p)| p.low_rank.is_some()) {
         return Err(misfit(path, &name, "no update of low rank (fold it first)", "one"));
     }
+    if let Some(unsaid) = decoder.model.layers.iter().find_map(|layer| layer.self_attn.unsaid()) {
+        return Err(misfit(path, "attention", "what the format has a place for", unsaid));
+    }
     let config = decoder.config();
     let header = header_of(config, path)?;
     let mut tensors = weights::collect(decoder, Layout::Checkpoint);

@@ -134,6 +134,13 @@ impl Attention for GroupedSelfAttention {
             ("o_proj", &mut self.o_proj),
         ]
     }
+
+    fn unsaid(&self) -> Option<String> {
+        let groups = self.groups();
+        let unequal = groups.uniform_size().is_none();
+        unequal
+            .then(|| format!("groups {:?} (`convert` writes them, with their kd_gqa.json)", groups.sizes()))
+    }
 }
 
 impl CachedAttention for GroupedSelfAttention {

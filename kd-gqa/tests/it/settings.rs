@@ -4,13 +4,17 @@ use std::fs;
 
 use burn::tensor::Device;
 use grouping_core::folder::Existing;
-use grouping_core::tensor_file::{Planned, TensorFile, TensorWriter};
+use grouping_core::nn::write_llama;
+use grouping_core::tensor_file::{Dtype, Planned, TensorFile, TensorWriter};
+use kd_gqa::allocation::{AllocationConfig, AllocationState, Method, Phase};
 use kd_gqa::checkpoint::{Checkpoint, HeadsRecord, VitSettings};
 use kd_gqa::convert::{ConvertConfig, GroupSizes, convert};
+use kd_gqa::decoder::read_decoder;
 use kd_gqa::vit::{Activation, VitConfig};
 
 use crate::checkpoint::{golden_vit, logits};
 use crate::commands::{bed, json, run};
+use crate::models;
 
 fn gap(a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max)
@@ -80,12 +84,8 @@ fn a_record_beside_stands_in_for_a_header_without_one() {
     let tensors = TensorFile::open(&out).expect("opens");
     let all: Vec<_> =
         tensors.names().map(|name| (name.to_string(), tensors.decode(name).expect("decodes"))).collect();
-    let planned: Vec<Planned> = all
-        .iter()
-        .map(|(name, tensor)| {
-            Planned::new(name, tensor.shape.clone(), grouping_core::tensor_file::Dtype::F32)
-        })
-        .collect();
+    let planned: Vec<Planned> =
+        all.iter().map(|(name, tensor)| Planned::new(name, tensor.shape.clone(), Dtype::F32)).collect();
     let file = fs::File::create(&out).expect("writes");
     let writer = TensorWriter::safetensors(file, &out, &planned, &Default::default()).expect("writes");
     all.iter().for_each(|(name, tensor)| writer.write(name, &tensor.values).expect("writes"));
@@ -175,4 +175,54 @@ fn images_of_a_model_that_is_not_square_are_refused() {
     let message = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(2), "{message}");
     assert!(message.contains("16 × 64"), "{message}");
+}
+
+#[test]
+fn an_allocation_is_saved_with_a_decoder() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let (folder, file) = (dir.path().join("llama"), dir.path().join("stories.bin"));
+    models::llama_folder(&folder, "llama", [4, 2, 4], Dtype::F32);
+    fs::copy(models::data("llama2c/tied.bin"), &file).expect("a copy");
+    for (source, out) in [(folder, "again"), (file, "again.bin")] {
+        let source = Checkpoint::open(&source).expect("opens");
+        let config = AllocationConfig::new(Method::Kdgqa).with_temperature(8.0);
+        let mut state = AllocationState::of_groups(config, source.groups()).expect("a state");
+        let n_kv_heads = source.groups()[0].n_kv_heads();
+        let norms: Vec<f32> = (0..n_kv_heads).map(|head| 1.0 + head as f32).collect();
+        let sizes = state.observe(0, Phase::Training { step: 0 }, &norms).expect("groups").sizes().to_vec();
+        let out = dir.path().join(out);
+        let config = ConvertConfig::new(n_kv_heads).with_allocation(state.clone());
+        convert(&source, &config, &out, Existing::Refuse, |_| {}).expect("converts");
+        let made = Checkpoint::open(&out).expect("reads what it wrote");
+        assert_eq!(made.allocation(), Some(&state), "{}: its state", out.display());
+        let decoder = read_decoder(&out, &Device::flex()).expect("a decoder");
+        assert_eq!(decoder.model.layers[0].self_attn.groups().sizes(), sizes, "{}: in use", out.display());
+        assert_eq!(sizes, [1, 3], "unequal");
+        let again = dir.path().join("by-hand");
+        let error = write_llama(&decoder, &again, Existing::Refuse).expect_err("unequal groups").to_string();
+        assert!(error.contains("[1, 3]") && !again.exists(), "{error}");
+        let fewer = ConvertConfig::new(1).with_allocation(state);
+        let error = convert(&source, &fewer, &dir.path().join("o"), Existing::Refuse, |_| {});
+        assert!(error.expect_err("fewer heads").to_string().contains("heads"), "not of these heads");
+    }
+}
+
+#[test]
+fn a_configuration_without_key_value_heads_is_read_as_transformers_does() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let folder = dir.path().join("mistral");
+    models::llama_folder(&folder, "mistral", [4, 4, 4], Dtype::F32);
+    let path = folder.join("config.json");
+    let mut config: serde_json::Value =
+        serde_json::from_slice(&fs::read(&path).expect("reads")).expect("a configuration");
+    config["num_key_value_heads"] = serde_json::Value::Null;
+    fs::write(&path, config.to_string()).expect("writes");
+    let checkpoint = Checkpoint::open(&folder).expect("null is as many as heads");
+    assert_eq!(checkpoint.groups()[0].n_kv_heads(), 4);
+    let decoder = read_decoder(&folder, &Device::flex()).expect("a decoder");
+    assert_eq!(decoder.config().n_kv_heads(), 4);
+    config.as_object_mut().expect("an object").remove("num_key_value_heads");
+    fs::write(&path, config.to_string()).expect("writes");
+    let error = Checkpoint::open(&folder).expect_err("Mistral's default is eight").to_string();
+    assert!(error.contains("num_key_value_heads"), "{error}");
 }
