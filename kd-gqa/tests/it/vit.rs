@@ -7,14 +7,16 @@ use burn::optim::{AdamWConfig, GradientsParams};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use grouping_core::folder::Existing;
 use grouping_core::kernels::cross_entropy;
+use grouping_core::tensor_file::Dtype;
 use kd_gqa::calibrate::Calibration;
-use kd_gqa::checkpoint::Checkpoint;
+use kd_gqa::checkpoint::{Checkpoint, Dialect};
 use kd_gqa::convert::{Align, ConvertConfig, convert};
 use kd_gqa::vit::{Activation, NamedTensors, Vit, VitConfig, VitSize, read_vit, resample_positions};
 use kd_gqa::{Error, Groups};
 use safetensors::SafeTensors;
 
 use crate::attention::{assert_close, floats, waves};
+use crate::models::write_values;
 
 /// A golden file's tensors.
 struct Golden(NamedTensors);
@@ -153,6 +155,34 @@ fn logits_are_those_of_transformers() {
     let config = VitConfig::new([32, 32], [8, 8], 32, 2, 4, 48).with_n_classes(Some(7)).with_norm_eps(1e-12);
     let logits = floats(load(&config, &weights).forward(golden.tensor("image")).expect("fits"));
     assert_close("logits", &logits, &floats(golden.tensor::<2>("logits")), 1e-4);
+}
+
+#[test]
+fn logits_of_files_in_both_spellings_of_transformers_are_the_same() {
+    let golden = Golden::read("hugging_face.safetensors");
+    let folder = tempfile::tempdir().expect("a folder");
+    // What transformers before 5 write, and 5 still does.
+    let old = [
+        ("vit.layers.", "vit.encoder.layer."),
+        ("attention.q_proj", "attention.attention.query"),
+        ("attention.k_proj", "attention.attention.key"),
+        ("attention.v_proj", "attention.attention.value"),
+        ("attention.o_proj", "attention.output.dense"),
+        ("mlp.fc1", "intermediate.dense"),
+        ("mlp.fc2", "output.dense"),
+    ];
+    for (dialect, pairs) in [(Dialect::HuggingFaceVit, &old[..]), (Dialect::HuggingFaceVitNew, &[])] {
+        let named = golden.0.tensors.iter().filter_map(|(name, (shape, values))| {
+            Some((replace_all(name.strip_prefix("model.")?, pairs), shape.clone(), values.clone()))
+        });
+        let path = folder.path().join(format!("{dialect:?}.safetensors"));
+        write_values(&path, &named.collect::<Vec<_>>(), Dtype::F32);
+        let checkpoint = Checkpoint::open_with_heads(&path, Some(4)).expect("a checkpoint");
+        assert_eq!(checkpoint.dialect(), dialect, "its dialect");
+        let vit = read_vit(&checkpoint, &Device::flex()).expect("a model");
+        let logits = floats(vit.forward(golden.tensor("image")).expect("fits"));
+        assert_close(&format!("{dialect:?}"), &logits, &floats(golden.tensor::<2>("logits")), 1e-4);
+    }
 }
 
 #[test]
