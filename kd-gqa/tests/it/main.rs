@@ -7,6 +7,7 @@ mod allocations;
 mod attention;
 mod calibrate;
 mod checkpoint;
+mod cifar10;
 mod commands;
 mod convert;
 mod data;
