@@ -21,4 +21,5 @@ mod pgqa;
 mod readme;
 mod settings;
 mod text;
+mod unmerged;
 mod vit;
