@@ -1,7 +1,11 @@
-//! `kd-gqa allocate` as users run it.
+//! `kd-gqa allocate` as users run it, and against the released code (golden of `oracles/kd-gqa/allocate.py`).
 
 use std::path::Path;
 use std::process::{Command, Output};
+
+use kd_gqa::allocation::{Lanes, Method, lane_sum};
+use serde::Deserialize;
+use serde_json::{Value, json};
 
 /// Runs the command on a file of this content.
 fn allocate(folder: &Path, content: &str, args: &str) -> Output {
@@ -137,4 +141,103 @@ fn bad_files_are_named() {
         .output()
         .expect("the binary runs");
     assert!(text(&missing.stderr).contains("nowhere.json: cannot open"), "{}", text(&missing.stderr));
+}
+
+/// What `oracles/kd-gqa/allocate.py` wrote.
+#[derive(Deserialize)]
+struct Golden {
+    sums: Vec<[u32; 5]>,
+    lanes: Vec<LanesCase>,
+    layers: Vec<LayersCase>,
+}
+
+#[derive(Deserialize)]
+struct LanesCase {
+    method: Method,
+    heads: usize,
+    seed: u64,
+    norms: Value,
+    cache: Value,
+    #[serde(rename = "8")]
+    eight: String,
+    #[serde(rename = "16")]
+    sixteen: String,
+}
+
+#[derive(Deserialize)]
+struct LayersCase {
+    method: Method,
+    heads: usize,
+    seed: u64,
+    norms: Value,
+    cache: Value,
+    layers: Vec<String>,
+    draws: Vec<usize>,
+}
+
+fn golden() -> Golden {
+    serde_json::from_str(include_str!("../data/allocate.json")).expect("the golden file parses")
+}
+
+/// The groups of each layer, a digit of base 36 a head.
+fn allocated(output: &Output) -> Vec<String> {
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let found: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let digit = |size: &Value| {
+        char::from_digit(size.as_u64().expect("a size") as u32, 36).expect("a size below 36").to_string()
+    };
+    let layers = found["layers"].as_array().expect("layers").iter();
+    layers.map(|layer| layer["groups"].as_array().expect("groups").iter().map(digit).collect()).collect()
+}
+
+#[test]
+fn sums_have_torchs_bits_at_eight_lanes_and_the_kernels_at_sixteen() {
+    let golden = golden();
+    let mut n_other = 0;
+    for &[n, seed, avx2, avx512, sixteen] in &golden.sums {
+        let value = |i: u32| {
+            let value = ((i * 7919 + seed * 104_729) % 2003) as f32 / 500.0;
+            if seed % 3 == 2 { value - 2.0 } else { value }
+        };
+        let values: Vec<f32> = (0..n).map(value).collect();
+        let found = lane_sum(&values, Lanes::Eight).to_bits();
+        assert_eq!([found; 2], [avx2, avx512], "{n} values, seed {seed}: torch on AVX2 and AVX-512");
+        assert_eq!(lane_sum(&values, Lanes::Sixteen).to_bits(), sixteen, "{n} values, seed {seed}: 16 lanes");
+        n_other += usize::from(sixteen != avx512);
+    }
+    assert!(n_other > 100, "only {n_other} sums differ between the two orders");
+}
+
+#[test]
+fn allocations_at_either_number_of_lanes_equal_the_released_codes() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for (i, case) in golden().lanes.iter().enumerate() {
+        assert_ne!(case.eight, case.sixteen, "case {i} tells them apart");
+        let norms = json!({ "norms": [case.norms], "cache": [case.cache] }).to_string();
+        let fixed = format!(
+            "--heads {} --method {} --seed {} --fidelity official --json",
+            case.heads, case.method, case.seed
+        );
+        for (simd, expected) in [("", &case.eight), ("--simd 8", &case.eight), ("--simd 16", &case.sixteen)] {
+            let found = allocated(&allocate(folder.path(), &norms, &format!("{fixed} {simd}")));
+            assert_eq!(&found, std::slice::from_ref(expected), "case {i}, {} {simd}", case.method);
+        }
+    }
+}
+
+#[test]
+fn layer_after_layer_equals_the_released_code_seeded_once() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for case in golden().layers {
+        let norms = json!({ "norms": case.norms, "cache": case.cache }).to_string();
+        let args = format!(
+            "--heads {} --method {} --seed {} --fidelity official --json",
+            case.heads, case.method, case.seed
+        );
+        let found = allocated(&allocate(folder.path(), &norms, &args));
+        let what = format!("{}, {} heads, draws {:?}", case.method, case.heads, case.draws);
+        assert_eq!(found, case.layers, "{what}");
+        let n_drawing = case.draws.iter().filter(|&&n| n > 0).count();
+        assert!(n_drawing >= 3 || case.method == Method::Kdgqa, "{what}: several layers draw");
+    }
 }
