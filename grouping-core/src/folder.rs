@@ -10,6 +10,7 @@ use crate::{Error, Result};
 
 /// What to do with an output that exists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Existing {
     /// It is an error.
     Refuse,

@@ -13,6 +13,7 @@ use crate::{Groups, Result};
 
 /// What is done in the place of each attention of a model.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub enum Inference {
     /// The groups that the model has.
     Own,

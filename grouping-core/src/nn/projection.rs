@@ -83,6 +83,7 @@ impl Projection {
 
 /// Whether a [`Projection`] has a bias.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Bias {
     /// No bias.
     None,

@@ -12,6 +12,7 @@ use crate::{Error, Result};
 /// Which coordinates of `0 … d − 1` make pair p.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum PairLayout {
     /// `(p, p + d/2)`.
     Halves,

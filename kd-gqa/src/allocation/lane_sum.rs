@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 /// How many f32 a vector register holds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub enum Lanes {
     /// AVX2's 8 lanes: torch's order on x86.
     #[default]

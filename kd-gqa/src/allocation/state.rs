@@ -25,6 +25,7 @@ use crate::{Error, Groups, Result};
 
 /// What a forward pass is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Phase {
     /// To learn from.
     Training {

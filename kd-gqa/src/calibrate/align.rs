@@ -16,6 +16,7 @@ const N_ROUNDS: usize = 10;
 
 /// Which maps are allowed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Maps {
     /// Only the identity.
     Identity,

@@ -29,6 +29,7 @@ pub enum Dialect {
 
 /// One of the four projections of a layer's attention.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Projection {
     /// `W_Q`
     Query,

@@ -18,6 +18,7 @@ const LEAST_GAIN: f64 = 1e-12;
 
 /// How large groups may be.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum GroupSizes {
     /// All of one size; the number of groups must divide the number of heads.
     #[default]
