@@ -57,13 +57,7 @@ enum Task {
     /// List the experiments with their claims and scales
     List,
     /// Run benches, and with --reference the same work in Python, in one go
-    Bench {
-        /// The crate; all crates with benches when absent
-        package: Option<String>,
-        /// A Python environment with the requirements of `oracles/CRATE`
-        #[arg(long, value_name = "VENV")]
-        reference: Option<PathBuf>,
-    },
+    Bench(bench::Wanted),
     /// Check the rules that compilers do not
     Tidy,
 }
@@ -96,14 +90,18 @@ fn run() -> Result<bool> {
         Task::Report { publish } => {
             repro::report_again(&root)?;
             if publish {
-                for path in report::publish::publish(&root)? {
+                let published = report::publish::publish(&root)?;
+                for path in published.written {
                     writeln!(std::io::stdout(), "published {}", path.display())?;
+                }
+                for path in published.left {
+                    writeln!(std::io::stdout(), "left as it is, without results here: {}", path.display())?;
                 }
             }
             Ok(true)
         }
         Task::List => list::list(&root).map(|()| true),
-        Task::Bench { package, reference } => bench::bench(&root, package.as_deref(), reference.as_deref()),
+        Task::Bench(wanted) => bench::bench(&root, &wanted),
         Task::Tidy => tidy::tidy(&root),
     }
 }

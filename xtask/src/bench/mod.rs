@@ -62,17 +62,34 @@ pub(crate) fn files(root: &Path) -> Result<Vec<(String, PathBuf)>> {
     Ok(files)
 }
 
+/// What is to be run.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Wanted {
+    /// The crate; all crates with benches when absent
+    package: Option<String>,
+    /// A Python environment with the requirements of `oracles/CRATE`
+    #[arg(long, value_name = "VENV")]
+    reference: Option<PathBuf>,
+    /// Only cases with this text in their name; their results are printed and not stored
+    #[arg(long, value_name = "TEXT")]
+    case: Option<String>,
+}
+
 /// Runs the benches; whether all are within their limits.
-pub(crate) fn bench(root: &Path, package: Option<&str>, venv: Option<&Path>) -> Result<bool> {
+pub(crate) fn bench(root: &Path, wanted: &Wanted) -> Result<bool> {
     let mut files = files(root)?;
-    if let Some(wanted) = package {
+    if let Some(wanted) = &wanted.package {
         files.retain(|(package, _)| package == wanted);
         ensure!(!files.is_empty(), "there is no xtask/benches/{wanted}.toml");
     }
-    let python = venv.map(interpreter).transpose()?;
+    let python = wanted.reference.as_deref().map(interpreter).transpose()?;
     let mut all_within = true;
     for (package, path) in files {
-        let cases = read(&path)?;
+        let mut cases = read(&path)?;
+        if let Some(text) = &wanted.case {
+            cases.cases.retain(|case| case.name.contains(text));
+            ensure!(!cases.cases.is_empty(), "{}: no case with `{text}` in its name", path.display());
+        }
         let words = Words::new(root.join("results/bench/work").join(&package), &cases.lists);
         for prepare in &cases.prepare {
             prepare.run(root, &package, &words).with_context(|| path.display().to_string())?;
@@ -90,10 +107,10 @@ pub(crate) fn bench(root: &Path, package: Option<&str>, venv: Option<&Path>) -> 
             }
             outcomes.extend(measured);
         }
-        write_atomic(
-            &root.join(format!("results/bench/{package}.json")),
-            &serde_json::to_vec_pretty(&outcomes)?,
-        )?;
+        if wanted.case.is_none() {
+            let place = root.join(format!("results/bench/{package}.json"));
+            write_atomic(&place, &serde_json::to_vec_pretty(&outcomes)?)?;
+        }
         let mut out = std::io::stdout().lock();
         writeln!(out, "\n{package}\n{}", table(&outcomes))?;
         all_within &= outcomes.iter().all(Outcome::within_limit);

@@ -2,7 +2,7 @@
 //!
 //! A link to `docs/results/<crate>/<name>/<scale>/<file>` is answered by a copy of that file. Text between a line
 //! `<!-- results <crate>/<name>/<scale> <table> -->` and `<!-- end results -->` becomes that table, where `claims` is
-//! the table of verdicts.
+//! the table of verdicts. What has been published before and has no results here stays as it is.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,21 +15,39 @@ use crate::experiment::cache::write_atomic;
 const BEGIN: &str = "<!-- results ";
 const END: &str = "<!-- end results -->";
 
-/// Refreshes all READMEs and `docs/results`; returns the paths written, relative to the root.
-pub(crate) fn publish(root: &Path) -> Result<Vec<PathBuf>> {
+/// What was written and what was left, relative to the root.
+pub(crate) struct Published {
+    pub(crate) written: Vec<PathBuf>,
+    pub(crate) left: Vec<PathBuf>,
+}
+
+/// Refreshes all READMEs and `docs/results`.
+pub(crate) fn publish(root: &Path) -> Result<Published> {
+    let mut left: Vec<PathBuf> = Vec::new();
     let mut copies: Vec<(PathBuf, Vec<u8>)> = Vec::new();
     for readme in readmes(root)? {
         let path = root.join(&readme);
         let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
         let context = || readme.display().to_string();
-        let fresh =
-            with_tables(&text, |id| Report::read(&root.join("results").join(id))).with_context(context)?;
+        let report = |id: &str| {
+            let (results, published) = (root.join("results").join(id), Path::new("docs/results").join(id));
+            if !results.exists() && root.join(&published).exists() {
+                return Ok(None);
+            }
+            Report::read(&results).map(Some)
+        };
+        let fresh = with_tables(&text, report).with_context(context)?;
         for file in linked(&fresh) {
             let from = root.join("results").join(&file);
+            let published = Path::new("docs/results").join(&file);
+            if !from.parent().is_some_and(Path::exists) && root.join(&published).exists() {
+                left.push(published);
+                continue;
+            }
             let bytes = fs::read(&from).with_context(|| {
                 format!("{} shows {}, which has not been made", readme.display(), from.display())
             })?;
-            copies.push((Path::new("docs/results").join(&file), bytes));
+            copies.push((published, bytes));
         }
         if fresh != text {
             copies.push((readme, fresh.into_bytes()));
@@ -40,7 +58,9 @@ pub(crate) fn publish(root: &Path) -> Result<Vec<PathBuf>> {
     for (path, bytes) in &copies {
         write_atomic(&root.join(path), bytes)?;
     }
-    Ok(copies.into_iter().map(|(path, _)| path).collect())
+    left.sort();
+    left.dedup();
+    Ok(Published { written: copies.into_iter().map(|(path, _)| path).collect(), left })
 }
 
 /// The README of the workspace and of each crate.
@@ -71,8 +91,8 @@ fn linked(text: &str) -> Vec<PathBuf> {
     files
 }
 
-/// The text with each marked table replaced by the one of its report.
-fn with_tables(text: &str, report: impl Fn(&str) -> Result<Report>) -> Result<String> {
+/// The text with each marked table replaced by the one of its report, where there is one.
+fn with_tables(text: &str, report: impl Fn(&str) -> Result<Option<Report>>) -> Result<String> {
     let mut fresh = String::new();
     let mut rest = text;
     while let Some(begin) = marker(rest) {
@@ -81,17 +101,21 @@ fn with_tables(text: &str, report: impl Fn(&str) -> Result<Report>) -> Result<St
         let [id, table] = after[..close].split_whitespace().collect::<Vec<_>>()[..] else {
             bail!("`{BEGIN}{}-->` is not of the form <crate>/<name>/<scale> <table>", &after[..close]);
         };
-        let report = report(id)?;
-        let lines = if table == "claims" {
-            markdown::aligned(&markdown::claims(&report.verdicts))
-        } else {
-            let grid = report.tables.iter().find(|grid| grid.name == table);
-            markdown::grid(grid.with_context(|| format!("{id} has no table `{table}`"))?)
+        let lines = match report(id)? {
+            None => None,
+            Some(report) if table == "claims" => Some(markdown::aligned(&markdown::claims(&report.verdicts))),
+            Some(report) => {
+                let grid = report.tables.iter().find(|grid| grid.name == table);
+                Some(markdown::grid(grid.with_context(|| format!("{id} has no table `{table}`"))?))
+            }
         };
         let end = after.find(END).with_context(|| format!("`{BEGIN}{id}` has no `{END}`"))?;
         ensure!(!after[close..end].contains(BEGIN), "`{BEGIN}{id}` has no `{END}` of its own");
-        fresh += &rest[..begin + BEGIN.len() + close + 3];
-        fresh += &format!("\n{lines}");
+        let kept = if lines.is_some() { close + 3 } else { end };
+        fresh += &rest[..begin + BEGIN.len() + kept];
+        if let Some(lines) = lines {
+            fresh += &format!("\n{lines}");
+        }
         rest = &after[end..];
     }
     Ok(fresh + rest)
@@ -133,13 +157,14 @@ mod tests {
     #[test]
     fn marked_tables_are_replaced_again_and_again() {
         let text = "before\n<!-- results c/e/mini methods -->\nold\n<!-- end results -->\nafter\n";
-        let fresh = with_tables(text, |_| Ok(report())).expect("it is replaced");
+        let fresh = with_tables(text, |_| Ok(Some(report()))).expect("it is replaced");
         assert!(fresh.contains("| x   |   1 |") && !fresh.contains("old"), "the table is there: {fresh}");
         assert!(fresh.starts_with("before\n") && fresh.ends_with("-->\nafter\n"), "the rest stays: {fresh}");
-        assert_eq!(with_tables(&fresh, |_| Ok(report())).expect("again"), fresh, "twice is once");
+        assert_eq!(with_tables(&fresh, |_| Ok(Some(report()))).expect("again"), fresh, "twice is once");
+        assert_eq!(with_tables(text, |_| Ok(None)).expect("nothing new"), text, "what has no report stays");
         let quoted = "as `<!-- results A/B/C TABLE -->` and `<!-- end results -->` say";
         assert_eq!(
-            with_tables(quoted, |_| Ok(report())).expect("no table"),
+            with_tables(quoted, |_| Ok(Some(report()))).expect("no table"),
             quoted,
             "inside a line it is a word"
         );
@@ -148,7 +173,7 @@ mod tests {
             "<!-- results c/e/mini methods -->",
             "<!-- results c/e/mini gone --> <!-- end results -->",
         ] {
-            assert!(with_tables(wrong, |_| Ok(report())).is_err(), "`{wrong}` is refused");
+            assert!(with_tables(wrong, |_| Ok(Some(report()))).is_err(), "`{wrong}` is refused");
         }
     }
 

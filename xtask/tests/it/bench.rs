@@ -122,4 +122,19 @@ fn ours_and_the_reference_alternate() {
     for words in ["0.200–0.500 of 3", "2.00 ms CPU", "4.00 ms wall", "too much"] {
         assert_eq!(printed.contains(words), words != "too much", "`{words}`:\n{printed}");
     }
+
+    let some = |text: &str| {
+        let mut command = command(root, &["bench", "--case", text]);
+        command
+            .env("CARGO_TARGET_DIR", root.join("target"))
+            .env("TOY_LOG", &log)
+            .output()
+            .expect("xtask starts")
+    };
+    let output = some("ersu");
+    let printed = text(&output.stdout);
+    assert!(printed.contains("versus") && !printed.contains("process"), "one case:\n{printed}");
+    let again = fs::read(root.join("results/bench/toy.json")).expect("results");
+    assert_eq!(serde_json::from_slice::<Value>(&again).expect("JSON"), stored, "the stored results stay");
+    assert_eq!(some("no such").status.code(), Some(2), "no case");
 }

@@ -62,6 +62,16 @@ fn reports_are_made_again_and_published() {
     let published = fs::read(root.path().join("docs/results/toy/toy/smoke/bars.svg")).expect("the plot");
     assert_eq!(published, fs::read(folder.join("bars.svg")).expect("the plot"), "the plot is copied");
 
+    let other = root.path().join("docs/results/toy/other/smoke");
+    fs::create_dir_all(&other).expect("made");
+    fs::write(other.join("bars.svg"), "of another copy").expect("written");
+    let old = "<!-- results toy/other/smoke scores -->\nold\n<!-- end results -->\n![p](docs/results/toy/other/smoke/bars.svg)\n";
+    fs::write(root.path().join("README.md"), old).expect("written");
+    let output = run(root.path(), &["report", "--publish"]);
+    assert!(output.status.success(), "what was published stays: {}", text(&output.stderr));
+    assert!(text(&output.stdout).contains("left as it is"), "and is named: {}", text(&output.stdout));
+    assert_eq!(fs::read_to_string(root.path().join("README.md")).expect("the README"), old, "as it was");
+
     fs::write(root.path().join("README.md"), "![p](docs/results/toy/toy/smoke/gone.svg)").expect("written");
     let output = run(root.path(), &["report", "--publish"]);
     assert_eq!(output.status.code(), Some(2), "what was not made cannot be published");
