@@ -123,7 +123,7 @@ pub fn apportion(weights: &[f64], config: &ApportionConfig) -> Result<Vec<usize>
     Ok(seats)
 }
 
-/// Which way a sum of seats is mended.
+/// Which way a sum of seats is mended; there is no third, and who chooses answers both.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Repair {
     /// There are too many seats: one is taken away.

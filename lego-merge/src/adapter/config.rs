@@ -21,6 +21,7 @@ pub const CONFIG_FILE: &str = "adapter_config.json";
 /// Modules that an adapter targets.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
+#[non_exhaustive]
 pub enum TargetModules {
     /// A regular expression on full names, or `all-linear`.
     Pattern(String),

@@ -47,6 +47,7 @@ fn is_kept(dtype: Dtype) -> bool {
 
 /// What to do when there is something at the output's place.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Existing {
     /// An error.
     #[default]

@@ -85,6 +85,7 @@ pub struct AdaptSettings {
 
 /// The first values of an adapter's A.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Start {
     /// Each task has its own.
     PerTask,

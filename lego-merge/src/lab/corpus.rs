@@ -103,6 +103,7 @@ pub struct ExampleTensors {
 
 /// Which held-out strings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Split {
     /// For choosing a scale.
     Validation,

@@ -5,6 +5,7 @@ use crate::{Error, Result};
 
 /// What to do with adapters that name different base models.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum BaseMismatch {
     /// An error.
     #[default]

@@ -13,6 +13,7 @@ use crate::{Error, Result};
 
 /// Whether a reweighting is applied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Reweighting {
     /// Applied.
     On,
