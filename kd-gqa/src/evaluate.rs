@@ -18,19 +18,19 @@ pub fn evaluate(
     batch_size: usize,
     device: &Device,
     mut logits: impl FnMut(Tensor<4>) -> Result<Tensor<2>>,
-    mut done: impl FnMut(usize),
+    done: impl FnMut(usize),
 ) -> Result<Score> {
     if batch_size == 0 {
         return Err(Error::option("batch sizes", "at least 1", 0));
     }
-    let (mut all, mut n_classes, mut n_done) = (vec![], 0, 0);
-    for batch in images.chunks(batch_size) {
-        let out = logits(batch_tensor(batch, preparation, device)?)?;
+    let (mut all, mut n_classes) = (vec![], 0);
+    let run = |_, batch| {
+        let out = logits(batch)?;
         n_classes = out.dims()[1];
         all.extend(values(out)?);
-        n_done += batch.len();
-        done(n_done);
-    }
+        Ok(())
+    };
+    each_batch(images, preparation, batch_size, device, run, done)?;
     let classes: Vec<usize> = images.iter().map(|image| image.class).collect();
     if let Some(image) = images.iter().find(|image| image.class >= n_classes) {
         let folder = image.path.parent().unwrap_or(&image.path);
@@ -38,6 +38,25 @@ pub fn evaluate(
         return Err(Error::format(folder, "class", expected, format!("class {}", image.class + 1)));
     }
     Ok(Score::of(&all, n_classes, &classes))
+}
+
+/// Calls `run` with the number and the tensor of each batch of images; `done` is told how many images are done.
+///
+/// # Errors
+/// Those of reading an image and of `run`.
+pub(crate) fn each_batch(
+    images: &[LabelledImage],
+    preparation: &Preparation,
+    batch_size: usize,
+    device: &Device,
+    mut run: impl FnMut(usize, Tensor<4>) -> Result<()>,
+    mut done: impl FnMut(usize),
+) -> Result<()> {
+    for (i, batch) in images.chunks(batch_size).enumerate() {
+        run(i, batch_tensor(batch, preparation, device)?)?;
+        done(i * batch_size + batch.len());
+    }
+    Ok(())
 }
 
 /// Images as a tensor `[n, 3, size, size]`.

@@ -2,14 +2,12 @@
 
 use burn::tensor::Tensor;
 
-use crate::allocation::{
-    AllocationConfig, AllocationState, Fidelity, Mt19937, Phase, mean_key_norms, summed_key_norms,
-};
+use crate::Result;
+use crate::allocation::{AllocationState, Fidelity, Mt19937, Phase, mean_key_norms, summed_key_norms};
 use crate::attention::AttentionCall;
 use crate::checkpoint::Checkpoint;
 use crate::evaluate::values;
 use crate::pgqa::Pgqa;
-use crate::{Groups, Result};
 
 /// What is done in the place of each attention of a model.
 #[derive(Debug, Clone)]
@@ -24,14 +22,6 @@ pub enum Inference {
 }
 
 impl Inference {
-    /// Groups by a method, from its first state, in which they are a model's own ([`AllocationState::of_groups`]).
-    ///
-    /// # Errors
-    /// As [`AllocationState::of_groups`].
-    pub fn allocated(config: AllocationConfig, layers: &[Groups]) -> Result<Self> {
-        Ok(Self::Allocated(Box::new(AllocationState::of_groups(config, layers)?)))
-    }
-
     /// What was saved with a checkpoint: the allocation in its state, else the groups alone.
     pub fn saved(checkpoint: &Checkpoint) -> Self {
         checkpoint.allocation().map_or(Self::Own, |state| Self::Allocated(Box::new(state.clone())))

@@ -83,6 +83,8 @@ def main(data, image_values):
     labels = torch.arange(len(names)) // N_PER_CLASS
     hits = lambda logits: int((logits.argmax(1) == labels).sum())
     rounded = lambda rows: [[round(v, 6) for v in row] for row in rows.tolist()]
+    # Another decoder of JPEG moves a few of the images.
+    assert abs(hits(logits) - hits(of_pillow)) <= 4, (hits(logits), hits(of_pillow))
     shown = range(0, SHOWN * N_PER_CLASS, N_PER_CLASS)
     golden = {
         "torch": torch.__version__,

@@ -143,6 +143,15 @@ impl AllocationConfig {
         self
     }
 
+    /// Whether groups stay as they are at inference, whatever the keys.
+    pub fn is_frozen_at_inference(&self) -> bool {
+        match (self.method, self.fidelity) {
+            (Method::Uniform, _) | (_, Fidelity::Robust) => true,
+            (Method::Kdgqa, _) => false,
+            (_, fidelity) => fidelity == Fidelity::Paper,
+        }
+    }
+
     /// # Errors
     /// [`Error::Option`] for a window of 0, or a temperature that is negative or not finite.
     pub(crate) fn check(&self) -> Result<()> {

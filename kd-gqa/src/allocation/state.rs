@@ -14,8 +14,8 @@
 //! | uniform | keeps its groups | keeps its groups |
 //!
 //! The released code's step counts within an epoch; robust counts what it sees. Its norms are the sum over the batch, ours the
-//! mean. Robust leaves out norms that are not finite. Before the first allocation groups are equal, or differ by one where G does not divide H (the
-//! released code fails there, unless it allocates at once).
+//! mean. Robust leaves out norms that are not finite. Before the first allocation groups are those of the model, or equal; or differ by one where G does
+//! not divide H (the released code fails there, unless it allocates at once).
 
 use grouping_core::running::{ExponentialMean, WindowDifference};
 use serde::{Deserialize, Serialize};
@@ -162,12 +162,11 @@ impl AllocationState {
 
     /// Whether [`Self::observe`] looks at the norms in this phase; where it does not they need not be computed, and may be empty.
     pub fn needs_norms(&self, phase: Phase) -> bool {
-        let AllocationConfig { method, fidelity, window, .. } = self.config;
-        match (method, fidelity, phase) {
-            (Method::Uniform, ..) | (_, Fidelity::Robust, Phase::Inference) => false,
+        match (self.config.method, self.config.fidelity, phase) {
+            (_, _, Phase::Inference) => !self.config.is_frozen_at_inference(),
+            (Method::Uniform, ..) => false,
             (Method::Kdgqa, ..) | (_, Fidelity::Robust, _) => true,
-            (_, _, Phase::Training { step }) => step.is_multiple_of(window),
-            (_, fidelity, Phase::Inference) => fidelity == Fidelity::Official,
+            (_, _, Phase::Training { step }) => step.is_multiple_of(self.config.window),
         }
     }
 

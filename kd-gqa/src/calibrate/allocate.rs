@@ -2,32 +2,37 @@
 
 use burn::tensor::Device;
 
-use crate::Result;
-use crate::allocation::{AllocationState, Phase};
-use crate::evaluate::batch_tensor;
+use super::BATCH;
+use crate::allocation::{AllocationState, Method, Phase};
+use crate::evaluate::each_batch;
 use crate::images::{LabelledImage, Preparation};
 use crate::inference::attend_allocated;
 use crate::vit::Vit;
+use crate::{Error, Result};
 
-/// Lets `state` see the key norms of `vit` over images, 100 at a time, as in an epoch of training; the groups that it then has are those
-/// that stay at inference where it is robust. `done` is told how many images are done.
+/// Lets `state` see the key norms of `vit` over images, 100 at a time, as in the steps of an epoch of training; the groups that it then has
+/// are those that stay where it is frozen at inference. `done` is told how many images are done.
 ///
 /// # Errors
-/// Those of reading images, of the model and of the allocation.
+/// [`Error::Option`] for a window of DGQA that the images do not fill; those of reading images, of the model and of the allocation.
 pub fn allocate_vit(
     vit: &Vit,
     images: &[LabelledImage],
     preparation: &Preparation,
     device: &Device,
     mut state: AllocationState,
-    mut done: impl FnMut(usize),
+    done: impl FnMut(usize),
 ) -> Result<AllocationState> {
-    const BATCH: usize = 100;
-    for (step, batch) in images.chunks(BATCH).enumerate() {
-        let tensor = batch_tensor(batch, preparation, device)?;
-        let phase = Phase::Training { step };
-        vit.forward_hooked(tensor, &mut |call| attend_allocated(&mut state, phase, call))?;
-        done(step * BATCH + batch.len());
+    let (method, window, n_batches) =
+        (state.config().method, state.config().window, images.len().div_ceil(BATCH));
+    if matches!(method, Method::DgqaDiff | Method::DgqaEma) && window >= n_batches {
+        let expected = format!("fewer batches than the {n_batches} of {BATCH} calibration images");
+        return Err(Error::option("--window", expected, window));
     }
+    let run = |step, batch| {
+        let phase = Phase::Training { step };
+        vit.forward_hooked(batch, &mut |call| attend_allocated(&mut state, phase, call)).map(drop)
+    };
+    each_batch(images, preparation, BATCH, device, run, done)?;
     Ok(state)
 }

@@ -1,4 +1,5 @@
-//! What activations on calibration data say about heads: how far apart they are, how to turn them towards each other, how strong they are.
+//! What activations on calibration data say about heads: how far apart they are, how to turn them towards each other, how strong they are,
+//! and how many query heads each gets by a method of [`allocation`](crate::allocation).
 
 mod align;
 mod allocate;
@@ -13,7 +14,7 @@ pub use gram::HeadGram;
 use burn::tensor::{Device, Tensor};
 
 use crate::attention::AttentionCall;
-use crate::evaluate::{batch_tensor, values};
+use crate::evaluate::{each_batch, values};
 use crate::images::{LabelledImage, Preparation};
 use crate::vit::Vit;
 use crate::{Groups, Result};
@@ -71,6 +72,9 @@ impl Calibration {
     }
 }
 
+/// Images that are run at once.
+pub(crate) const BATCH: usize = 100;
+
 /// The keys and values of a vision transformer over images, 100 at a time; `done` is told how many are done.
 ///
 /// # Errors
@@ -80,16 +84,12 @@ pub fn calibrate_vit(
     images: &[LabelledImage],
     preparation: &Preparation,
     device: &Device,
-    mut done: impl FnMut(usize),
+    done: impl FnMut(usize),
 ) -> Result<Calibration> {
-    const BATCH: usize = 100;
     let head_dim = vit.layers.first().map_or(0, |layer| layer.attention.head_dim());
     let mut calibration = Calibration::new(&vit.groups(), head_dim);
-    for (i, batch) in images.chunks(BATCH).enumerate() {
-        let tensor = batch_tensor(batch, preparation, device)?;
-        vit.forward_hooked(tensor, &mut |call| calibration.attend(call))?;
-        done(i * BATCH + batch.len());
-    }
+    let run = |_, batch| vit.forward_hooked(batch, &mut |call| calibration.attend(call)).map(drop);
+    each_batch(images, preparation, BATCH, device, run, done)?;
     Ok(calibration)
 }
 

@@ -177,19 +177,29 @@ impl HeadsRecord {
     }
 }
 
-/// Writes the weights `out` by `fill` and, where groups are unequal, their record beside once they are in place. A record of other groups
-/// that lay there is removed.
+/// Where a file of weights keeps its record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Keeps {
+    /// In its header; beside it too where groups are unequal, for those who look there.
+    Within,
+    /// Beside it alone, where its own header does not say all.
+    Beside,
+}
+
+/// Writes the weights `out` by `fill` and, where it has to lie there, their record beside once they are in place. Records of other groups
+/// that lay there are removed.
 ///
 /// # Errors
 /// [`Error::Exists`] for what is there and not to be replaced, those of `fill`, and those of the system.
 pub(crate) fn write_recorded(
     out: &Path,
     record: &HeadsRecord,
+    keeps: Keeps,
     existing: Existing,
     fill: impl FnOnce(File) -> Result<()>,
 ) -> Result<()> {
     let place = HeadsRecord::place_to_write(out);
-    let beside = !record.is_uniform();
+    let beside = !record.is_uniform() || keeps == Keeps::Beside && record.allocation.is_some();
     let places = [Some(out), beside.then_some(place.as_path())];
     for place in places.into_iter().flatten().filter(|_| existing == Existing::Refuse) {
         if place.symlink_metadata().is_ok() {
@@ -204,10 +214,10 @@ pub(crate) fn write_recorded(
         });
     }
     write_file(out, existing, fill)?;
-    match HeadsRecord::beside(out) {
-        Ok(Some((old, _))) => fs::remove_file(&old).map_err(Error::io(&old, "remove")),
-        _ => Ok(()),
+    while let Ok(Some((old, _))) = HeadsRecord::beside(out) {
+        fs::remove_file(&old).map_err(Error::io(&old, "remove"))?;
     }
+    Ok(())
 }
 
 fn file_name(path: &Path) -> Option<String> {

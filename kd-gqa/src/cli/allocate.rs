@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use comfy_table::{Table, presets};
 use serde_json::{Value, json};
 
-use super::images::FidelityArgs;
+use super::allocation::FidelityArgs;
 use crate::Groups;
 use crate::allocation::{Lanes, Method, NormsFile};
 
@@ -22,7 +22,7 @@ pub(super) struct Args {
     #[arg(long, value_enum)]
     method: Method,
     #[command(flatten)]
-    fidelity: FidelityArgs,
+    share: FidelityArgs,
     /// Seed of the random repairs of official and paper DGQA
     #[arg(long, value_name = "S", default_value_t = 0)]
     seed: u64,
@@ -36,7 +36,7 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let lanes = if args.simd == "16" { Lanes::Sixteen } else { Lanes::Eight };
-    let config = args.fidelity.config(args.method, args.seed)?.with_lanes(lanes);
+    let config = args.share.config(args.method, args.seed)?.with_lanes(lanes);
     let groups = NormsFile::read(&args.norms, args.heads)?.allocate(&config)?;
     if args.json { print_json(&groups) } else { print_table(&groups) }
 }

@@ -11,11 +11,12 @@ use grouping_core::folder::Existing;
 use grouping_core::process::peak_memory_bytes;
 use serde_json::json;
 
+use super::allocation::{AllocationArgs, shown_images};
 use super::console::bar;
-use super::images::{CalibrationArgs, FidelityArgs, VitArgs};
+use super::images::{CalibrationArgs, VitArgs};
 use crate::Error;
 use crate::allocation::{AllocationState, Fidelity, Method};
-use crate::calibrate::{Calibration, allocate_vit, calibrate_decoder, calibrate_vit};
+use crate::calibrate::{Calibration, calibrate_decoder, calibrate_vit};
 use crate::checkpoint::Checkpoint;
 use crate::convert::{
     Align, ConvertConfig, ConvertReport, Form, GroupSizes, Grouping, Pool, PoolWeights, check, convert,
@@ -55,10 +56,7 @@ pub(super) struct Args {
     #[arg(long, value_enum, conflicts_with_all = ["expand", "uniformise"])]
     allocation: Option<Method>,
     #[command(flatten)]
-    fidelity: FidelityArgs,
-    /// Window of DGQA
-    #[arg(long, value_name = "W", default_value_t = 300)]
-    window: usize,
+    how: AllocationArgs,
     #[command(flatten)]
     calibration: CalibrationArgs,
     #[command(flatten)]
@@ -119,19 +117,22 @@ impl Args {
             || weighted
     }
 
+    /// # Errors
+    /// [`Error::Option`] for options of an allocation that do not fit each other or the checkpoint.
     fn check_allocation(&self, source: &Checkpoint) -> crate::Result<()> {
-        if self.allocation.is_none() {
-            return Ok(());
-        }
-        self.fidelity.config(Method::Uniform, self.seed)?;
+        let Some(method) = self.allocation else {
+            if self.how.share.fidelity != Fidelity::default() {
+                return Err(Error::option("--fidelity", "--allocation with it", "none"));
+            }
+            return self.how.check_unused();
+        };
+        let config = self.how.config(method, self.seed)?;
         if !source.dialect().is_vit() {
             return Err(Error::option("--allocation", "a vision transformer", source.dialect().label()));
         }
-        if self.fidelity.fidelity == Fidelity::Robust
-            && self.allocation != Some(Method::Uniform)
-            && self.calibration.calibration.is_none()
-        {
-            let expected = "images for a robust --allocation, which stays as it is at inference";
+        let needs_images = config.is_frozen_at_inference() && method != Method::Uniform;
+        if needs_images && self.calibration.calibration.is_none() {
+            let expected = "images for an --allocation that stays as it is at inference";
             return Err(Error::option("--calibration", expected, "none"));
         }
         Ok(())
@@ -163,24 +164,18 @@ impl Args {
         existing: Existing,
     ) -> crate::Result<ConvertReport> {
         let beside = self.out.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        std::fs::create_dir_all(beside).map_err(Error::io(beside, "create"))?;
         let temporary = tempfile::tempdir_in(beside).map_err(Error::io(beside, "write to"))?;
         let pooled = temporary.path().join("pooled.safetensors");
         let mut report = self.write(source, config, &pooled, Existing::Refuse)?;
         let pooled = Checkpoint::open(&pooled)?;
-        let config = self.fidelity.config(method, self.seed)?.with_window(self.window);
-        let mut state = AllocationState::of_groups(config, pooled.groups())?;
-        if let Some(data) = &self.calibration.calibration {
-            let device = Device::flex();
-            let vit = read_vit(&pooled, &device)?;
-            let (images, preparation) =
-                (self.calibration.images(data, self.seed)?, self.vit.preparation(&vit)?);
-            let bar = bar("calibration images");
-            bar.set_length(images.len() as u64);
-            let seen =
-                allocate_vit(&vit, &images, &preparation, &device, state, |n| bar.set_position(n as u64));
-            bar.finish_and_clear();
-            state = seen?;
-        }
+        let state = AllocationState::of_groups(self.how.config(method, self.seed)?, pooled.groups())?;
+        let state = if self.calibration.calibration.is_some() {
+            let vit = read_vit(&pooled, &Device::flex())?;
+            shown_images(state, &vit, &self.vit, &self.calibration, self.seed)?
+        } else {
+            state
+        };
         let config = ConvertConfig::new(self.kv_heads).with_allocation(state);
         let allocated = self.write(&pooled, &config, &self.out, existing)?;
         for (layer, allocated) in report.layers.iter_mut().zip(allocated.layers) {

@@ -7,11 +7,11 @@ use burn::tensor::Device;
 use comfy_table::{Table, presets};
 use serde_json::{Map, json};
 
+use super::allocation::{AllocationArgs, shown_images};
 use super::console::{bar, say};
-use super::images::{CalibrationArgs, FidelityArgs, VitArgs};
+use super::images::{CalibrationArgs, VitArgs};
 use crate::Error;
 use crate::allocation::{AllocationState, Fidelity, Method};
-use crate::calibrate::allocate_vit;
 use crate::checkpoint::Checkpoint;
 use crate::evaluate::evaluate;
 use crate::images::ImageFolder;
@@ -34,11 +34,7 @@ pub(super) struct Args {
     #[arg(long, value_enum)]
     allocation: Option<Allocation>,
     #[command(flatten)]
-    fidelity: FidelityArgs,
-    /// Window of DGQA
-    #[arg(long, value_name = "W", default_value_t = 300)]
-    window: usize,
-    /// Images that the allocation sees before, as in training: a folder a class, or flat
+    how: AllocationArgs,
     #[command(flatten)]
     calibration: CalibrationArgs,
     /// Sizes of batches, each evaluated on its own; the first counts
@@ -72,30 +68,32 @@ impl Args {
     /// What is done at inference, before the first batch.
     fn inference(&self, source: &Checkpoint, vit: &Vit) -> crate::Result<Inference> {
         let method = match self.allocation {
-            None => return Ok(Inference::saved(source)),
-            Some(Allocation::Pgqa) => return Ok(Inference::noisy(self.fidelity.fidelity, self.seed)),
+            None | Some(Allocation::Pgqa) => {
+                self.how.check_unused()?;
+                if self.calibration.calibration.is_some() {
+                    let expected = "--allocation of a method with it";
+                    return Err(Error::option("--calibration", expected, "none"));
+                }
+                return Ok(match self.allocation {
+                    None => Inference::saved(source),
+                    Some(_) => Inference::noisy(self.how.share.fidelity, self.seed),
+                });
+            }
             Some(Allocation::Uniform) => Method::Uniform,
             Some(Allocation::Kdgqa) => Method::Kdgqa,
             Some(Allocation::DgqaDiff) => Method::DgqaDiff,
             Some(Allocation::DgqaEma) => Method::DgqaEma,
         };
-        let config = self.fidelity.config(method, self.seed)?.with_window(self.window);
+        let config = self.how.config(method, self.seed)?;
+        let is_shown_nothing = self.calibration.calibration.is_none() && method != Method::Uniform;
+        if config.is_frozen_at_inference() && is_shown_nothing {
+            say(format_args!(
+                "note: this allocation stays as it is at inference: without --calibration, the weights' own groups"
+            ));
+        }
         let state = AllocationState::of_groups(config, source.groups())?;
-        let Some(data) = &self.calibration.calibration else {
-            if method != Method::Uniform && self.fidelity.fidelity == Fidelity::Robust {
-                say(format_args!(
-                    "note: a robust allocation stays as it is at inference: without --calibration, the weights' own groups"
-                ));
-            }
-            return Ok(Inference::Allocated(Box::new(state)));
-        };
-        let images = self.calibration.images(data, self.seed)?;
-        let bar = bar("calibration images");
-        bar.set_length(images.len() as u64);
-        let (preparation, device) = (self.vit.preparation(vit)?, Device::flex());
-        let state = allocate_vit(vit, &images, &preparation, &device, state, |n| bar.set_position(n as u64));
-        bar.finish_and_clear();
-        Ok(Inference::Allocated(Box::new(state?)))
+        let state = shown_images(state, vit, &self.vit, &self.calibration, self.seed)?;
+        Ok(Inference::Allocated(Box::new(state)))
     }
 }
 
@@ -105,7 +103,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
         return Err(Error::option("--batch-sizes", "each size once", format!("{twice} twice")).into());
     }
     let source = args.vit.open(&args.weights)?;
-    if args.allocation.is_none() && args.fidelity.fidelity != Fidelity::default() {
+    if args.allocation.is_none() && args.how.share.fidelity != Fidelity::default() {
         say(format_args!("note: without --allocation, groups are as saved, and --fidelity says nothing"));
     }
     let vit = read_vit(&source, &Device::flex())?;

@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 
 use super::console::say;
-use crate::allocation::{AllocationConfig, Fidelity, Method};
 use crate::checkpoint::{Checkpoint, HeadsFrom, VitSettings};
 use crate::images::{ImageFolder, LabelledImage, Preparation};
 use crate::vit::{Activation, Vit};
@@ -16,7 +15,7 @@ pub(super) struct VitArgs {
     #[arg(long, value_name = "H")]
     heads: Option<usize>,
     /// Norms stand before attention and feed-forward part, where the file does not say it [default: as the dialect's library]
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     norm_first: Option<bool>,
     /// The feed-forward part's function, where the file does not say it [default: as the dialect's library]
     #[arg(long, value_enum)]
@@ -56,11 +55,11 @@ impl VitArgs {
                 "note: {n_heads} heads of length {head_dim} are assumed; --heads says otherwise"
             ));
         }
-        let settings = VitSettings {
-            norm_first: self.norm_first,
-            activation: self.activation,
-            ..VitSettings::default()
-        };
+        let (activation, norm_first) = (self.activation, self.norm_first);
+        let said = checkpoint.vit_settings();
+        fits(&checkpoint, "--activation", activation, said.activation)?;
+        fits(&checkpoint, "--norm-first", norm_first, said.norm_first)?;
+        let settings = VitSettings { norm_first, activation, ..VitSettings::default() };
         Ok(checkpoint.with_vit_settings(settings))
     }
 
@@ -78,10 +77,33 @@ impl VitArgs {
     }
 }
 
+/// Whether what is given of a vision transformer is not what its file says otherwise.
+///
+/// # Errors
+/// [`Error::Option`] where it is, or where there is no vision transformer.
+fn fits<T: Copy + PartialEq + std::fmt::Debug>(
+    checkpoint: &Checkpoint,
+    option: &'static str,
+    given: Option<T>,
+    said: Option<T>,
+) -> Result<()> {
+    let Some(given) = given else { return Ok(()) };
+    if !checkpoint.dialect().is_vit() {
+        return Err(Error::option(option, "a vision transformer with it", checkpoint.dialect().label()));
+    }
+    match said.filter(|said| *said != given) {
+        Some(said) => {
+            let expected = format!("{said:?}, as the checkpoint says").to_lowercase();
+            Err(Error::option(option, expected, format!("{given:?}").to_lowercase()))
+        }
+        None => Ok(()),
+    }
+}
+
 /// Data that the model is run on before.
 #[derive(Debug, clap::Args)]
 pub(super) struct CalibrationArgs {
-    /// Data to run the model on: images (a folder a class, or flat) for a vision transformer, a text or lists of tokens (.json) for a decoder
+    /// Images to run the model on before (a folder a class, or flat); `convert` also takes a text or lists of tokens (.json), for a decoder
     #[arg(long, value_name = "DIR|FILE")]
     pub(super) calibration: Option<PathBuf>,
     /// How many of the images, evenly from the classes, drawn by the seed
@@ -100,28 +122,5 @@ impl CalibrationArgs {
             return Err(Error::option("--calibration-images", "at least 1", 0));
         }
         Ok(images)
-    }
-}
-
-/// How a method allocates.
-#[derive(Debug, clap::Args)]
-pub(super) struct FidelityArgs {
-    /// Whose arithmetic
-    #[arg(long, value_enum, default_value_t)]
-    pub(super) fidelity: Fidelity,
-    /// Exponent of the norms in the robust shares: 0 gives equal groups [default: 1]
-    #[arg(long, value_name = "T", allow_negative_numbers = true)]
-    temperature: Option<f64>,
-}
-
-impl FidelityArgs {
-    /// # Errors
-    /// [`Error::Option`] for a temperature of what is not robust.
-    pub(super) fn config(&self, method: Method, seed: u64) -> Result<AllocationConfig> {
-        if let Some(temperature) = self.temperature.filter(|_| self.fidelity != Fidelity::Robust) {
-            return Err(Error::option("--temperature", "--fidelity robust with it", temperature));
-        }
-        let config = AllocationConfig::new(method).with_fidelity(self.fidelity).with_seed(seed);
-        Ok(config.with_temperature(self.temperature.unwrap_or(1.0)))
     }
 }

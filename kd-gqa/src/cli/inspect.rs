@@ -12,10 +12,11 @@ use super::images::VitArgs;
 use super::plot::heat_maps;
 use crate::Error;
 use crate::allocation::{AllocationConfig, Fidelity, Method, Mt19937, allocate};
-use crate::calibrate::{Calibration, LayerActivations, Maps, distances};
+use crate::attention::AttentionCall;
+use crate::calibrate::{BATCH, Calibration, LayerActivations, Maps, distances};
 use crate::checkpoint::{Checkpoint, Projection};
 use crate::convert::weight_distances;
-use crate::evaluate::batch_tensor;
+use crate::evaluate::each_batch;
 use crate::images::ImageFolder;
 use crate::inference::key_norms;
 use crate::vit::read_vit;
@@ -44,9 +45,6 @@ pub(super) struct Args {
     json: bool,
 }
 
-/// Images that are run at once.
-const BATCH: usize = 100;
-
 /// What is shown of one layer.
 struct LayerView {
     /// Of the keys, the mean over images; or of the rows of `W_K`.
@@ -65,10 +63,10 @@ impl LayerView {
     }
 }
 
-/// The allocations that are shown: of all images as the first batch, before which the cache holds zeros.
-const SHOWN: [(&str, Method, Fidelity); 4] = [
+/// The allocations that are shown: of all images as the first batch, before which the cache holds zeros. DGQA-Diff then has the shares of
+/// DGQA-EMA.
+const SHOWN: [(&str, Method, Fidelity); 3] = [
     ("kdgqa official", Method::Kdgqa, Fidelity::Official),
-    ("dgqa-diff official", Method::DgqaDiff, Fidelity::Official),
     ("dgqa-ema official", Method::DgqaEma, Fidelity::Official),
     ("kdgqa robust", Method::Kdgqa, Fidelity::Robust),
 ];
@@ -110,21 +108,24 @@ fn by_activations(args: &Args, checkpoint: &Checkpoint, dir: &Path) -> crate::Re
     let vit = read_vit(checkpoint, &device)?;
     let preparation = args.vit.preparation(&vit)?;
     let images = ImageFolder::open(dir)?.first(args.limit);
+    if images.is_empty() {
+        return Err(Error::option("--limit", "at least 1", 0));
+    }
     let mut calibration = Calibration::new(&vit.groups(), checkpoint.head_dim());
     let mut norms: Vec<Vec<f32>> =
         checkpoint.groups().iter().map(|groups| vec![0.0; groups.n_kv_heads()]).collect();
     let bar = bar("images");
     bar.set_length(images.len() as u64);
-    for batch in images.chunks(BATCH) {
-        let tensor = batch_tensor(batch, &preparation, &device)?;
-        vit.forward_hooked(tensor, &mut |call| {
+    let run = |_, batch| {
+        let mut hook = |call: AttentionCall<'_>| {
             let of_batch = key_norms(&call.k, Fidelity::Official)?;
             let sums = norms[call.layer_idx].iter_mut().zip(of_batch);
             sums.for_each(|(sum, norm)| *sum += norm / images.len() as f32);
             calibration.attend(call)
-        })?;
-        bar.inc(batch.len() as u64);
-    }
+        };
+        vit.forward_hooked(batch, &mut hook).map(drop)
+    };
+    each_batch(&images, &preparation, BATCH, &device, run, |n| bar.set_position(n as u64))?;
     bar.finish_and_clear();
     let view = |(layer, norms): (&LayerActivations, Vec<f32>)| {
         let [keys, values] = [&layer.keys, &layer.values].map(|gram| distances(gram, Maps::Identity));
@@ -134,38 +135,42 @@ fn by_activations(args: &Args, checkpoint: &Checkpoint, dir: &Path) -> crate::Re
     calibration.layers().iter().zip(norms).map(view).collect()
 }
 
-/// Sizes of groups by a method; none where its released code would not end.
-fn allocation(
-    layer: &LayerView,
+/// Sizes of the groups of each layer by each method that is shown; none where its released code would not end.
+fn allocations(
+    layers: &[LayerView],
     n_heads: usize,
-    method: Method,
-    fidelity: Fidelity,
-) -> crate::Result<Option<Vec<usize>>> {
-    let config = AllocationConfig::new(method).with_fidelity(fidelity);
-    let zeros = vec![0.0; layer.norms.len()];
-    let groups = allocate(&config, n_heads, &layer.norms, &zeros, &mut Mt19937::new(0));
-    match groups {
-        Ok(groups) => Ok(Some(groups.sizes().to_vec())),
-        Err(Error::Allocation { .. }) => Ok(None),
-        Err(e) => Err(e),
-    }
+) -> crate::Result<Vec<[Option<Vec<usize>>; SHOWN.len()]>> {
+    // Random repairs run on from layer to layer.
+    let mut draws = SHOWN.map(|_| Mt19937::new(0));
+    let of_layer = |layer: &LayerView| {
+        let zeros = vec![0.0; layer.norms.len()];
+        let mut all = SHOWN.map(|_| None);
+        for ((sizes, draws), (_, method, fidelity)) in all.iter_mut().zip(&mut draws).zip(SHOWN) {
+            let config = AllocationConfig::new(method).with_fidelity(fidelity);
+            *sizes = match allocate(&config, n_heads, &layer.norms, &zeros, draws) {
+                Ok(groups) => Some(groups.sizes().to_vec()),
+                Err(Error::Allocation { .. }) => None,
+                Err(e) => return Err(e),
+            };
+        }
+        Ok(all)
+    };
+    layers.iter().map(of_layer).collect()
 }
 
 fn print_json(checkpoint: &Checkpoint, layers: &[LayerView]) -> anyhow::Result<()> {
+    let allocations = allocations(layers, checkpoint.n_heads())?;
     let of_layer = |(i, layer): (usize, &LayerView)| {
         let allocations: serde_json::Map<_, _> = SHOWN
             .iter()
-            .map(|&(name, method, fidelity)| {
-                let sizes = allocation(layer, checkpoint.n_heads(), method, fidelity)?;
-                Ok((name.to_string(), json!(sizes)))
-            })
-            .collect::<crate::Result<_>>()?;
-        let n = layer.norms.len();
-        let rows: Vec<&[f64]> = layer.distances.chunks(n).collect();
-        Ok(json!({"layer": i, "groups": checkpoint.groups()[i], "key_norms": layer.norms,
-            "spread": layer.spread(), "distances": rows, "allocations": allocations}))
+            .zip(&allocations[i])
+            .map(|((name, ..), sizes)| (name.to_string(), json!(sizes)))
+            .collect();
+        let rows: Vec<&[f64]> = layer.distances.chunks(layer.norms.len()).collect();
+        json!({"layer": i, "groups": checkpoint.groups()[i], "key_norms": layer.norms,
+            "spread": layer.spread(), "distances": rows, "allocations": allocations})
     };
-    let layers = layers.iter().enumerate().map(of_layer).collect::<crate::Result<Vec<_>>>()?;
+    let layers: Vec<_> = layers.iter().enumerate().map(of_layer).collect();
     let value = json!({"dialect": checkpoint.dialect().label(), "heads": checkpoint.n_heads(),
         "head_dim": checkpoint.head_dim(), "hidden": checkpoint.hidden_size(),
         "parameters": checkpoint.n_parameters(), "layers": layers});
@@ -189,6 +194,7 @@ fn print_table(checkpoint: &Checkpoint, layers: &[LayerView]) -> anyhow::Result<
         ["layer", "groups", "key norms", "spread"].into_iter().chain(SHOWN.iter().map(|shown| shown.0));
     table.load_style(presets::NOTHING).set_header(header);
     let join = |sizes: &[usize]| sizes.iter().map(usize::to_string).collect::<Vec<_>>().join(" ");
+    let allocations = allocations(layers, checkpoint.n_heads())?;
     for (i, layer) in layers.iter().enumerate() {
         let norms: Vec<String> = layer.norms.iter().map(|norm| format!("{norm:.2}")).collect();
         let mut cells = vec![
@@ -197,10 +203,8 @@ fn print_table(checkpoint: &Checkpoint, layers: &[LayerView]) -> anyhow::Result<
             norms.join(" "),
             format!("{:.3}", layer.spread()),
         ];
-        for (_, method, fidelity) in SHOWN {
-            let sizes = allocation(layer, checkpoint.n_heads(), method, fidelity)?;
-            cells.push(sizes.map_or_else(|| "never ends".into(), |sizes| join(&sizes)));
-        }
+        let shown = allocations[i].iter();
+        cells.extend(shown.map(|sizes| sizes.as_deref().map_or_else(|| "never ends".into(), join)));
         table.add_row(cells);
     }
     Ok(writeln!(out, "{table}")?)

@@ -2,6 +2,7 @@
 
 pub mod account;
 mod allocate;
+mod allocation;
 mod classify;
 mod completions;
 mod console;

@@ -18,7 +18,7 @@ use super::apply::LayerWork;
 use super::plan::LayerPlan;
 use crate::allocation::AllocationState;
 use crate::checkpoint::{
-    CONFIG_FILE, Checkpoint, Dialect, HeadsRecord, Projection, QKV, RECORD_FILE, write_recorded,
+    CONFIG_FILE, Checkpoint, Dialect, HeadsRecord, Keeps, Projection, QKV, RECORD_FILE, write_recorded,
 };
 use crate::{Error, Groups, Result};
 
@@ -134,7 +134,8 @@ impl<'a> Conversion<'a> {
         if self.source.dialect() == Dialect::Llama {
             return write_folder(out, existing, |staging| self.folder(staging));
         }
-        write_recorded(out, &self.record(), existing, |file| self.file(file, out))
+        let keeps = if self.source.header().is_some() { Keeps::Beside } else { Keeps::Within };
+        write_recorded(out, &self.record(), keeps, existing, |file| self.file(file, out))
     }
 
     /// One file: a vision transformer's, or llama2.c's.

@@ -33,6 +33,8 @@ pub struct GroupedSelfAttention {
 #[derive(Debug, Clone)]
 struct Shape {
     groups: Groups,
+    /// What the decoder's configuration says, in whose place the groups are.
+    n_kv_heads_said: usize,
     head_dim: usize,
     rope: Rope,
     window: Option<usize>,
@@ -71,6 +73,7 @@ impl GroupedSelfAttention {
             o_proj: Projection::new([q_size, hidden], output_std, output_bias, init),
             shape: Shape {
                 groups: groups.clone(),
+                n_kv_heads_said: config.n_kv_heads(),
                 head_dim,
                 rope: config.rope(),
                 window: config.window(layer_idx),
@@ -137,8 +140,8 @@ impl Attention for GroupedSelfAttention {
 
     fn unsaid(&self) -> Option<String> {
         let groups = self.groups();
-        let unequal = groups.uniform_size().is_none();
-        unequal
+        let said = groups.uniform_size().is_some() && groups.n_kv_heads() == self.shape.n_kv_heads_said;
+        (!said)
             .then(|| format!("groups {:?} (`convert` writes them, with their kd_gqa.json)", groups.sizes()))
     }
 }

@@ -10,7 +10,7 @@ use grouping_core::train::{Event, Observer};
 use serde::{Deserialize, Serialize};
 
 use super::bed::Bed;
-use crate::allocation::{AllocationConfig, AllocationState, Fidelity};
+use crate::allocation::{AllocationConfig, AllocationState};
 use crate::calibrate::{allocate_vit, calibrate_vit};
 use crate::checkpoint::Checkpoint;
 use crate::convert::{ConvertConfig, convert};
@@ -74,10 +74,9 @@ pub fn score(
         None => Inference::Own,
         Some(config) => {
             let state = AllocationState::of_groups(config.clone(), &vit.groups())?;
-            // What the released code's allocations see before an evaluation, they forget or overwrite in it.
-            let state = if config.fidelity == Fidelity::Robust {
-                let images = ImageFolder::open(&dir.join("calibration"))?;
-                allocate_vit(&vit, images.images(), &bed.preparation(), &device, state, |_| {})?
+            let state = if config.is_frozen_at_inference() {
+                let images = ImageFolder::open(&dir.join("calibration"))?.first(usize::MAX);
+                allocate_vit(&vit, &images, &bed.preparation(), &device, state, |_| {})?
             } else {
                 state
             };

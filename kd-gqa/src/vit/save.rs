@@ -10,7 +10,7 @@ use super::config::{Activation, TIMM_EPS};
 use super::model::Vit;
 use super::weights::NamedTensors;
 use crate::allocation::AllocationState;
-use crate::checkpoint::{HeadsRecord, RECORD_FILE, write_recorded};
+use crate::checkpoint::{HeadsRecord, Keeps, RECORD_FILE, write_recorded};
 use crate::{Error, Result};
 
 impl Vit {
@@ -34,8 +34,8 @@ impl Vit {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Option`] for a model that would not be read back as it is, because timm's names do not say it (norms after the sums, ReLU,
-    /// another ε than 1e-6, another grid than a square, updates of low rank), and for an allocation of other heads; [`Error::Exists`] for a file that is there and not to be replaced; those of the system.
+    /// [`Error::Option`] for a model that timm would not compute as it is (norms after the sums, ReLU, another ε than 1e-6, another grid
+    /// than a square, updates of low rank), and for an allocation of other heads; [`Error::Exists`] for a file that is there and not to be replaced; those of the system.
     pub fn save(&self, path: &Path, allocation: Option<&AllocationState>, existing: Existing) -> Result<()> {
         let config = self.config();
         self.check_timm()?;
@@ -53,14 +53,14 @@ impl Vit {
             tensors.iter().map(|(name, (shape, _))| Planned::new(name, shape.clone(), Dtype::F32)).collect();
         let metadata = [("format", "pt".to_string()), (RECORD_FILE, record.to_json())];
         let metadata = metadata.map(|(key, value)| (key.to_string(), value)).into();
-        write_recorded(path, &record, existing, |file| {
+        write_recorded(path, &record, Keeps::Within, existing, |file| {
             let writer = TensorWriter::safetensors(file, path, &planned, &metadata)?;
             tensors.iter().try_for_each(|(name, (_, values))| writer.write(name, values))?;
             Ok(writer.finish()?)
         })
     }
 
-    /// Whether a file in timm's names says all about the model.
+    /// Whether timm computes what the model does, from a file in its names.
     fn check_timm(&self) -> Result<()> {
         let config = self.config();
         let refuse = |expected: &str, found: String| Err(Error::option("model", expected, found));

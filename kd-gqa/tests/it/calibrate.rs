@@ -9,7 +9,7 @@ use grouping_core::folder::Existing;
 use grouping_core::nn::{DecoderConfig, write_llama, write_llama2c};
 use grouping_core::procrustes::{PairLayout, PlaneRotations};
 use grouping_core::seed::sequence;
-use kd_gqa::allocation::{AllocationConfig, Fidelity, Method};
+use kd_gqa::allocation::{AllocationConfig, AllocationState, Fidelity, Method};
 use kd_gqa::calibrate::{HeadGram, Maps, align, calibrate_decoder, calibrate_vit, distances};
 use kd_gqa::checkpoint::Checkpoint;
 use kd_gqa::convert::{Align, ConvertConfig, Grouping, Pool, convert};
@@ -132,7 +132,8 @@ fn robust_allocation_ignores_batch_mates_and_the_released_one_does_not() {
     let vit = config.with_kv_heads(2).expect("groups").init(9, &Device::flex()).expect("a model");
     let run = |fidelity, images: Tensor<4>| -> Vec<f32> {
         let config = AllocationConfig::new(Method::Kdgqa).with_fidelity(fidelity);
-        let mut inference = Inference::allocated(config, &vit.groups()).expect("a state");
+        let state = AllocationState::of_groups(config, &vit.groups()).expect("a state");
+        let mut inference = Inference::Allocated(Box::new(state));
         let out = vit.forward_hooked(images, &mut |call| inference.attend(call)).expect("logits");
         out.into_data().try_into_vec().expect("f32")
     };

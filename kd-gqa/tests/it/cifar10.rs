@@ -20,13 +20,6 @@ struct Golden {
     n_per_class: usize,
     classes: String,
     hits: usize,
-    pillow: Pillow,
-}
-
-/// The same from the pixels of Pillow's decoder of JPEG.
-#[derive(Deserialize)]
-struct Pillow {
-    hits: usize,
 }
 
 fn golden() -> Golden {
@@ -80,6 +73,4 @@ fn the_real_model_gets_right_what_it_does_in_torch() {
     assert_eq!((classes.len(), n_other), (score.n, 0), "predictions that are not torch's");
     let hits = score.correct.iter().filter(|&&hit| hit).count();
     assert_eq!(hits, golden.hits, "images that torch gets right");
-    // Another decoder of JPEG moves a few of the 400.
-    assert!(hits.abs_diff(golden.pillow.hits) <= 4, "{hits} right, {} by Pillow", golden.pillow.hits);
 }

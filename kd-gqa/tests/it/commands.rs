@@ -148,7 +148,7 @@ fn what_is_wrong_is_named_with_status_2() {
     std::fs::create_dir(folder.path().join("empty")).expect("a folder");
     let convert = ["convert", "vit.safetensors", "--heads", "4", "--kv-heads", "2", "-o", "o.safetensors"];
     let eval = ["eval", "--weights", "vit.safetensors", "--heads", "4", "--data"];
-    let cases: [(Vec<&str>, &str); 10] = [
+    let cases: [(Vec<&str>, &str); 11] = [
         ([&convert[..], &["--align", "procrustes"]].concat(), "calibration"),
         ([&convert[..], &["--calibration", "empty"]].concat(), "found none"),
         ([&convert[..], &["--calibration", "absent"]].concat(), "absent"),
@@ -158,6 +158,7 @@ fn what_is_wrong_is_named_with_status_2() {
         ([&eval[..], &["images", "--limit", "0"]].concat(), "--limit"),
         ([&eval[..], &["images", "--batch-sizes", "5,5"]].concat(), "5 twice"),
         ([&eval[..], &["images", "--std", "0,1,1"]].concat(), "above zero"),
+        (vec!["inspect", "vit.safetensors", "--heads", "4", "--data", "images", "--limit", "0"], "--limit"),
         (vec!["classify", "--weights", "vit.safetensors", "--heads", "4", "vit.safetensors"], "PNG or JPEG"),
     ];
     for (words, expected) in cases {
@@ -216,7 +217,8 @@ fn a_saved_allocation_goes_on_where_it_was() {
     };
     let saved = logits(Inference::saved(&source));
     assert_eq!(saved, logits(Inference::Allocated(Box::new(official.clone()))), "the state");
-    let fresh = Inference::allocated(official.config().clone(), source.groups()).expect("a state");
+    let fresh = AllocationState::of_groups(official.config().clone(), source.groups()).expect("a state");
+    let fresh = Inference::Allocated(Box::new(fresh));
     assert_ne!(saved, logits(fresh), "not one that has seen nothing");
     assert_ne!(saved, logits(Inference::Own), "not the groups alone");
     assert_eq!(eval("official.safetensors", &[])["n"], 30, "by the command");

@@ -2,21 +2,28 @@
 
 use std::fs;
 
+use crate::attention::floats;
 use burn::tensor::Device;
 use grouping_core::folder::Existing;
-use grouping_core::nn::write_llama;
+use grouping_core::nn::{DecoderConfig, Initializer, write_llama, write_llama2c};
 use grouping_core::tensor_file::{Dtype, Planned, TensorFile, TensorWriter};
+use kd_gqa::Groups;
 use kd_gqa::allocation::{AllocationConfig, AllocationState, Method, Phase};
 use kd_gqa::checkpoint::{Checkpoint, HeadsRecord, VitSettings};
 use kd_gqa::convert::{ConvertConfig, GroupSizes, convert};
-use kd_gqa::decoder::read_decoder;
-use kd_gqa::vit::{Activation, VitConfig};
+use kd_gqa::decoder::{GroupedSelfAttention, read_decoder};
+use kd_gqa::evaluate::batch_tensor;
+use kd_gqa::images::{ImageFolder, LabelledImage, Preparation};
+use kd_gqa::inference::Inference;
+use kd_gqa::vit::{Activation, VitConfig, read_vit};
 
 use crate::checkpoint::{golden_vit, logits};
 use crate::commands::{bed, json, run};
 use crate::models;
 
 fn gap(a: &[f64], b: &[f64]) -> f64 {
+    assert_eq!(a.len(), b.len(), "equally many values");
+    assert!(a.iter().chain(b).all(|v| v.is_finite()), "all finite");
     a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max)
 }
 
@@ -63,9 +70,21 @@ fn settings_of_an_encoder_are_said_by_the_user_and_kept() {
     let other = open().with_vit_settings(settings);
     assert!(gap(&logits(&open(), &image), &logits(&other, &image)) > 1e-3, "they matter");
     let words = ["convert", "encoder.safetensors", "--heads", "4", "--kv-heads", "4"];
-    let out = ["--norm-first", "--activation", "gelu", "-o", "other.safetensors"];
-    let output = run(dir.path(), &[&words[..], &out].concat());
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let out = ["--activation", "gelu", "-o", "other.safetensors", "--norm-first"];
+    let output = run(dir.path(), &[&words[..1], &out, &words[1..]].concat());
+    assert!(output.status.success(), "a path may follow: {}", String::from_utf8_lossy(&output.stderr));
+    for (more, wanted) in
+        [(["--activation", "relu"], "gelu, as the"), (["--norm-first=false", "--json"], "true, as the")]
+    {
+        let words = ["account", "other.safetensors", "--kv-heads", "2"];
+        let output = run(dir.path(), &[&words[..], &more].concat());
+        let message = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{message}");
+        assert!(message.contains(wanted), "{message}");
+    }
+    models::llama_folder(&dir.path().join("llama"), "llama", [4, 2, 4], Dtype::F32);
+    let words = ["account", "llama", "--kv-heads", "1", "--norm-first"];
+    assert_eq!(run(dir.path(), &words).status.code(), Some(2), "not of a decoder");
     let written = Checkpoint::open(dir.path().join("other.safetensors")).expect("reads what it wrote");
     assert_eq!(gap(&logits(&written, &image), &logits(&other, &image)), 0.0, "kept in the file");
 }
@@ -120,28 +139,59 @@ fn an_allocation_is_made_from_images_and_saved() {
     let (sizes, _) = allocate("official", &[], "official.safetensors");
     assert!(sizes.iter().all(|sizes| sizes.contains(&0)), "the least norm gets nothing: {sizes:?}");
 
-    // The robust groups stay at inference; without images, a robust allocation has the groups of the weights.
-    let eval = |name: &str, more: &[&str]| {
-        let base = ["eval", "--weights", name, "--data", "images", "--json", "--batch-sizes", "5,30"];
-        let output = run(folder.path(), &[&base[..], more].concat());
-        (json(&output)["batches"].clone(), String::from_utf8_lossy(&output.stderr).into_owned())
+    // The robust groups stay at inference: an image's logits are those of the groups, whatever stands beside it.
+    let source = Checkpoint::open(folder.path().join("robust.safetensors")).expect("a checkpoint");
+    let vit = read_vit(&source, &Device::flex()).expect("a model");
+    let images = ImageFolder::open(&folder.path().join("images")).expect("images");
+    let images = images.first(8);
+    let logits = |images: &[LabelledImage], mut inference: Inference| {
+        let batch = batch_tensor(images, &Preparation::new(32), &Device::flex()).expect("a batch");
+        let out = vit.forward_hooked(batch, &mut |call| inference.attend(call)).expect("logits");
+        floats(out.narrow(0, 0, 1))
     };
-    let (saved, _) = eval("robust.safetensors", &[]);
-    assert_eq!(saved["5"], saved["30"], "frozen");
-    let (own, note) = eval("robust.safetensors", &["--allocation", "kdgqa"]);
-    assert_eq!(own, saved, "its own groups");
-    assert!(note.contains("--calibration"), "{note}");
+    let own = logits(&images, Inference::Own);
+    assert_eq!(gap(&own, &logits(&images, Inference::saved(&source))), 0.0, "the saved groups");
+    assert!(gap(&own, &logits(&images[..1], Inference::saved(&source))) < 1e-5, "alone and beside others");
+    let fresh = |config| {
+        let state = AllocationState::of_groups(config, source.groups()).expect("a state");
+        Inference::Allocated(Box::new(state))
+    };
+    let robust = fresh(AllocationConfig::new(Method::Kdgqa));
+    assert_eq!(gap(&own, &logits(&images, robust)), 0.0, "without images, the weights' own groups");
+    let uniform = fresh(AllocationConfig::new(Method::Uniform));
+    assert!(gap(&own, &logits(&images, uniform)) > 1e-4, "other groups are another function");
+
+    let eval = |more: &[&str]| {
+        let base = ["eval", "--weights", "half.safetensors", "--data", "images", "--json"];
+        run(folder.path(), &[&base[..], more].concat())
+    };
     run(
         folder.path(),
         &["convert", "vit.safetensors", "--heads", "4", "--kv-heads", "2", "-o", "half.safetensors"],
     );
-    let more = ["--allocation", "kdgqa", "--calibration", "images", "--temperature", "80"];
-    assert_eq!(eval("half.safetensors", &more).0, saved, "the same images, the same groups");
+    let note = eval(&["--allocation", "kdgqa"]);
+    assert!(String::from_utf8_lossy(&note.stderr).contains("--calibration"), "it says whose groups they are");
+    let shown = ["--calibration", "images", "--temperature", "80"];
+    json(&eval(&[&["--allocation", "kdgqa"][..], &shown].concat()));
+    let windows = ["--allocation", "dgqa-diff", "--calibration", "images"];
+    for (more, wanted) in [
+        (&shown[..], "--temperature"),
+        (&shown[..2], "--calibration"),
+        (&["--window", "3"], "--window"),
+        (&["--allocation", "pgqa", "--calibration", "images"], "--calibration"),
+        (&windows, "fewer batches than the 1"),
+    ] {
+        let output = eval(more);
+        let message = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{more:?}: {message}");
+        assert!(message.contains(wanted), "{more:?}: {message}");
+    }
 
     let words = ["convert", "vit.safetensors", "--heads", "4", "--kv-heads", "2", "--allocation", "kdgqa"];
     for (more, wanted) in [
         (&["-o", "o.safetensors"][..], "--calibration"),
         (&["-o", "half.safetensors", "--calibration", "images"], "half.safetensors"),
+        (&["-o", "o.safetensors", "--calibration", "images", "--temperature", "-1"], "temperature"),
         (&["-o", "o.safetensors", "--fidelity", "paper", "--temperature", "2"], "--temperature"),
     ] {
         let output = run(folder.path(), &[&words[..], more].concat());
@@ -198,9 +248,26 @@ fn an_allocation_is_saved_with_a_decoder() {
         let decoder = read_decoder(&out, &Device::flex()).expect("a decoder");
         assert_eq!(decoder.model.layers[0].self_attn.groups().sizes(), sizes, "{}: in use", out.display());
         assert_eq!(sizes, [1, 3], "unequal");
+        // Also where the groups are equal for now.
+        let even = AllocationConfig::new(Method::Kdgqa);
+        let even = AllocationState::of_groups(even, source.groups()).expect("a state");
+        let config = ConvertConfig::new(n_kv_heads).with_allocation(even.clone());
+        convert(&source, &config, &out, Existing::Replace, |_| {}).expect("converts");
+        let made = Checkpoint::open(&out).expect("reads what it wrote");
+        assert_eq!(made.allocation(), Some(&even), "{}: its state of equal groups", out.display());
         let again = dir.path().join("by-hand");
-        let error = write_llama(&decoder, &again, Existing::Refuse).expect_err("unequal groups").to_string();
-        assert!(error.contains("[1, 3]") && !again.exists(), "{error}");
+        for write in [write_llama::<GroupedSelfAttention>, write_llama2c::<GroupedSelfAttention>] {
+            let error = write(&decoder, &again, Existing::Refuse).expect_err("unequal groups").to_string();
+            assert!(error.contains("[1, 3]") && !again.exists(), "{error}");
+        }
+        let other = Groups::uniform(4, 4).expect("heads");
+        let attention = |config: &DecoderConfig, layer: usize, init: &mut Initializer| {
+            GroupedSelfAttention::new(config, layer, &other, init)
+        };
+        let other =
+            decoder.config().clone().with_n_kv_heads(Some(2)).init_with(1, &Device::flex(), attention);
+        let error = write_llama(&other, &again, Existing::Refuse).expect_err("heads of another number");
+        assert!(error.to_string().contains("[1, 1, 1, 1]"), "{error}");
         let fewer = ConvertConfig::new(1).with_allocation(state);
         let error = convert(&source, &fewer, &dir.path().join("o"), Existing::Refuse, |_| {});
         assert!(error.expect_err("fewer heads").to_string().contains("heads"), "not of these heads");
@@ -218,9 +285,9 @@ fn a_configuration_without_key_value_heads_is_read_as_transformers_does() {
     config["num_key_value_heads"] = serde_json::Value::Null;
     fs::write(&path, config.to_string()).expect("writes");
     let checkpoint = Checkpoint::open(&folder).expect("null is as many as heads");
-    assert_eq!(checkpoint.groups()[0].n_kv_heads(), 4);
+    assert_eq!(checkpoint.groups()[0].n_kv_heads(), 4, "by the checkpoint");
     let decoder = read_decoder(&folder, &Device::flex()).expect("a decoder");
-    assert_eq!(decoder.config().n_kv_heads(), 4);
+    assert_eq!(decoder.config().n_kv_heads(), 4, "by the decoder");
     config.as_object_mut().expect("an object").remove("num_key_value_heads");
     fs::write(&path, config.to_string()).expect("writes");
     let error = Checkpoint::open(&folder).expect_err("Mistral's default is eight").to_string();

@@ -37,6 +37,7 @@ fn noise(seed: u64, n: usize, scale: f64) -> Vec<f32> {
 
 fn farthest(a: &[f32], b: &[f32]) -> f32 {
     assert_eq!(a.len(), b.len(), "equally many values");
+    assert!(a.iter().chain(b).all(|v| v.is_finite()), "all finite");
     a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
 }
 

@@ -1,0 +1,90 @@
+//! Options of allocations, and an allocation from calibration images.
+
+use burn::tensor::Device;
+
+use super::console::bar;
+use super::images::{CalibrationArgs, VitArgs};
+use crate::allocation::{AllocationConfig, AllocationState, Fidelity, Method};
+use crate::calibrate::allocate_vit;
+use crate::vit::Vit;
+use crate::{Error, Result};
+
+/// How a method shares.
+#[derive(Debug, clap::Args)]
+pub(super) struct FidelityArgs {
+    /// Whose arithmetic
+    #[arg(long, value_enum, default_value_t)]
+    pub(super) fidelity: Fidelity,
+    /// Exponent of the norms in the robust shares: 0 gives equal groups [default: 1]
+    #[arg(long, value_name = "T", allow_negative_numbers = true)]
+    temperature: Option<f64>,
+}
+
+impl FidelityArgs {
+    /// # Errors
+    /// [`Error::Option`] for a temperature of what is not robust, or out of range.
+    pub(super) fn config(&self, method: Method, seed: u64) -> Result<AllocationConfig> {
+        if let Some(temperature) = self.temperature.filter(|_| self.fidelity != Fidelity::Robust) {
+            return Err(Error::option("--temperature", "--fidelity robust with it", temperature));
+        }
+        let config = AllocationConfig::new(method).with_fidelity(self.fidelity).with_seed(seed);
+        let config = config.with_temperature(self.temperature.unwrap_or(1.0));
+        config.check()?;
+        Ok(config)
+    }
+}
+
+/// How a method allocates and goes on.
+#[derive(Debug, clap::Args)]
+pub(super) struct AllocationArgs {
+    #[command(flatten)]
+    pub(super) share: FidelityArgs,
+    /// Window of DGQA, in batches (of 100 calibration images) [default: 300]
+    #[arg(long, value_name = "W")]
+    window: Option<usize>,
+}
+
+impl AllocationArgs {
+    /// # Errors
+    /// [`Error::Option`] for settings out of range.
+    pub(super) fn config(&self, method: Method, seed: u64) -> Result<AllocationConfig> {
+        let config = self.share.config(method, seed)?;
+        let config = match self.window {
+            Some(window) => config.with_window(window),
+            None => config,
+        };
+        config.check()?;
+        Ok(config)
+    }
+
+    /// # Errors
+    /// [`Error::Option`] where something is set that only an allocation uses.
+    pub(super) fn check_unused(&self) -> Result<()> {
+        let set = [("--temperature", self.share.temperature.is_some()), ("--window", self.window.is_some())];
+        match set.into_iter().find(|(_, is_set)| *is_set) {
+            Some((option, _)) => Err(Error::option(option, "--allocation of a method with it", "none")),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Lets `state` see the key norms of `vit` over the calibration images, if there are some.
+///
+/// # Errors
+/// Those of [`allocate_vit`] and of the images.
+pub(super) fn shown_images(
+    state: AllocationState,
+    vit: &Vit,
+    args: &VitArgs,
+    calibration: &CalibrationArgs,
+    seed: u64,
+) -> Result<AllocationState> {
+    let Some(data) = &calibration.calibration else { return Ok(state) };
+    let (images, preparation) = (calibration.images(data, seed)?, args.preparation(vit)?);
+    let bar = bar("calibration images");
+    bar.set_length(images.len() as u64);
+    let state =
+        allocate_vit(vit, &images, &preparation, &Device::flex(), state, |n| bar.set_position(n as u64));
+    bar.finish_and_clear();
+    state
+}
