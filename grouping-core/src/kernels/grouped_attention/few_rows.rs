@@ -10,6 +10,9 @@ pub(super) const FEW: usize = 16;
 /// Keys that are read together.
 const KEYS: usize = 4;
 
+/// Rows from those that are read to those that memory is asked for.
+const AHEAD: usize = 2 * KEYS;
+
 /// Factor and extents of the products of one group.
 #[derive(Clone, Copy)]
 pub(super) struct Few {
@@ -27,6 +30,21 @@ dispatch!(
     pub(super) mix = mix_kernel(few: Few, weights: &[f32], values: Rows<'_>, out: &mut [f32])
 );
 
+/// Asks memory for the next rows from `first` on. The sums of one step keep the processor from looking so far ahead by itself.
+#[inline(always)]
+fn prefetch(few: Few, rows: Rows<'_>, first: usize) {
+    #[cfg(target_arch = "x86_64")]
+    for i in first..(first + KEYS).min(few.n_keys) {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        for line in row(rows, i).chunks(LANES) {
+            // SAFETY: a hint changes nothing, and the address is that of a borrowed value.
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast()) };
+        }
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = (few, rows, first);
+}
+
 #[inline(always)]
 fn row<'a>(rows: Rows<'a>, i: usize) -> &'a [f32] {
     &rows.values[i * rows.stride..][..rows.dim]
@@ -36,6 +54,7 @@ fn row<'a>(rows: Rows<'a>, i: usize) -> &'a [f32] {
 fn scores_kernel<L: Lanes>(few: Few, queries: &[f32], keys: Rows<'_>, scores: &mut [f32]) {
     let whole = few.n_keys / KEYS * KEYS;
     for first in (0..whole).step_by(KEYS) {
+        prefetch(few, keys, first + AHEAD);
         let keys: [&[f32]; KEYS] = std::array::from_fn(|i| row(keys, first + i));
         for (query, scores) in queries.chunks_exact(few.dim).zip(scores.chunks_exact_mut(few.n_keys)) {
             let dots = dots::<L, KEYS>(query, keys);
@@ -79,6 +98,7 @@ fn mix_kernel<L: Lanes>(few: Few, weights: &[f32], values: Rows<'_>, out: &mut [
     out.fill(0.0);
     let whole = few.n_keys / KEYS * KEYS;
     for first in (0..whole).step_by(KEYS) {
+        prefetch(few, values, first + AHEAD);
         let [a, b, c, d]: [&[f32]; KEYS] = std::array::from_fn(|i| row(values, first + i));
         for (weights, out) in weights.chunks_exact(few.n_keys).zip(out.chunks_exact_mut(few.dim)) {
             let [wa, wb, wc, wd]: [f32; KEYS] = std::array::from_fn(|i| weights[first + i]);
