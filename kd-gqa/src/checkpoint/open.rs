@@ -259,8 +259,7 @@ impl HeadSizes<'_> {
             return Ok((given, n_rows / given, HeadsFrom::Given));
         }
         if self.dialect == Dialect::TorchEncoder {
-            let expected =
-                format!("the number of heads of {}, which no usual length says", self.path.display());
+            let expected = format!("the number of query heads, which {} does not say", self.path.display());
             return Err(Error::option("--heads", expected, "none"));
         }
         if !n_rows.is_multiple_of(USUAL_HEAD_DIM) {
