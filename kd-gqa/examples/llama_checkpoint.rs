@@ -12,8 +12,8 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
-use grouping_core::folder::{Existing, write_folder};
-use grouping_core::tensor_file::{Dtype, Planned, TensorWriter};
+use grouping_core::files::output::{Existing, write_folder};
+use grouping_core::files::tensor_file::{Dtype, Planned, TensorWriter};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde_json::{Map, json};

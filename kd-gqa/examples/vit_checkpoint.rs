@@ -9,7 +9,7 @@
 use std::path::PathBuf;
 
 use burn::tensor::Device;
-use grouping_core::folder::Existing;
+use grouping_core::files::output::Existing;
 use image::{Rgb, RgbImage};
 use kd_gqa::vit::{VitConfig, VitSize};
 

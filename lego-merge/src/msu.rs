@@ -13,7 +13,7 @@
 use faer::Mat;
 use grouping_core::low_rank::{Gram, Grams, column_gram, combine_columns, combine_rows, row_gram};
 use grouping_core::matrix::Matrix;
-use grouping_core::peaks::{column_peaks, row_peaks};
+use grouping_core::stats::peaks::{column_peaks, row_peaks};
 
 use crate::adapter::Factors;
 

@@ -20,7 +20,7 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use grouping_core::text::read_text;
+use grouping_core::files::text::read_text;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 

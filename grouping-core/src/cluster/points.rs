@@ -7,8 +7,8 @@
 use rayon::prelude::*;
 
 use super::config::Metric;
-use crate::finite::first_not_finite;
 use crate::matrix::{Matrix, MatrixRef};
+use crate::stats::finite::first_not_finite;
 use crate::{Error, Result};
 
 /// Rows whose column sums are taken at once; fixed, so that sums do not depend on the number of threads.

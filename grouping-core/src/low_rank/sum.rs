@@ -4,8 +4,8 @@ use faer::MatRef;
 
 use super::cross::{column_cross, row_cross};
 use super::{Gram, ThinSvd, column_gram, row_gram};
-use crate::finite::first_not_finite;
 use crate::matrix::MatrixRef;
+use crate::stats::finite::first_not_finite;
 use crate::{Error, Result};
 
 /// `Σ wᵢ·Bᵢ·Aᵢ` with `Bᵢ [n_rows, rᵢ]`, `Aᵢ [rᵢ, n_cols]`, never formed.

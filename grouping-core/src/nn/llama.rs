@@ -18,7 +18,7 @@ use super::config::DecoderConfig;
 use super::decoder::Decoder;
 use super::init::Initializer;
 use super::weights::{self, Layout};
-use crate::folder::{Existing, write_folder};
+use crate::files::output::{Existing, write_folder};
 use crate::{Error, Result};
 use fields::setting;
 use tensors::MODEL_FILE;

@@ -21,9 +21,9 @@ use super::config::{DecoderConfig, Family};
 use super::decoder::Decoder;
 use super::init::Initializer;
 use super::weights::{self, Layout, NamedTensors, TensorSource};
-use crate::finite::first_not_finite;
-use crate::folder::{Existing, write_file};
+use crate::files::output::{Existing, write_file};
 use crate::kernels::RopeScaling;
+use crate::stats::finite::first_not_finite;
 use crate::{Error, Result};
 
 const HEADER_BYTES: usize = 7 * size_of::<i32>();

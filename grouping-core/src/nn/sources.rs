@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::Result;
-use crate::tensor_file::TensorFolder;
+use crate::files::tensor_file::TensorFolder;
 
 /// Tensors by name.
 pub trait TensorSource {

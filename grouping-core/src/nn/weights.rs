@@ -14,7 +14,7 @@ use safetensors::Dtype;
 use safetensors::tensor::TensorView;
 
 pub use super::sources::TensorSource;
-use crate::tensor_file::TensorFolder;
+use crate::files::tensor_file::TensorFolder;
 use crate::{Error, Result};
 
 /// Which parameters a file holds, and how they lie there.

@@ -9,7 +9,7 @@ use burn::module::Module;
 use serde::{Deserialize, Serialize};
 
 use super::optimizer::Optimizer;
-use crate::folder::{Existing, write_folder};
+use crate::files::output::{Existing, write_folder};
 use crate::nn::weights::{self, Layout};
 use crate::{Error, Result};
 

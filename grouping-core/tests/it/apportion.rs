@@ -1,7 +1,7 @@
 //! Whole seats by weights: known results, bounds, and what holds for any weights.
 
 use grouping_core::Error;
-use grouping_core::apportion::{ApportionConfig, Repair, apportion, round_and_repair};
+use grouping_core::matching::apportion::{ApportionConfig, Repair, apportion, round_and_repair};
 use proptest::prelude::*;
 
 #[test]

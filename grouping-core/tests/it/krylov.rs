@@ -3,8 +3,8 @@
 use faer::Mat;
 use grouping_core::Error;
 use grouping_core::low_rank::{RowTiles, Truncation, truncate};
-use grouping_core::magnitude::{CoarseCounts, FineCounts, magnitude_bits};
 use grouping_core::matrix::{Matrix, MatrixRef};
+use grouping_core::stats::magnitude::{CoarseCounts, FineCounts, magnitude_bits};
 use proptest::prelude::*;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;

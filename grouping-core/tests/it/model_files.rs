@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use burn::tensor::{Device, Int, Tensor};
-use grouping_core::folder::Existing;
+use grouping_core::files::output::Existing;
 use grouping_core::kernels::RopeScaling;
 use grouping_core::nn::{
     Decoder, DecoderConfig, Family, read_llama, read_llama_config, read_llama2c, write_llama, write_llama2c,

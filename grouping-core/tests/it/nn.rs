@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use grouping_core::Error;
-use grouping_core::folder::Existing;
+use grouping_core::files::output::Existing;
 use grouping_core::nn::weights::{self, Layout};
 use grouping_core::nn::{
     Attention, Decoder, DecoderConfig, Initializer, LowRank, Projection, SelfAttention, read_llama,

@@ -2,7 +2,7 @@
 
 use burn::tensor::{Device, Tensor, TensorData};
 use grouping_core::Error;
-use grouping_core::norms::{Moments, Norm, moments, norm, norm_tensor};
+use grouping_core::stats::norms::{Moments, Norm, moments, norm, norm_tensor};
 use proptest::prelude::*;
 use serde::Deserialize;
 

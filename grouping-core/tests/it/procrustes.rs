@@ -1,6 +1,6 @@
 //! Procrustes: turned points are turned back, and no other rotation is better.
 
-use grouping_core::procrustes::{PairLayout, PlaneRotations, Rotation, residual_square};
+use grouping_core::matching::procrustes::{PairLayout, PlaneRotations, Rotation, residual_square};
 use proptest::prelude::*;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;

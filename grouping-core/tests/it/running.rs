@@ -1,6 +1,6 @@
 //! Running statistics: against their sums, saved and read, malformed.
 
-use grouping_core::running::{ExponentialMean, WindowDifference};
+use grouping_core::stats::running::{ExponentialMean, WindowDifference};
 use proptest::prelude::*;
 
 #[test]

@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::path::Path;
 
-use grouping_core::folder::{Existing, write_file, write_folder};
-use grouping_core::tensor_file::{Dtype, Planned, TensorFile, TensorFolder, TensorWriter, has_names, names};
+use grouping_core::files::output::{Existing, write_file, write_folder};
+use grouping_core::files::tensor_file::{
+    Dtype, Planned, TensorFile, TensorFolder, TensorWriter, has_names, names,
+};
 use grouping_core::{Error, Result};
 use proptest::prelude::*;
 

@@ -5,7 +5,7 @@
 //! place off. Robust: the mean over the batch instead of the sum, in `f64`: it does not grow with the batch, and a sample's norm does not
 //! depend on the samples beside it.
 
-use grouping_core::norms::{Norm, norm};
+use grouping_core::stats::norms::{Norm, norm};
 
 use crate::Result;
 

@@ -10,7 +10,7 @@
 //! Where a share is not finite (equal norms, one key/value head, nothing changed, an infinite norm) the released code converts
 //! NaN to an integer and counts up for hours; here it is [`Error::Allocation`].
 
-use grouping_core::apportion::{Repair, round_and_repair};
+use grouping_core::matching::apportion::{Repair, round_and_repair};
 
 use super::{Lanes, Method, Mt19937, lane_sum};
 use crate::{Error, Result};

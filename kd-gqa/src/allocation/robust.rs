@@ -4,7 +4,7 @@
 //! importance `r` is m (KDGQA), `|cache − m|` (DGQA-Diff) or `β·cache + (1 − β)·m` with β = 0.9 on the old (DGQA-EMA). Equal
 //! importance, nothing but zeros, NaN and infinity give equal groups; where G does not divide H, sizes that differ by one.
 
-use grouping_core::apportion::{ApportionConfig, apportion};
+use grouping_core::matching::apportion::{ApportionConfig, apportion};
 
 use crate::{Groups, Result};
 

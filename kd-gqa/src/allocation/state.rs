@@ -17,7 +17,7 @@
 //! mean. Robust leaves out norms that are not finite. Before the first allocation groups are those of the model, or equal; or differ by one where G does
 //! not divide H (the released code fails there, unless it allocates at once).
 
-use grouping_core::running::{ExponentialMean, WindowDifference};
+use grouping_core::stats::running::{ExponentialMean, WindowDifference};
 use serde::{Deserialize, Serialize};
 
 use super::{AllocationConfig, Fidelity, Method, Mt19937, allocate, check_norms, official, robust};

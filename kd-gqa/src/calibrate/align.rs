@@ -6,7 +6,7 @@
 //! Values may be turned by any orthogonal map, folded into `W_V` and `W_O`. Keys are turned with their queries: by any orthogonal map without rotary positions, and under rotary
 //! positions by one angle a rotary pair, which commutes with the rotation of the position.
 
-use grouping_core::procrustes::{PairLayout, PlaneRotations, Rotation, residual_square};
+use grouping_core::matching::procrustes::{PairLayout, PlaneRotations, Rotation, residual_square};
 
 use super::gram::HeadGram;
 use crate::Result;

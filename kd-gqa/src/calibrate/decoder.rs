@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
+use grouping_core::files::text::read_text;
 use grouping_core::nn::Attention;
-use grouping_core::text::read_text;
 
 use super::Calibration;
 use crate::checkpoint::{Checkpoint, Dialect};

@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
+use grouping_core::files::tensor_file::{Dtype, TensorFolder, is_float};
 use grouping_core::matrix::Matrix;
-use grouping_core::tensor_file::{Dtype, TensorFolder, is_float};
 
 use super::{Names, Projection, QKV};
 use crate::{Error, Result};

@@ -9,8 +9,8 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use grouping_core::folder::{Existing, write_file};
-use grouping_core::text::read_text;
+use grouping_core::files::output::{Existing, write_file};
+use grouping_core::files::text::read_text;
 use serde::{Deserialize, Serialize};
 
 use super::VitSettings;

@@ -12,7 +12,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-use grouping_core::tensor_file::{Dtype, Planned, TensorFile};
+use grouping_core::files::tensor_file::{Dtype, Planned, TensorFile};
 
 use crate::{Error, Result};
 

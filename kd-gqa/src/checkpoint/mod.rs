@@ -15,7 +15,7 @@ mod vit_tensors;
 
 use std::path::{Path, PathBuf};
 
-use grouping_core::tensor_file::TensorFolder;
+use grouping_core::files::tensor_file::TensorFolder;
 
 pub use attention::{AttentionTensors, Layer};
 use dialect::Names;
@@ -47,7 +47,7 @@ pub enum HeadsFrom {
 ///
 /// ```
 /// use kd_gqa::checkpoint::{Checkpoint, Dialect};
-/// # use grouping_core::tensor_file::{Dtype, Planned, TensorWriter};
+/// # use grouping_core::files::tensor_file::{Dtype, Planned, TensorWriter};
 /// # let folder = tempfile::tempdir()?;
 /// # let path = folder.path().join("vit.safetensors");
 /// # let shapes = [("blocks.0.attn.qkv.weight", vec![256, 128]), ("blocks.0.attn.proj.weight", vec![128, 128])];

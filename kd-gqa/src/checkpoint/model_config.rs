@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
-use grouping_core::text::read_text;
+use grouping_core::files::text::read_text;
 use serde_json::{Map, Value};
 
 use crate::{Error, Result};

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use grouping_core::tensor_file::{TensorFile, TensorFolder, has_names, is_float};
+use grouping_core::files::tensor_file::{TensorFile, TensorFolder, has_names, is_float};
 
 use super::heads_record::{HeadsRecord, RECORD_FILE};
 use super::{CONFIG_FILE, Checkpoint, Dialect, HeadsFrom, Layer, ModelConfig, Names, VitSettings, llama2c};

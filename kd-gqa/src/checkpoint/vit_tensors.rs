@@ -21,7 +21,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::path::Path;
 
-use grouping_core::tensor_file::TensorFile;
+use grouping_core::files::tensor_file::TensorFile;
 
 use super::{Checkpoint, Dialect, Projection};
 use crate::vit::{Activation, TIMM_EPS, VitConfig, Weights};

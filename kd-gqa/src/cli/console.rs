@@ -4,7 +4,7 @@ use std::fmt::Arguments;
 use std::io::{Write, stderr};
 use std::path::Path;
 
-use grouping_core::folder::{Existing, write_file};
+use grouping_core::files::output::{Existing, write_file};
 use indicatif::{ProgressBar, ProgressStyle};
 
 /// Writes one line to stderr; nobody is left to hear of a failure.

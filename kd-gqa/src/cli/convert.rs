@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use burn::tensor::Device;
 use comfy_table::{Table, presets};
-use grouping_core::folder::Existing;
+use grouping_core::files::output::Existing;
 use grouping_core::process::peak_memory_bytes;
 use serde_json::json;
 

@@ -5,8 +5,8 @@
 
 use std::ops::Range;
 
+use grouping_core::files::tensor_file::TensorFolder;
 use grouping_core::matrix::{Matrix, MatrixRef};
-use grouping_core::tensor_file::TensorFolder;
 
 use super::plan::LayerPlan;
 use super::write::Sink;

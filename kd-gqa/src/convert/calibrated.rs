@@ -4,8 +4,8 @@
 
 use std::sync::Arc;
 
+use grouping_core::matching::procrustes::PairLayout;
 use grouping_core::matrix::Matrix;
-use grouping_core::procrustes::PairLayout;
 
 use super::pool::LayerPool;
 use super::search::Distances;

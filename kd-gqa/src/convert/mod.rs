@@ -20,7 +20,7 @@ mod write;
 use std::path::Path;
 use std::sync::Arc;
 
-use grouping_core::folder::Existing;
+use grouping_core::files::output::Existing;
 
 pub use distances::weight_distances;
 pub use pool::{Pool, PoolWeights};
@@ -200,10 +200,10 @@ pub fn check(source: &Checkpoint, config: &ConvertConfig, out: &Path, existing: 
 /// for the Llama family, a `.bin` file for llama2.c.
 ///
 /// ```
-/// use grouping_core::folder::Existing;
+/// use grouping_core::files::output::Existing;
 /// use kd_gqa::checkpoint::Checkpoint;
 /// use kd_gqa::convert::{ConvertConfig, Grouping, convert};
-/// # use grouping_core::tensor_file::{Dtype, Planned, TensorWriter};
+/// # use grouping_core::files::tensor_file::{Dtype, Planned, TensorWriter};
 /// # let folder = tempfile::tempdir()?;
 /// # let path = folder.path().join("vit.safetensors");
 /// # let shapes = [("blocks.0.attn.qkv.weight", vec![24, 8]), ("blocks.0.attn.proj.weight", vec![8, 8])];

@@ -7,7 +7,7 @@
 
 use std::path::{Path, PathBuf};
 
-use grouping_core::text::read_text;
+use grouping_core::files::text::read_text;
 use serde::Deserialize;
 
 use super::calibrated::Calibrated;

@@ -9,8 +9,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
-use grouping_core::folder::{Existing, write_folder};
-use grouping_core::tensor_file::{Dtype, Planned, TensorWriter};
+use grouping_core::files::output::{Existing, write_folder};
+use grouping_core::files::tensor_file::{Dtype, Planned, TensorWriter};
 use serde_json::{Value, json};
 
 use super::Progress;

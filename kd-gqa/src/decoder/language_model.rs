@@ -4,8 +4,8 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
+use grouping_core::files::text::read_text;
 use grouping_core::nn::{Generation, GenerationConfig, GenerationEvent, generate};
-use grouping_core::text::read_text;
 use serde_json::Value;
 
 use super::{GroupedDecoder, read_decoder};

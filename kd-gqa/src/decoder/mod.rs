@@ -9,8 +9,8 @@ mod language_model;
 use std::path::Path;
 
 use burn::tensor::Device;
+use grouping_core::files::tensor_file::has_names;
 use grouping_core::nn::{Decoder, DecoderConfig, Initializer, read_llama_with, read_llama2c_with};
-use grouping_core::tensor_file::has_names;
 
 pub use attention::{GroupedSelfAttention, LayerCache};
 pub use language_model::{Completion, LanguageModel, TextEvent};

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use grouping_core::folder::{Existing, write_folder};
+use grouping_core::files::output::{Existing, write_folder};
 use grouping_core::kernels::cross_entropy;
 use grouping_core::seed::derive_seed;
 use grouping_core::train::{

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
 use burn::tensor::Device;
-use grouping_core::folder::{Existing, write_folder};
+use grouping_core::files::output::{Existing, write_folder};
 use grouping_core::train::{Event, Observer};
 use serde::{Deserialize, Serialize};
 

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use grouping_core::folder::Existing;
-use grouping_core::tensor_file::{Dtype, Planned, TensorWriter};
+use grouping_core::files::output::Existing;
+use grouping_core::files::tensor_file::{Dtype, Planned, TensorWriter};
 
 use super::config::{Activation, TIMM_EPS};
 use super::model::Vit;
@@ -20,7 +20,7 @@ impl Vit {
     ///
     /// ```
     /// use burn::tensor::Device;
-    /// use grouping_core::folder::Existing;
+    /// use grouping_core::files::output::Existing;
     /// use kd_gqa::allocation::{AllocationConfig, AllocationState, Method};
     /// use kd_gqa::checkpoint::Checkpoint;
     /// use kd_gqa::vit::VitConfig;

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use burn::module::Param;
 use burn::tensor::{Device, Tensor, TensorData};
-use grouping_core::folder::Existing;
+use grouping_core::files::output::Existing;
+use grouping_core::matching::procrustes::{PairLayout, PlaneRotations};
 use grouping_core::nn::{DecoderConfig, write_llama, write_llama2c};
-use grouping_core::procrustes::{PairLayout, PlaneRotations};
 use grouping_core::seed::sequence;
 use kd_gqa::allocation::{AllocationConfig, AllocationState, Fidelity, Method};
 use kd_gqa::calibrate::{HeadGram, Maps, align, calibrate_decoder, calibrate_vit, distances};
@@ -33,7 +33,10 @@ fn noise(seed: u64, n: usize) -> Vec<f64> {
 /// A random orthogonal matrix, row-major.
 fn orthogonal(seed: u64, dim: usize) -> Vec<f64> {
     let cross = noise(seed, dim * dim);
-    grouping_core::procrustes::Rotation::from_cross(&cross, dim).expect("a rotation").values().to_vec()
+    grouping_core::matching::procrustes::Rotation::from_cross(&cross, dim)
+        .expect("a rotation")
+        .values()
+        .to_vec()
 }
 
 /// `q·rows`, where `rows` has `q`'s dimension many rows.

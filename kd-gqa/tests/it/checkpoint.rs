@@ -5,8 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use burn::tensor::{Device, Tensor, TensorData};
-use grouping_core::folder::Existing;
-use grouping_core::tensor_file::{Dtype, TensorFile};
+use grouping_core::files::output::Existing;
+use grouping_core::files::tensor_file::{Dtype, TensorFile};
 use kd_gqa::Error;
 use kd_gqa::checkpoint::{Checkpoint, Dialect, HeadsFrom, Projection};
 use kd_gqa::convert::{ConvertConfig, Form, GroupSizes, Grouping, convert};

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use burn::tensor::{Device, Tensor};
-use grouping_core::folder::Existing;
+use grouping_core::files::output::Existing;
 use kd_gqa::allocation::{AllocationConfig, AllocationState, Fidelity, Method, Phase};
 use kd_gqa::checkpoint::Checkpoint;
 use kd_gqa::evaluate::batch_tensor;

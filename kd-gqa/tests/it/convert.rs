@@ -3,9 +3,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use grouping_core::folder::Existing;
+use grouping_core::files::output::Existing;
+use grouping_core::files::tensor_file::{Dtype, TensorFile};
 use grouping_core::matrix::Matrix;
-use grouping_core::tensor_file::{Dtype, TensorFile};
 use kd_gqa::checkpoint::{AttentionTensors, Checkpoint, Dialect, HeadsRecord};
 use kd_gqa::convert::{
     ConvertConfig, ConvertReport, Distances, Form, GroupSizes, Grouping, Pool, PoolWeights, convert,

@@ -206,7 +206,8 @@ fn a_grouped_decoder_is_written_as_its_family() {
     let folder = golden("decoders/qwen2-window");
     let decoder = read_decoder(&folder, &Device::flex()).expect("the folder is read");
     let path = dir.path().join("again");
-    write_llama(&decoder, &path, grouping_core::folder::Existing::Refuse).expect("the folder can be written");
+    write_llama(&decoder, &path, grouping_core::files::output::Existing::Refuse)
+        .expect("the folder can be written");
     check_against_transformers(
         "written again",
         &folder,

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use grouping_core::tensor_file::Dtype;
+use grouping_core::files::tensor_file::Dtype;
 use kd_gqa::checkpoint::Dialect;
 use proptest::prelude::*;
 

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use grouping_core::folder::{Existing, write_file};
+use grouping_core::files::output::{Existing, write_file};
+use grouping_core::files::tensor_file::{Dtype, Planned, TensorFile, TensorWriter};
 use grouping_core::matrix::Matrix;
 use grouping_core::seed::{derive_seed, sequence};
-use grouping_core::tensor_file::{Dtype, Planned, TensorFile, TensorWriter};
 use kd_gqa::Groups;
 use kd_gqa::checkpoint::{AttentionTensors, Dialect};
 

@@ -4,8 +4,8 @@ use std::fs;
 use std::process::Command;
 
 use burn::tensor::Device;
-use grouping_core::folder::Existing;
-use grouping_core::tensor_file::Dtype;
+use grouping_core::files::output::Existing;
+use grouping_core::files::tensor_file::Dtype;
 use kd_gqa::checkpoint::Checkpoint;
 use kd_gqa::lab::images;
 use kd_gqa::vit::VitConfig;

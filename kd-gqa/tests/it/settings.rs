@@ -4,9 +4,9 @@ use std::fs;
 
 use crate::attention::floats;
 use burn::tensor::Device;
-use grouping_core::folder::Existing;
+use grouping_core::files::output::Existing;
+use grouping_core::files::tensor_file::{Dtype, Planned, TensorFile, TensorWriter};
 use grouping_core::nn::{DecoderConfig, Initializer, write_llama, write_llama2c};
-use grouping_core::tensor_file::{Dtype, Planned, TensorFile, TensorWriter};
 use kd_gqa::Groups;
 use kd_gqa::allocation::{AllocationConfig, AllocationState, Method, Phase};
 use kd_gqa::checkpoint::{Checkpoint, HeadsRecord, VitSettings};

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use burn::module::Param;
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use grouping_core::folder::Existing;
+use grouping_core::files::output::Existing;
 use grouping_core::nn::{DecoderConfig, Family, Projection, write_llama, write_llama2c};
 use grouping_core::seed::sequence;
 use kd_gqa::calibrate::{Calibration, calibrate_decoder};

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use burn::optim::{AdamWConfig, GradientsParams};
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use grouping_core::folder::Existing;
+use grouping_core::files::output::Existing;
+use grouping_core::files::tensor_file::Dtype;
 use grouping_core::kernels::cross_entropy;
-use grouping_core::tensor_file::Dtype;
 use kd_gqa::calibrate::Calibration;
 use kd_gqa::checkpoint::{Checkpoint, Dialect};
 use kd_gqa::convert::{Align, ConvertConfig, convert};

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use grouping_core::tensor_file::Planned;
+use grouping_core::files::tensor_file::Planned;
 use rayon::prelude::*;
 
 use super::format::{Format, Part, kohya};

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use grouping_core::tensor_file::{Dtype, Planned};
+use grouping_core::files::tensor_file::{Dtype, Planned};
 use serde_json::{Map, Value};
 
 use super::assemble::{DIFFUSERS_METADATA, common_component};

@@ -20,14 +20,14 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use grouping_core::files::tensor_file::{self, Dtype};
 use grouping_core::matrix::Matrix;
-use grouping_core::tensor_file::{self, Dtype};
 use indexmap::IndexMap;
 
 pub use config::{AdapterConfig, CONFIG_FILE, TargetModules};
 pub use convert::convert;
 pub use format::Format;
-pub use grouping_core::tensor_file::Tensor;
+pub use grouping_core::files::tensor_file::Tensor;
 pub use module::{Factors, LoraModule, ModuleKind, ModuleTensors};
 pub use output::{Existing, Output, OutputType};
 

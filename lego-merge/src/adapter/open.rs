@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use grouping_core::text::read_text;
+use grouping_core::files::text::read_text;
 
 use super::assemble::{Said, assemble, header_configs};
 use super::config::{AdapterConfig, CONFIG_FILE};

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use grouping_core::tensor_file::{Dtype, Tensor, TensorFile, encode};
+use grouping_core::files::tensor_file::{Dtype, Tensor, TensorFile, encode};
 use indexmap::IndexMap;
 
 use crate::{Error, Result};

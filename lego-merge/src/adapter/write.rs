@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use grouping_core::tensor_file::{Planned, TensorWriter, largest};
+use grouping_core::files::tensor_file::{Planned, TensorWriter, largest};
 use tempfile::{NamedTempFile, TempDir};
 
 use super::{Adapter, AdapterConfig, CONFIG_FILE, Existing, Output, TENSOR_FILE};
@@ -203,7 +203,7 @@ fn swap(_made: &Path, _place: &Path) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use grouping_core::tensor_file::Dtype;
+    use grouping_core::files::tensor_file::Dtype;
 
     use super::*;
 

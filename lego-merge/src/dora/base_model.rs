@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
+use grouping_core::files::tensor_file::{Tensor, TensorFolder};
 use grouping_core::matrix::Matrix;
-use grouping_core::tensor_file::{Tensor, TensorFolder};
 
 use crate::{Error, Result};
 

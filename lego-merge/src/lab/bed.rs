@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
-use grouping_core::folder::Existing;
+use grouping_core::files::output::Existing;
 use grouping_core::kernels::cross_entropy;
 use grouping_core::nn::{Decoder, DecoderConfig, Initializer, LowRank, read_llama, write_llama};
 use grouping_core::seed::derive_seed;

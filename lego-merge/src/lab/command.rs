@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 use clap::{Args, Parser, Subcommand};
-use grouping_core::folder::Existing;
+use grouping_core::files::output::Existing;
 use grouping_core::train::JsonLines;
 use serde_json::json;
 

@@ -10,7 +10,7 @@
 
 use std::path::{Path, PathBuf};
 
-use grouping_core::tensor_file::Dtype;
+use grouping_core::files::tensor_file::Dtype;
 
 use super::halves::Half;
 use super::{AllSources, Density, ModuleSources};

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use super::super::config::DecoderConfig;
 use super::super::weights::TensorSource;
-use crate::tensor_file::TensorFolder;
+use crate::files::tensor_file::TensorFolder;
 use crate::{Error, Result};
 
 pub(super) const MODEL_FILE: &str = "model.safetensors";

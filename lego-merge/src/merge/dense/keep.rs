@@ -1,8 +1,8 @@
 //! Which values of an update are kept, decided for each by its magnitude or its place alone, so that tiles may be formed
 //! again and in any order.
 
-use grouping_core::magnitude::magnitude_bits;
 use grouping_core::seed::sequence;
+use grouping_core::stats::magnitude::magnitude_bits;
 
 use crate::merge::masks::Mask;
 

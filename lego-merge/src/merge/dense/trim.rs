@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use grouping_core::magnitude::{CoarseCounts, FineCounts, KthMagnitude, magnitude_bits};
+use grouping_core::stats::magnitude::{CoarseCounts, FineCounts, KthMagnitude, magnitude_bits};
 
 use super::keep::Keep;
 use super::update::for_each_run;

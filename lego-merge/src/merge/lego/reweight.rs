@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use grouping_core::matrix::Matrix;
-use grouping_core::peaks::{column_peaks, row_peaks};
+use grouping_core::stats::peaks::{column_peaks, row_peaks};
 use serde::{Deserialize, Serialize};
 
 use crate::merge::ModuleSources;

@@ -31,7 +31,7 @@ impl Rotation {
     /// [`Error::Shape`] where there are not `dim²` values, [`Error::NotFinite`], [`Error::NoConvergence`] from the decomposition.
     ///
     /// ```
-    /// use grouping_core::procrustes::Rotation;
+    /// use grouping_core::matching::procrustes::Rotation;
     /// // A = (±1, 0) and (0, ±1), B = A turned by a quarter: (x, y) → (−y, x).
     /// let rotation = Rotation::from_cross(&[0., 2., -2., 0.], 2)?;
     /// let turned = rotation.after(&[1., 0.]);

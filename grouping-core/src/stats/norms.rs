@@ -55,7 +55,7 @@ pub struct Reduced<T> {
 /// twice.
 ///
 /// ```
-/// use grouping_core::norms::{Norm, norm};
+/// use grouping_core::stats::norms::{Norm, norm};
 /// let x = [3., -4., 0., 1.]; // [2, 2]
 /// assert_eq!(norm(&x, &[2, 2], &[1], Norm::L2)?.values, [5., 1.]);
 /// assert_eq!(norm(&x, &[2, 2], &[0], Norm::LInf)?.values, [3., 4.]);

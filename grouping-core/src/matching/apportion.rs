@@ -65,7 +65,7 @@ impl ApportionConfig {
 /// cannot meet, [`Error::Shape`] for bounds of another number of parties.
 ///
 /// ```
-/// use grouping_core::apportion::{ApportionConfig, apportion};
+/// use grouping_core::matching::apportion::{ApportionConfig, apportion};
 /// assert_eq!(apportion(&[47., 16., 15.8, 12., 6.1, 3.1], &ApportionConfig::new(10))?, [5, 2, 1, 1, 1, 0]);
 /// assert_eq!(apportion(&[9., 1., 0.], &ApportionConfig::new(8).with_minimum(1))?, [6, 1, 1]);
 /// assert_eq!(apportion(&[9., 1., 0.], &ApportionConfig::new(8).with_maximum(5))?, [5, 3, 0]);
@@ -142,7 +142,7 @@ pub enum Repair {
 /// party, [`Error::NoConvergence`] where `choose` has no party.
 ///
 /// ```
-/// use grouping_core::apportion::{Repair, round_and_repair};
+/// use grouping_core::matching::apportion::{Repair, round_and_repair};
 /// let greatest = |seats: &[usize]| (0..seats.len()).rev().max_by_key(|&i| seats[i]);
 /// let seats = round_and_repair(&[2.5, 1.5, 1.5, 0.5], 6, |seats, _| greatest(seats))?;
 /// assert_eq!(seats, [2, 2, 2, 0], "halves to even");

@@ -107,7 +107,7 @@ impl FineCounts {
     /// The k-th largest magnitude; `None` when the same values were not counted in both passes.
     ///
     /// ```
-    /// use grouping_core::magnitude::{CoarseCounts, FineCounts};
+    /// use grouping_core::stats::magnitude::{CoarseCounts, FineCounts};
     /// let parts: [&[f32]; 2] = [&[1.0, -3.0, 0.5], &[2.0, -2.0]];
     /// let mut coarse = CoarseCounts::new();
     /// parts.iter().for_each(|part| coarse.count(part));

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use super::TensorFile;
-use crate::text::read_text;
+use crate::files::text::read_text;
 use crate::{Error, Result};
 
 /// An index of a million tensors is smaller than this.

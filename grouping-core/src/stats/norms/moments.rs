@@ -10,7 +10,7 @@ const PART: usize = 1024;
 /// Count, mean and sum of squared deviations of the values seen so far.
 ///
 /// ```
-/// use grouping_core::norms::Moments;
+/// use grouping_core::stats::norms::Moments;
 /// let mut left = Moments::default();
 /// [2., 4.].iter().for_each(|&x| left.push(x));
 /// let mut right = Moments::default();
@@ -87,7 +87,7 @@ impl Fold for Moments {
 /// As [`norm`](super::norm).
 ///
 /// ```
-/// use grouping_core::norms::moments;
+/// use grouping_core::stats::norms::moments;
 /// let columns = moments(&[1., 5., 3., 9.], &[2, 2], &[0])?;
 /// assert_eq!((columns.values[0].mean(), columns.values[1].variance(1)), (2., 8.));
 /// # Ok::<(), grouping_core::Error>(())

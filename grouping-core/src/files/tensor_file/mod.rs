@@ -26,7 +26,7 @@ pub use folder::TensorFolder;
 pub use values::{encode, is_float, largest};
 pub use writer::{Planned, TensorWriter};
 
-use crate::finite::first_not_finite;
+use crate::stats::finite::first_not_finite;
 use crate::{Error, Result};
 use values::{decode, gather};
 
@@ -34,7 +34,7 @@ use values::{decode, gather};
 ///
 /// ```
 /// use std::collections::BTreeMap;
-/// use grouping_core::tensor_file::{Dtype, Planned, TensorFile, TensorWriter};
+/// use grouping_core::files::tensor_file::{Dtype, Planned, TensorFile, TensorWriter};
 ///
 /// # let folder = tempfile::tempdir()?;
 /// let path = folder.path().join("two.safetensors");

@@ -15,7 +15,7 @@ use crate::Result;
 /// ```
 /// # #[cfg(feature = "flex")] {
 /// use burn::tensor::{Device, Tensor};
-/// use grouping_core::norms::{Norm, norm_tensor};
+/// use grouping_core::stats::norms::{Norm, norm_tensor};
 /// let x = Tensor::<2>::from_floats([[3., 4.], [0., 2.]], &Device::flex());
 /// let rows = norm_tensor(x, &[1], Norm::L2)?; // [2, 1]
 /// assert_eq!(rows.dims(), [2, 1]);

@@ -10,7 +10,7 @@ use crate::{Error, Result};
 /// Exponential mean of vectors; the first one counts whole.
 ///
 /// ```
-/// use grouping_core::running::ExponentialMean;
+/// use grouping_core::stats::running::ExponentialMean;
 /// let mut mean = ExponentialMean::new(0.75)?;
 /// assert_eq!(mean.push(&[4., 8.])?, [4., 8.]);
 /// assert_eq!(mean.push(&[8., 8.])?, [5., 8.]);
@@ -58,7 +58,7 @@ impl ExponentialMean {
 /// The change of a vector from the first of a window to the first of the next.
 ///
 /// ```
-/// use grouping_core::running::WindowDifference;
+/// use grouping_core::stats::running::WindowDifference;
 /// let mut change = WindowDifference::new(2)?;
 /// assert_eq!(change.push(&[4., 8.])?, None, "nothing to compare with");
 /// assert_eq!(change.push(&[0., 0.])?, None, "within the window");

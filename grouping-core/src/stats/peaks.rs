@@ -1,8 +1,8 @@
-//! The greatest magnitudes of rows and columns of a matrix ([`norms`](crate::norms) has them along any axes), as bits: those of a magnitude rise with it, and maxima of whole numbers are taken by vectors.
+//! The greatest magnitudes of rows and columns of a matrix ([`norms`](crate::stats::norms) has them along any axes), as bits: those of a magnitude rise with it, and maxima of whole numbers are taken by vectors.
 
-use crate::magnitude::magnitude_bits;
 use crate::matrix::MatrixRef;
 use crate::simd::{Lanes, Level, dispatch};
+use crate::stats::magnitude::magnitude_bits;
 
 /// Values of whole rows that are compared side by side.
 const WIDTH: usize = 64;
@@ -10,7 +10,7 @@ const WIDTH: usize = 64;
 /// `max_j |m_ij|` of each row, `[n_rows]`; 0 of empty ones.
 ///
 /// ```
-/// use grouping_core::{matrix::MatrixRef, peaks::{column_peaks, row_peaks}};
+/// use grouping_core::{matrix::MatrixRef, stats::peaks::{column_peaks, row_peaks}};
 /// let m = MatrixRef::new(2, 3, &[1., -4., 2., 0., 3., -5.])?;
 /// assert_eq!(row_peaks(m), [4., 5.]);
 /// assert_eq!(column_peaks(m), [1., 4., 5.]);

@@ -45,7 +45,7 @@ impl PlaneRotations {
     /// [`Error::Setting`] for an odd `dim`, [`Error::Shape`] where there are not `dim²` values, [`Error::NotFinite`].
     ///
     /// ```
-    /// use grouping_core::procrustes::{PairLayout, PlaneRotations};
+    /// use grouping_core::matching::procrustes::{PairLayout, PlaneRotations};
     /// // The pair (0, 2) turned by a quarter, (1, 3) not at all.
     /// let mut cross = [0.0; 16];
     /// (cross[2], cross[8], cross[5], cross[15]) = (1.0, -1.0, 1.0, 1.0);
