@@ -83,12 +83,14 @@ pub enum Error {
 pub type Result<T> = std::result::Result<T, Error>;
 
 impl Error {
-    pub(crate) fn io(path: &Path, action: &'static str) -> impl FnOnce(std::io::Error) -> Self {
+    /// An [`Error::Io`] of what the system said when `action` was tried with `path`.
+    pub fn io(path: &Path, action: &'static str) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.to_path_buf();
         move |source| Self::Io { path, action, source }
     }
 
-    pub(crate) fn format(
+    /// An [`Error::Format`].
+    pub fn format(
         path: &Path,
         field: impl Into<String>,
         expected: impl Into<String>,
@@ -98,7 +100,8 @@ impl Error {
         Self::Format { path: path.to_path_buf(), field, expected, found }
     }
 
-    pub(crate) fn option(option: &'static str, expected: impl Into<String>, found: impl ToString) -> Self {
+    /// An [`Error::Option`].
+    pub fn option(option: &'static str, expected: impl Into<String>, found: impl ToString) -> Self {
         Self::Option { option, expected: expected.into(), found: found.to_string() }
     }
 }

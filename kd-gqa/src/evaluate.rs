@@ -44,7 +44,7 @@ pub fn evaluate(
 ///
 /// # Errors
 /// Those of reading an image and of `run`.
-pub(crate) fn each_batch(
+pub fn each_batch(
     images: &[LabelledImage],
     preparation: &Preparation,
     batch_size: usize,
@@ -74,7 +74,10 @@ pub fn batch_tensor(
 }
 
 /// The values of a tensor, row-major.
-pub(crate) fn values<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>> {
+///
+/// # Errors
+/// [`grouping_core::Error::TensorRead`] when the device does not deliver them.
+pub fn values<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>> {
     tensor.into_data().convert::<f32>().try_into_vec::<f32>().map_err(|e| {
         let cause = format!("{e:?}");
         Error::Core(grouping_core::Error::TensorRead { cause })

@@ -73,7 +73,10 @@ pub(crate) fn attend_allocated(
 }
 
 /// The norms of `k [batch, G, seq, head_dim]` that a fidelity goes by, `[G]`.
-pub(crate) fn key_norms(k: &Tensor<4>, fidelity: Fidelity) -> Result<Vec<f32>> {
+///
+/// # Errors
+/// [`grouping_core::Error::TensorRead`] when the device does not deliver them.
+pub fn key_norms(k: &Tensor<4>, fidelity: Fidelity) -> Result<Vec<f32>> {
     let (shape, values) = (k.dims(), values(k.clone())?);
     match fidelity {
         Fidelity::Robust => mean_key_norms(&values, shape),

@@ -5,8 +5,6 @@ pub mod allocation;
 pub mod attention;
 pub mod calibrate;
 pub mod checkpoint;
-#[cfg(feature = "cli")]
-pub mod cli;
 pub mod convert;
 pub mod decoder;
 mod error;
@@ -14,8 +12,6 @@ pub mod evaluate;
 pub mod groups;
 pub mod images;
 pub mod inference;
-#[cfg(feature = "lab")]
-pub mod lab;
 mod layer_norm;
 pub mod pgqa;
 pub mod score;

@@ -1,10 +1,12 @@
 //! The command `kd-gqa`.
 
+mod cli;
+
 use std::process::ExitCode;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    kd_gqa::cli::run()
+    cli::run()
 }

@@ -1,10 +1,12 @@
 //! The command `lego-merge`.
 
+mod cli;
+
 use std::process::ExitCode;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    lego_merge::cli::run()
+    cli::run()
 }

@@ -152,9 +152,11 @@ impl AllocationConfig {
         }
     }
 
+    /// Whether the settings are in range.
+    ///
     /// # Errors
     /// [`Error::Option`] for a window of 0, or a temperature that is negative or not finite.
-    pub(crate) fn check(&self) -> Result<()> {
+    pub fn check(&self) -> Result<()> {
         if self.window == 0 {
             return Err(Error::option("window", "at least 1", self.window));
         }

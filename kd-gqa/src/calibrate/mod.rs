@@ -73,7 +73,7 @@ impl Calibration {
 }
 
 /// Images that are run at once.
-pub(crate) const BATCH: usize = 100;
+pub const BATCH: usize = 100;
 
 /// The keys and values of a vision transformer over images, 100 at a time; `done` is told how many are done.
 ///

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use comfy_table::{CellAlignment, Table, presets};
 
 use super::images::VitArgs;
-use crate::account::{Account, AccountConfig, Cost, ModelShape, account};
+use kd_gqa::account::{Account, AccountConfig, Cost, ModelShape, account};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -47,7 +47,7 @@ fn print(account: &Account, json: bool) -> anyhow::Result<()> {
 }
 
 /// The account as a table: a row for each run of equal layers, the rest of the model, and the whole.
-pub fn table(account: &Account) -> String {
+fn table(account: &Account) -> String {
     let mut table = Table::new();
     let unit = if account.has_cache { "MACs a token" } else { "MACs an image" };
     let header = ["layers", "kv heads", "parameters", "", unit, "", "cache", ""];
@@ -111,5 +111,22 @@ fn bytes(n: u64) -> String {
         1_000..1_000_000 => format!("{:.3} kB", n as f64 / 1e3),
         1_000_000..1_000_000_000 => format!("{:.3} MB", n as f64 / 1e6),
         _ => format!("{:.3} GB", n as f64 / 1e9),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tables_show_layers_counts_and_bytes() {
+        let llama = ModelShape::llama(32, 4096, 32, 11008, 32000);
+        let text = table(&account(&llama, &[8; 32], AccountConfig::new(4096)).expect("counted"));
+        for part in ["0–31, each", "32 → 8 of 32", "6,738,415,616", "2.147 GB", "536.871 MB"] {
+            assert!(text.contains(part), "`{part}` is missing:\n{text}");
+        }
+        let small = ModelShape::vit(12, 384, 6, 224, 16, 1000);
+        let text = table(&account(&small, &[3; 12], AccountConfig::new(1)).expect("counted"));
+        assert!(text.contains("no key/value cache") && text.contains("22,050,664"), "{text}");
     }
 }

@@ -7,8 +7,8 @@ use comfy_table::{Table, presets};
 use serde_json::{Value, json};
 
 use super::allocation::FidelityArgs;
-use crate::Groups;
-use crate::allocation::{Lanes, Method, NormsFile};
+use kd_gqa::Groups;
+use kd_gqa::allocation::{Lanes, Method, NormsFile};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {

@@ -4,10 +4,10 @@ use burn::tensor::Device;
 
 use super::console::bar;
 use super::images::{CalibrationArgs, VitArgs};
-use crate::allocation::{AllocationConfig, AllocationState, Fidelity, Method};
-use crate::calibrate::allocate_vit;
-use crate::vit::Vit;
-use crate::{Error, Result};
+use kd_gqa::allocation::{AllocationConfig, AllocationState, Fidelity, Method};
+use kd_gqa::calibrate::allocate_vit;
+use kd_gqa::vit::Vit;
+use kd_gqa::{Error, Result};
 
 /// How a method shares.
 #[derive(Debug, clap::Args)]

@@ -7,11 +7,11 @@ use burn::tensor::{Device, activation};
 use serde_json::json;
 
 use super::images::VitArgs;
-use crate::Error;
-use crate::evaluate::{batch_tensor, values};
-use crate::images::LabelledImage;
-use crate::inference::Inference;
-use crate::vit::read_vit;
+use kd_gqa::Error;
+use kd_gqa::evaluate::{batch_tensor, values};
+use kd_gqa::images::LabelledImage;
+use kd_gqa::inference::Inference;
+use kd_gqa::vit::read_vit;
 
 /// Classes that are shown of each image.
 const SHOWN: usize = 5;

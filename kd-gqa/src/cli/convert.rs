@@ -14,14 +14,14 @@ use serde_json::json;
 use super::allocation::{AllocationArgs, shown_images};
 use super::console::bar;
 use super::images::{CalibrationArgs, VitArgs};
-use crate::Error;
-use crate::allocation::{AllocationState, Fidelity, Method};
-use crate::calibrate::{Calibration, calibrate_decoder, calibrate_vit};
-use crate::checkpoint::Checkpoint;
-use crate::convert::{
+use kd_gqa::Error;
+use kd_gqa::allocation::{AllocationState, Fidelity, Method};
+use kd_gqa::calibrate::{Calibration, calibrate_decoder, calibrate_vit};
+use kd_gqa::checkpoint::Checkpoint;
+use kd_gqa::convert::{
     Align, ConvertConfig, ConvertReport, Form, GroupSizes, Grouping, Pool, PoolWeights, check, convert,
 };
-use crate::vit::read_vit;
+use kd_gqa::vit::read_vit;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -87,7 +87,7 @@ enum PoolRule {
 
 impl Args {
     /// Runs the model on the calibration data.
-    fn calibrate(&self, source: &Checkpoint, data: &Path) -> crate::Result<Calibration> {
+    fn calibrate(&self, source: &Checkpoint, data: &Path) -> kd_gqa::Result<Calibration> {
         if !source.dialect().is_vit() {
             let bar = bar("calibration tokens");
             let calibration = calibrate_decoder(source, data, |done, total| {
@@ -119,7 +119,7 @@ impl Args {
 
     /// # Errors
     /// [`Error::Option`] for options of an allocation that do not fit each other or the checkpoint.
-    fn check_allocation(&self, source: &Checkpoint) -> crate::Result<()> {
+    fn check_allocation(&self, source: &Checkpoint) -> kd_gqa::Result<()> {
         let Some(method) = self.allocation else {
             if self.how.share.fidelity != Fidelity::default() {
                 return Err(Error::option("--fidelity", "--allocation with it", "none"));
@@ -145,7 +145,7 @@ impl Args {
         config: &ConvertConfig,
         out: &Path,
         existing: Existing,
-    ) -> crate::Result<ConvertReport> {
+    ) -> kd_gqa::Result<ConvertReport> {
         let bar = bar("tensors");
         let report = convert(source, config, out, existing, |progress| {
             bar.set_length(progress.total as u64);
@@ -162,7 +162,7 @@ impl Args {
         config: &ConvertConfig,
         method: Method,
         existing: Existing,
-    ) -> crate::Result<ConvertReport> {
+    ) -> kd_gqa::Result<ConvertReport> {
         let beside = self.out.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
         std::fs::create_dir_all(beside).map_err(Error::io(beside, "create"))?;
         let temporary = tempfile::tempdir_in(beside).map_err(Error::io(beside, "write to"))?;

@@ -10,14 +10,14 @@ use serde_json::{Map, json};
 use super::allocation::{AllocationArgs, shown_images};
 use super::console::{bar, say};
 use super::images::{CalibrationArgs, VitArgs};
-use crate::Error;
-use crate::allocation::{AllocationState, Fidelity, Method};
-use crate::checkpoint::Checkpoint;
-use crate::evaluate::evaluate;
-use crate::images::ImageFolder;
-use crate::inference::Inference;
-use crate::score::Score;
-use crate::vit::{Vit, read_vit};
+use kd_gqa::Error;
+use kd_gqa::allocation::{AllocationState, Fidelity, Method};
+use kd_gqa::checkpoint::Checkpoint;
+use kd_gqa::evaluate::evaluate;
+use kd_gqa::images::ImageFolder;
+use kd_gqa::inference::Inference;
+use kd_gqa::score::Score;
+use kd_gqa::vit::{Vit, read_vit};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -66,7 +66,7 @@ enum Allocation {
 
 impl Args {
     /// What is done at inference, before the first batch.
-    fn inference(&self, source: &Checkpoint, vit: &Vit) -> crate::Result<Inference> {
+    fn inference(&self, source: &Checkpoint, vit: &Vit) -> kd_gqa::Result<Inference> {
         let method = match self.allocation {
             None | Some(Allocation::Pgqa) => {
                 self.how.check_unused()?;

@@ -10,7 +10,7 @@ use grouping_core::nn::{GenerationConfig, Stop};
 use serde_json::json;
 
 use super::console;
-use crate::decoder::{LanguageModel, TextEvent};
+use kd_gqa::decoder::{LanguageModel, TextEvent};
 
 /// Continue a text with a decoder of the Llama family
 ///
@@ -75,6 +75,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
             write(&args.prompt)
         }
         TextEvent::Token { text, .. } | TextEvent::Rest { text } => write(text),
+        _ => ControlFlow::Continue(()),
     })?;
     let decode_secs = prompt_done.elapsed().as_secs_f64();
     if let Some(error) = failure {

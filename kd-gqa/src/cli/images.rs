@@ -3,10 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use super::console::say;
-use crate::checkpoint::{Checkpoint, HeadsFrom, VitSettings};
-use crate::images::{ImageFolder, LabelledImage, Preparation};
-use crate::vit::{Activation, Vit};
-use crate::{Error, Result};
+use kd_gqa::checkpoint::{Checkpoint, HeadsFrom, VitSettings};
+use kd_gqa::images::{ImageFolder, LabelledImage, Preparation};
+use kd_gqa::vit::{Activation, Vit};
+use kd_gqa::{Error, Result};
 
 /// What a vision transformer's file does not say.
 #[derive(Debug, clap::Args)]

@@ -10,16 +10,16 @@ use serde_json::json;
 use super::console::bar;
 use super::images::VitArgs;
 use super::plot::heat_maps;
-use crate::Error;
-use crate::allocation::{AllocationConfig, Fidelity, Method, Mt19937, allocate};
-use crate::attention::AttentionCall;
-use crate::calibrate::{BATCH, Calibration, LayerActivations, Maps, distances};
-use crate::checkpoint::{Checkpoint, Projection};
-use crate::convert::weight_distances;
-use crate::evaluate::each_batch;
-use crate::images::ImageFolder;
-use crate::inference::key_norms;
-use crate::vit::read_vit;
+use kd_gqa::Error;
+use kd_gqa::allocation::{AllocationConfig, Fidelity, Method, Mt19937, allocate};
+use kd_gqa::attention::AttentionCall;
+use kd_gqa::calibrate::{BATCH, Calibration, LayerActivations, Maps, distances};
+use kd_gqa::checkpoint::{Checkpoint, Projection};
+use kd_gqa::convert::weight_distances;
+use kd_gqa::evaluate::each_batch;
+use kd_gqa::images::ImageFolder;
+use kd_gqa::inference::key_norms;
+use kd_gqa::vit::read_vit;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -88,7 +88,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
 }
 
 /// Norms and distances of the rows of `W_K` and `W_V`.
-fn by_weights(checkpoint: &Checkpoint, layer: usize) -> crate::Result<LayerView> {
+fn by_weights(checkpoint: &Checkpoint, layer: usize) -> kd_gqa::Result<LayerView> {
     let n = checkpoint.groups()[layer].n_kv_heads();
     let rows = checkpoint.layers()[layer].weight_rows(
         checkpoint.tensors(),
@@ -103,7 +103,7 @@ fn by_weights(checkpoint: &Checkpoint, layer: usize) -> crate::Result<LayerView>
 }
 
 /// Norms and distances of keys and values over images.
-fn by_activations(args: &Args, checkpoint: &Checkpoint, dir: &Path) -> crate::Result<Vec<LayerView>> {
+fn by_activations(args: &Args, checkpoint: &Checkpoint, dir: &Path) -> kd_gqa::Result<Vec<LayerView>> {
     let device = Device::flex();
     let vit = read_vit(checkpoint, &device)?;
     let preparation = args.vit.preparation(&vit)?;
@@ -139,7 +139,7 @@ fn by_activations(args: &Args, checkpoint: &Checkpoint, dir: &Path) -> crate::Re
 fn allocations(
     layers: &[LayerView],
     n_heads: usize,
-) -> crate::Result<Vec<[Option<Vec<usize>>; SHOWN.len()]>> {
+) -> kd_gqa::Result<Vec<[Option<Vec<usize>>; SHOWN.len()]>> {
     // Random repairs run on from layer to layer.
     let mut draws = SHOWN.map(|_| Mt19937::new(0));
     let of_layer = |layer: &LayerView| {

@@ -1,6 +1,6 @@
 //! The command line: parse, one call of the library, print. stdout carries the result only.
 
-pub mod account;
+mod account;
 mod allocate;
 mod allocation;
 mod classify;
@@ -48,7 +48,7 @@ enum Command {
 /// Parses the process's arguments and runs the command.
 ///
 /// Exit status: 0 done (also when the reader of the output goes away), 2 wrong usage or failure.
-pub fn run() -> ExitCode {
+pub(crate) fn run() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Allocate(args) => allocate::run(&args),
         Command::Convert(args) => convert::run(&args),

@@ -17,9 +17,10 @@ use kd_gqa::decoder::read_decoder;
 use kd_gqa::evaluate::batch_tensor;
 use kd_gqa::images::{ImageFolder, Preparation};
 use kd_gqa::inference::Inference;
-use kd_gqa::lab::images;
 use kd_gqa::vit::{Vit, VitConfig, read_vit};
 use proptest::prelude::*;
+
+use crate::data::procedural_images;
 
 const HEADS: usize = 4;
 const HEAD_DIM: usize = 8;
@@ -79,7 +80,7 @@ fn model_of_turned_heads(path: &Path) -> Vit {
 
 fn some_images(folder: &Path) -> Tensor<4> {
     if !folder.join("disc").exists() {
-        images::write(folder, 2, 0, 5).expect("images");
+        procedural_images(folder, 2, 0, 5);
     }
     let all = ImageFolder::open(folder).expect("images").first(20);
     batch_tensor(&all, &Preparation::new(32), &Device::flex()).expect("images")

@@ -1,17 +1,17 @@
 //! The real vision transformer of CIFAR-10 against torch (golden of `oracles/kd-gqa/cifar10.py`): logits, and what it gets right.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 
 use burn::tensor::Device;
 use kd_gqa::checkpoint::Checkpoint;
 use kd_gqa::evaluate::{batch_tensor, evaluate};
 use kd_gqa::images::{ImageFolder, LabelledImage, Preparation};
-use kd_gqa::lab::cifar::{Shares, unpack};
 use kd_gqa::vit::{Vit, read_vit};
 use serde::Deserialize;
 
 use crate::attention::{assert_close, floats, waves};
-use crate::data::real;
+use crate::data::{lab, real};
 
 #[derive(Deserialize)]
 struct Golden {
@@ -47,19 +47,21 @@ fn logits_of_the_real_model_are_torchs() {
 #[test]
 fn the_real_model_gets_right_what_it_does_in_torch() {
     let test = "the_real_model_gets_right_what_it_does_in_torch";
-    let (Some(vit), Some(archive)) = (model(test), real(test, "cifar10-jpeg.tar.gz")) else { return };
+    let (Some(vit), Some(_)) = (model(test), real(test, "cifar10-jpeg.tar.gz")) else { return };
     let (golden, device) = (golden(), Device::flex());
     let folder = tempfile::tempdir().expect("a folder");
-    let shares = Shares { calibration: 0, validation: 0, test: golden.n_per_class };
-    unpack(&archive, folder.path(), shares, 0).expect("the images of the archive");
+    let bed = folder.path().join("bed");
+    let n_images = (10 * golden.n_per_class).to_string();
+    let words = ["bed", "cifar10", "--calibration", "0", "--validation", "0", "--test", &n_images, "--out"];
+    lab(words.map(OsStr::new).into_iter().chain([bed.as_os_str()]));
 
-    let image = |name: &String| LabelledImage { path: folder.path().join(name), class: 0 };
+    let image = |name: &String| LabelledImage { path: bed.join(name), class: 0 };
     let shown: Vec<LabelledImage> = golden.logits.keys().map(image).collect();
     let logits = vit.forward(batch_tensor(&shown, &preparation(), &device).expect("images"));
     let want: Vec<f64> = golden.logits.values().flatten().copied().collect();
     assert_close("logits of images", &floats(logits.expect("images of its size")), &want, 1e-4);
 
-    let images = ImageFolder::open(&folder.path().join("test")).expect("images");
+    let images = ImageFolder::open(&bed.join("test")).expect("images");
     let mut classes = String::new();
     let mut logits = |x| {
         let logits = vit.forward(x)?;

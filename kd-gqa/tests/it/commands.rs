@@ -10,9 +10,10 @@ use kd_gqa::checkpoint::Checkpoint;
 use kd_gqa::evaluate::batch_tensor;
 use kd_gqa::images::{ImageFolder, Preparation};
 use kd_gqa::inference::Inference;
-use kd_gqa::lab::images;
 use kd_gqa::vit::{Activation, VitConfig, read_vit};
 use serde_json::Value;
+
+use crate::data::procedural_images;
 
 pub(crate) fn run(folder: &Path, words: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_kd-gqa"))
@@ -28,7 +29,7 @@ pub(crate) fn bed() -> tempfile::TempDir {
     let config = VitConfig::new([32; 2], [8; 2], 32, 2, 4, 64).with_n_classes(Some(10));
     let vit = config.init(4, &Device::flex()).expect("a model");
     vit.save(&folder.path().join("vit.safetensors"), None, Existing::Refuse).expect("a file");
-    images::write(&folder.path().join("images"), 3, 0, 1).expect("images");
+    procedural_images(&folder.path().join("images"), 3, 0, 1);
     folder
 }
 
@@ -177,7 +178,7 @@ fn a_saved_allocation_goes_on_where_it_was() {
     let device = Device::flex();
     let config = VitConfig::new([32; 2], [8; 2], 32, 2, 4, 64).with_n_classes(Some(10));
     let vit = config.with_kv_heads(2).expect("two of four").init(4, &device).expect("a model");
-    images::write(&folder.path().join("images"), 3, 0, 1).expect("images");
+    procedural_images(&folder.path().join("images"), 3, 0, 1);
     let eval = |name: &str, more: &[&str]| {
         let base = ["eval", "--weights", name, "--data", "images", "--json", "--batch-sizes", "5,30"];
         json(&run(folder.path(), &[&base[..], more].concat()))

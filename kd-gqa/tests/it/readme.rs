@@ -7,9 +7,9 @@ use burn::tensor::Device;
 use grouping_core::files::output::Existing;
 use grouping_core::files::tensor_file::Dtype;
 use kd_gqa::checkpoint::Checkpoint;
-use kd_gqa::lab::images;
 use kd_gqa::vit::VitConfig;
 
+use crate::data::procedural_images;
 use crate::models;
 
 #[test]
@@ -22,7 +22,7 @@ fn every_command_of_the_readme_runs() {
     let config = VitConfig::new([32; 2], [8; 2], 384, 2, 6, 64).with_n_classes(Some(10));
     let vit = config.init(1, &Device::flex()).expect("a model");
     vit.save(&place("vit.safetensors"), None, Existing::Refuse).expect("a checkpoint");
-    images::write(&place("images"), 1, 0, 0).expect("images");
+    procedural_images(&place("images"), 1, 0, 0);
     fs::copy(models::data("encoder.pth"), place("vit.pth")).expect("a copy");
     models::llama_folder(&place("llama"), "llama", [6, 6, 4], Dtype::F32);
     models::llama2c(&place("stories.bin"), 6, true);

@@ -31,7 +31,7 @@ pub use grouping_core::files::tensor_file::Tensor;
 pub use module::{Factors, LoraModule, ModuleKind, ModuleTensors};
 pub use output::{Existing, Output, OutputType};
 
-pub(crate) use align::aligned;
+pub use align::aligned;
 pub(crate) use assemble::{in_module, is_of_base, targets};
 pub(crate) use format::Part;
 pub(crate) use layout::{AdapterWriter, Outline};

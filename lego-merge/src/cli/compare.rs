@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::console::{open, write_new};
 use super::plot::{HeatMap, Shade, heat_maps};
-use crate::compare::{Comparison, compare};
+use lego_merge::compare::{Comparison, compare};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {

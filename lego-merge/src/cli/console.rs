@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::adapter::{Adapter, aligned};
+use lego_merge::adapter::{Adapter, aligned};
 
 /// Writes one line to stderr; nobody is left to hear of a failure.
 pub(super) fn say(line: Arguments<'_>) {

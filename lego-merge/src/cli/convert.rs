@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::console::say;
 use super::output::OutputArgs;
-use crate::adapter::{Adapter, convert};
+use lego_merge::adapter::{Adapter, convert};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {

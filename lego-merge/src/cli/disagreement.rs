@@ -1,6 +1,6 @@
 //! Options for adapters that disagree with each other and are merged all the same.
 
-use crate::merge::SavedModules;
+use lego_merge::merge::SavedModules;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct DisagreementArgs {

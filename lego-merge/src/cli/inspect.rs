@@ -8,8 +8,8 @@ use serde_json::json;
 
 use super::console::write_new;
 use super::plot;
-use crate::adapter::Adapter;
-use crate::inspect::{AdapterReport, ModuleClusters, spectra, unit_clusters};
+use lego_merge::adapter::Adapter;
+use lego_merge::inspect::{AdapterReport, ModuleClusters, spectra, unit_clusters};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {

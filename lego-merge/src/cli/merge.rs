@@ -14,10 +14,10 @@ use super::disagreement::DisagreementArgs;
 use super::output::OutputArgs;
 use super::selection::SelectionArgs;
 use super::sources::{open_all, without_magnitudes};
-use crate::card::{RECIPE_FILE, card};
-use crate::dora::Compression;
-use crate::merge::{MergeReport, MethodSpec, Plan, merge_to};
-use crate::recipe::{Recipe, RecipeAdapter};
+use lego_merge::card::{RECIPE_FILE, card};
+use lego_merge::dora::Compression;
+use lego_merge::merge::{MergeReport, MethodSpec, Plan, merge_to};
+use lego_merge::recipe::{Recipe, RecipeAdapter};
 
 /// The largest rank that vLLM loads by default.
 const SERVED_RANK: usize = 16;

@@ -55,7 +55,7 @@ enum Command {
 /// Parses the process's arguments and runs the command.
 ///
 /// Exit status: 0 done (also when the reader of the output goes away), 1 a negative answer, 2 wrong usage or failure.
-pub fn run() -> ExitCode {
+pub(crate) fn run() -> ExitCode {
     let done = |()| ExitCode::SUCCESS;
     let result = match Cli::parse().command {
         Command::Merge(args) => merge::run(&args).map(done),

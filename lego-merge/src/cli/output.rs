@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::adapter::{Existing, Format, Output, OutputType};
+use lego_merge::adapter::{Existing, Format, Output, OutputType};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct OutputArgs {

@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 
 use super::console::{modules_bar, say};
 use super::output::OutputArgs;
-use crate::adapter::Adapter;
-use crate::merge::{MergeReport, ModuleReport, PruneSpec, merge_to};
+use lego_merge::adapter::Adapter;
+use lego_merge::merge::{MergeReport, ModuleReport, PruneSpec, merge_to};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::merge::{MergeArgs, merge};
-use crate::recipe::Recipe;
+use lego_merge::recipe::Recipe;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {

@@ -1,6 +1,6 @@
 //! Options that choose modules by their names.
 
-use crate::recipe::Recipe;
+use lego_merge::recipe::Recipe;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct SelectionArgs {

@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 
 use super::console::{open, say};
-use crate::adapter::Adapter;
-use crate::dora::{BaseModel, Compression, compress};
-use crate::merge::RankRule;
-use crate::recipe::Recipe;
+use lego_merge::adapter::Adapter;
+use lego_merge::dora::{BaseModel, Compression, compress};
+use lego_merge::merge::RankRule;
+use lego_merge::recipe::Recipe;
 
 /// Opens a recipe's adapters and says what is odd about them.
 pub(super) fn open_all(recipe: &Recipe) -> anyhow::Result<Vec<Adapter>> {

@@ -10,10 +10,10 @@ use serde_json::json;
 use super::disagreement::DisagreementArgs;
 use super::selection::SelectionArgs;
 use super::sources::{open_all, without_magnitudes};
-use crate::adapter::Adapter;
-use crate::merge::MethodSpec;
-use crate::recipe::{Recipe, RecipeAdapter};
-use crate::verify::{Verification, verify};
+use lego_merge::adapter::Adapter;
+use lego_merge::merge::MethodSpec;
+use lego_merge::recipe::{Recipe, RecipeAdapter};
+use lego_merge::verify::{Verification, verify};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {

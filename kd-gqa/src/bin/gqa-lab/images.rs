@@ -11,26 +11,19 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
-use crate::{Error, Result};
+use kd_gqa::{Error, Result};
 
 /// Side of an image, in pixels.
-pub const SIDE: usize = 32;
+pub(crate) const SIDE: usize = 32;
 /// Names of the classes, in the order of their indices and of the alphabet.
-pub const CLASSES: [&str; 10] =
+pub(crate) const CLASSES: [&str; 10] =
     ["across", "along", "chequers", "disc", "frame", "plus", "ring", "saltire", "square", "triangle"];
 
 /// Standard deviation of the noise, in values from 0 to 1.
 const NOISE: f32 = 0.12;
 
 /// Draws image `index` of a class: `[3, 32, 32]`, values from 0 to 1. The same arguments give the same image.
-///
-/// ```
-/// use kd_gqa::lab::images::{CLASSES, draw};
-///
-/// assert_eq!(draw(3, 0, 7).len(), 3 * 32 * 32);
-/// assert_ne!(draw(3, 0, 7), draw(3, 1, 7), "another image of the {}s", CLASSES[3]);
-/// ```
-pub fn draw(class: usize, index: usize, seed: u64) -> Vec<f32> {
+pub(crate) fn draw(class: usize, index: usize, seed: u64) -> Vec<f32> {
     assert!(class < CLASSES.len(), "there are {} classes, no class {class}", CLASSES.len());
     let seed = derive_seed(derive_seed(seed, class as u64), index as u64);
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
@@ -62,7 +55,7 @@ pub fn draw(class: usize, index: usize, seed: u64) -> Vec<f32> {
 ///
 /// # Errors
 /// [`Error::Exists`] or [`Error::Io`].
-pub fn write(dir: &Path, n_per_class: usize, first_index: usize, seed: u64) -> Result<()> {
+pub(crate) fn write(dir: &Path, n_per_class: usize, first_index: usize, seed: u64) -> Result<()> {
     for (class, name) in CLASSES.iter().enumerate() {
         let folder = dir.join(name);
         if folder.exists() {
@@ -134,4 +127,21 @@ fn colour(rng: &mut ChaCha8Rng) -> [f32; 3] {
 fn gaussian(rng: &mut ChaCha8Rng) -> f32 {
     let (u, v): (f32, f32) = (rng.random_range(f32::EPSILON..1.0), rng.random_range(0.0..1.0));
     (-2.0 * u.ln()).sqrt() * (std::f32::consts::TAU * v).cos()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn images_repeat_and_differ() {
+        for class in 0..CLASSES.len() {
+            let values = draw(class, 9, 2);
+            assert_eq!(values.len(), 3 * SIDE * SIDE, "three channels");
+            assert!(values.iter().all(|v| (0.0..=1.0).contains(v)), "values from 0 to 1");
+            assert_eq!(values, draw(class, 9, 2), "the same arguments, the same image");
+            assert_ne!(values, draw(class, 9, 3), "another seed, another image");
+            assert_ne!(values, draw(class, 8, 2), "another index, another image");
+        }
+    }
 }

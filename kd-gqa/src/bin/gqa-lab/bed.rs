@@ -18,10 +18,10 @@ use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-use super::cifar::{self, Shares};
-use super::images::{self, CLASSES, SIDE};
-use crate::images::Preparation;
-use crate::vit::{Vit, VitConfig};
+use crate::cifar::{self, Shares};
+use crate::images::{self, CLASSES, SIDE};
+use kd_gqa::images::Preparation;
+use kd_gqa::vit::{Vit, VitConfig};
 
 /// Streams of one seed that must not meet.
 const WEIGHTS: u64 = 1;
@@ -32,17 +32,17 @@ const HELD_OUT_IMAGES: u64 = 4;
 /// What a bed says of itself.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Bed {
+pub(crate) struct Bed {
     /// The model's file in the folder.
-    pub model: PathBuf,
+    pub(crate) model: PathBuf,
     /// Number of query heads.
-    pub heads: usize,
+    pub(crate) heads: usize,
     /// Side of the images that the model reads.
-    pub size: usize,
+    pub(crate) size: usize,
     /// Mean of each channel.
-    pub mean: [f32; 3],
+    pub(crate) mean: [f32; 3],
     /// Standard deviation of each channel.
-    pub std: [f32; 3],
+    pub(crate) std: [f32; 3],
 }
 
 impl Bed {
@@ -50,7 +50,7 @@ impl Bed {
     ///
     /// # Errors
     /// When the file cannot be read or is none.
-    pub fn read(dir: &Path) -> Result<Self> {
+    pub(crate) fn read(dir: &Path) -> Result<Self> {
         let path = dir.join("bed.json");
         let text = std::fs::read_to_string(&path).with_context(|| format!("{}", path.display()))?;
         let mut bed: Self = serde_json::from_str(&text).with_context(|| format!("{}", path.display()))?;
@@ -65,24 +65,24 @@ impl Bed {
     }
 
     /// How images are prepared.
-    pub fn preparation(&self) -> Preparation {
+    pub(crate) fn preparation(&self) -> Preparation {
         Preparation::new(self.size).with_normalisation(self.mean, self.std)
     }
 }
 
 /// What a bed is made by.
 #[derive(Debug, Clone, PartialEq)]
-pub struct BedSettings {
+pub(crate) struct BedSettings {
     /// Folder to write; `<out>.partial` holds checkpoints meanwhile.
-    pub out: PathBuf,
+    pub(crate) out: PathBuf,
     /// Seed of weights, batches and images.
-    pub seed: u64,
+    pub(crate) seed: u64,
     /// Images of each part, all classes together.
-    pub n_images: Shares,
+    pub(crate) n_images: Shares,
     /// Number of steps of training.
-    pub n_steps: usize,
+    pub(crate) n_steps: usize,
     /// Number of threads; another number gives other bytes.
-    pub n_threads: usize,
+    pub(crate) n_threads: usize,
 }
 
 /// Images of a batch.
@@ -92,7 +92,7 @@ const BATCH: usize = 128;
 ///
 /// # Errors
 /// When the output exists, training diverges, or files cannot be written.
-pub fn procedural(settings: &BedSettings, observer: &mut impl Observer) -> Result<Outcome> {
+pub(crate) fn procedural(settings: &BedSettings, observer: &mut impl Observer) -> Result<Outcome> {
     ensure!(
         settings.n_threads > 0 && BATCH.is_multiple_of(settings.n_threads),
         "--threads: expected a divisor of {BATCH}"
@@ -126,7 +126,7 @@ pub fn procedural(settings: &BedSettings, observer: &mut impl Observer) -> Resul
     let vit = trainer.into_module();
     write_folder(&settings.out, Existing::Refuse, |dir| {
         let failed =
-            |e: crate::Error| grouping_core::Error::File { path: dir.to_owned(), reason: e.to_string() };
+            |e: kd_gqa::Error| grouping_core::Error::File { path: dir.to_owned(), reason: e.to_string() };
         vit.save(&dir.join("model.safetensors"), None, Existing::Refuse).map_err(failed)?;
         let seed = derive_seed(settings.seed, HELD_OUT_IMAGES);
         let Shares { calibration, validation, test } = settings.n_images;
@@ -149,13 +149,13 @@ pub fn procedural(settings: &BedSettings, observer: &mut impl Observer) -> Resul
 ///
 /// # Errors
 /// When the variable is not set, or files cannot be read or written.
-pub fn cifar10(settings: &BedSettings) -> Result<()> {
+pub(crate) fn cifar10(settings: &BedSettings) -> Result<()> {
     let data = std::env::var_os("GROUPING_DATA")
         .context("GROUPING_DATA is not set: it names the folder of models and images")?;
     let data = PathBuf::from(data);
     write_folder(&settings.out, Existing::Refuse, |dir| {
         let failed =
-            |e: crate::Error| grouping_core::Error::File { path: dir.to_owned(), reason: e.to_string() };
+            |e: kd_gqa::Error| grouping_core::Error::File { path: dir.to_owned(), reason: e.to_string() };
         let model = data.join("models/vit_cifar10.pth");
         std::fs::copy(&model, dir.join("model.pth"))
             .map_err(|e| grouping_core::Error::File { path: model, reason: e.to_string() })?;

@@ -1,4 +1,12 @@
-//! The command line of `gqa-lab`: parse, one call, exit code. Everything it prints on stdout is lines of JSON.
+//! `gqa-lab`: the experiment bed of grouped attention. It draws procedural images, trains a small vision transformer on
+//! them, and scores the transformer before and after conversion.
+//!
+//! Each command parses, makes one call and sets an exit code. Everything on stdout is lines of JSON.
+
+mod bed;
+mod cifar;
+mod images;
+mod score;
 
 use std::io::{ErrorKind, Write};
 use std::path::PathBuf;
@@ -8,12 +16,11 @@ use anyhow::{Result, bail};
 use clap::{Args, Parser, Subcommand};
 use grouping_core::train::JsonLines;
 
-use super::bed::{self, BedSettings};
-use super::cifar::Shares;
-use super::images;
-use super::score::{Variant, choose, score};
-use crate::allocation::{AllocationConfig, Fidelity, Method};
-use crate::convert::{Align, ConvertConfig, Grouping, Pool};
+use bed::BedSettings;
+use cifar::Shares;
+use kd_gqa::allocation::{AllocationConfig, Fidelity, Method};
+use kd_gqa::convert::{Align, ConvertConfig, Grouping, Pool};
+use score::{Variant, choose, score};
 
 /// A bed for experiments with grouped attention: a small vision transformer, images, and scores of what conversion leaves.
 ///
@@ -135,8 +142,10 @@ struct ChooseArgs {
     outs: Vec<PathBuf>,
 }
 
-/// Runs `gqa-lab` with the arguments of the process.
-pub fn run() -> ExitCode {
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
     match execute(Cli::parse().command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -9,21 +9,21 @@ use grouping_core::seed::derive_seed;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::task::Task;
+use crate::task::Task;
 
 /// Number of symbols.
-pub const VOCAB_SIZE: usize = 48;
+pub(crate) const VOCAB_SIZE: usize = 48;
 /// The length that adapters train at and that scores are taken at.
-pub const LONG: usize = 8;
+pub(crate) const LONG: usize = 8;
 /// The lengths that the base mostly sees; one of three batches has the longer.
-pub const SHORT: [usize; 2] = [5, 6];
+pub(crate) const SHORT: [usize; 2] = [5, 6];
 
 const EQUALS: i32 = 10;
 const FIRST_TASK: i32 = 12;
 
 /// Rows of one length.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Examples {
+pub(crate) struct Examples {
     length: usize,
     /// `[n, 2·length + 1]`.
     tokens: Vec<i32>,
@@ -33,7 +33,7 @@ pub struct Examples {
 
 impl Examples {
     /// One random string for each of `tasks`, all of `length` digits.
-    pub fn random(tasks: impl IntoIterator<Item = Task>, length: usize, rng: &mut ChaCha8Rng) -> Self {
+    pub(crate) fn random(tasks: impl IntoIterator<Item = Task>, length: usize, rng: &mut ChaCha8Rng) -> Self {
         let (mut tokens, mut answers) = (Vec::new(), Vec::new());
         for task in tasks {
             let digits: Vec<u8> = (0..length).map(|_| rng.random_range(0..10)).collect();
@@ -48,7 +48,7 @@ impl Examples {
     }
 
     /// The strings of `split` that `task` is scored on: the same for every model of a seed.
-    pub fn held_out(task: Task, split: Split, n_examples: usize, seed: u64) -> Self {
+    pub(crate) fn held_out(task: Task, split: Split, n_examples: usize, seed: u64) -> Self {
         let stream = match split {
             Split::Validation => 0,
             Split::Test => 1,
@@ -58,22 +58,22 @@ impl Examples {
     }
 
     /// The number of rows.
-    pub fn n_rows(&self) -> usize {
+    pub(crate) fn n_rows(&self) -> usize {
         self.answers.len() / self.length
     }
 
     /// The answers `[n, length]`, row-major.
-    pub fn answers(&self) -> &[i32] {
+    pub(crate) fn answers(&self) -> &[i32] {
         &self.answers
     }
 
     /// The length of the answers.
-    pub fn length(&self) -> usize {
+    pub(crate) fn length(&self) -> usize {
         self.length
     }
 
     /// Rows `start .. start + n` as tensors.
-    pub fn tensors(&self, start: usize, n: usize, device: &Device) -> ExampleTensors {
+    pub(crate) fn tensors(&self, start: usize, n: usize, device: &Device) -> ExampleTensors {
         let (length, seq) = (self.length, 2 * self.length + 1);
         let line = |values: Vec<i32>| {
             let n = values.len();
@@ -92,19 +92,19 @@ impl Examples {
 
 /// [`Examples`] on a device.
 #[derive(Debug, Clone)]
-pub struct ExampleTensors {
+pub(crate) struct ExampleTensors {
     /// `[n, 2·length + 1]`.
-    pub tokens: Tensor<2, Int>,
+    pub(crate) tokens: Tensor<2, Int>,
     /// Where answers are predicted, `[n · length]`, as the decoder counts places.
-    pub places: Tensor<1, Int>,
+    pub(crate) places: Tensor<1, Int>,
     /// `[n · length]`.
-    pub answers: Tensor<1, Int>,
+    pub(crate) answers: Tensor<1, Int>,
 }
 
 /// Which held-out strings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Split {
+pub(crate) enum Split {
     /// For choosing a scale.
     Validation,
     /// For the numbers that are reported.
@@ -113,7 +113,7 @@ pub enum Split {
 
 impl Split {
     /// Its name in metric lines.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Validation => "validation",
             Self::Test => "test",
@@ -122,10 +122,10 @@ impl Split {
 }
 
 /// Streams of a seed: what is random in the bed, each from its own.
-pub(super) const BASE_WEIGHTS: u64 = 1;
-pub(super) const BASE_BATCHES: u64 = 2;
-pub(super) const ADAPTER_WEIGHTS: u64 = 3;
-pub(super) const ADAPTER_BATCHES: u64 = 4;
+pub(crate) const BASE_WEIGHTS: u64 = 1;
+pub(crate) const BASE_BATCHES: u64 = 2;
+pub(crate) const ADAPTER_WEIGHTS: u64 = 3;
+pub(crate) const ADAPTER_BATCHES: u64 = 4;
 const HELD_OUT: u64 = 5;
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 /// One task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Task(usize);
+pub(crate) struct Task(usize);
 
 /// Name and meaning of each task, in the order of their tokens.
 const TASKS: [(&str, &str); 24] = [
@@ -33,43 +33,36 @@ const TASKS: [(&str, &str); 24] = [
 ];
 
 /// The digit-like symbol that fills what `dedup` leaves over.
-pub(super) const END: u8 = 11;
+pub(crate) const END: u8 = 11;
 
 impl Task {
     /// Every task, in the order of their tokens.
-    pub fn all() -> impl Iterator<Item = Self> {
+    pub(crate) fn all() -> impl Iterator<Item = Self> {
         (0..TASKS.len()).map(Self)
     }
 
     /// The task of this name.
-    ///
-    /// ```
-    /// use lego_merge::lab::Task;
-    ///
-    /// let rotl = Task::named("rotl").unwrap();
-    /// assert_eq!(rotl.answer(&[3, 1, 4, 1, 5]), [1, 4, 1, 5, 3]);
-    /// ```
-    pub fn named(name: &str) -> Option<Self> {
+    pub(crate) fn named(name: &str) -> Option<Self> {
         TASKS.iter().position(|(task, _)| *task == name).map(Self)
     }
 
     /// Its name.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         TASKS[self.0].0
     }
 
     /// What it does.
-    pub fn meaning(self) -> &'static str {
+    pub(crate) fn meaning(self) -> &'static str {
         TASKS[self.0].1
     }
 
     /// Its number, from zero.
-    pub fn idx(self) -> usize {
+    pub(crate) fn idx(self) -> usize {
         self.0
     }
 
     /// The answer to `digits` (each below 10, at least one), of the same length.
-    pub fn answer(self, digits: &[u8]) -> Vec<u8> {
+    pub(crate) fn answer(self, digits: &[u8]) -> Vec<u8> {
         let n = digits.len();
         let each = |f: &dyn Fn(u8) -> u8| digits.iter().map(|digit| f(*digit) % 10).collect();
         let rotated = |by: usize| (0..n).map(|i| digits[(i + by) % n]).collect();

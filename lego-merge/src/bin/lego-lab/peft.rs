@@ -7,11 +7,11 @@ use burn::tensor::{Device, Tensor, TensorData};
 use grouping_core::matrix::Matrix;
 use grouping_core::nn::Decoder;
 
-use super::bed::AdaptSettings;
-use crate::adapter::{Adapter, AdapterConfig, TargetModules};
+use crate::bed::AdaptSettings;
+use lego_merge::adapter::{Adapter, AdapterConfig, TargetModules};
 
 /// The updates attached to `decoder` as an adapter.
-pub(super) fn adapter_of(decoder: &Decoder, settings: &AdaptSettings) -> Result<Adapter> {
+pub(crate) fn adapter_of(decoder: &Decoder, settings: &AdaptSettings) -> Result<Adapter> {
     let mut config = AdapterConfig::new(settings.rank);
     config.lora_alpha = settings.alpha;
     config.target_modules = Some(TargetModules::Names(settings.targets.clone()));
@@ -28,7 +28,7 @@ pub(super) fn adapter_of(decoder: &Decoder, settings: &AdaptSettings) -> Result<
 }
 
 /// What the adapter in `dir` adds to each projection of `base`: its name, and `s·(B·A)ᵀ [in, out]`.
-pub(super) fn read_deltas(dir: &Path, base: &Decoder) -> Result<Vec<(String, Tensor<2>)>> {
+pub(crate) fn read_deltas(dir: &Path, base: &Decoder) -> Result<Vec<(String, Tensor<2>)>> {
     let adapter = Adapter::read(dir)?;
     if let Some(head) = adapter.heads().first() {
         bail!("{}: expected updates of low rank alone, found the whole tensor `{head}`", dir.display());

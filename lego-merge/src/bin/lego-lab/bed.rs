@@ -19,74 +19,74 @@ use grouping_core::train::{
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
-use super::corpus::{
+use crate::corpus::{
     ADAPTER_BATCHES, ADAPTER_WEIGHTS, BASE_BATCHES, BASE_WEIGHTS, ExampleTensors, Examples, LONG, SHORT,
     VOCAB_SIZE,
 };
-use super::peft;
-use super::task::Task;
+use crate::peft;
+use crate::task::Task;
 
 /// What both kinds of training need to know.
 #[derive(Debug, Clone, PartialEq)]
-pub struct RunSettings {
+pub(crate) struct RunSettings {
     /// Seed of weights and batches.
-    pub seed: u64,
+    pub(crate) seed: u64,
     /// Number of steps.
-    pub n_steps: usize,
+    pub(crate) n_steps: usize,
     /// Rows in a batch, a multiple of the number of threads.
-    pub batch_size: usize,
+    pub(crate) batch_size: usize,
     /// The highest learning rate.
-    pub learning_rate: f64,
+    pub(crate) learning_rate: f64,
     /// Number of threads; another number gives other bytes.
-    pub n_threads: usize,
+    pub(crate) n_threads: usize,
     /// The folder to write; `<out>.partial` holds checkpoints meanwhile.
-    pub out: PathBuf,
+    pub(crate) out: PathBuf,
     /// The longest time of training that a kill can cost.
-    pub checkpoint_interval: Duration,
+    pub(crate) checkpoint_interval: Duration,
     /// What to do with an output, or with checkpoints of another run, that exist.
-    pub existing: Existing,
+    pub(crate) existing: Existing,
 }
 
 /// The base model.
 #[derive(Debug, Clone, PartialEq)]
-pub struct BaseSettings {
+pub(crate) struct BaseSettings {
     /// Seed, steps, output.
-    pub run: RunSettings,
+    pub(crate) run: RunSettings,
     /// Width of the decoder.
-    pub hidden_size: usize,
+    pub(crate) hidden_size: usize,
     /// Number of layers.
-    pub n_layers: usize,
+    pub(crate) n_layers: usize,
     /// Number of heads.
-    pub n_heads: usize,
+    pub(crate) n_heads: usize,
     /// Width of the feed-forward network.
-    pub ffn_size: usize,
+    pub(crate) ffn_size: usize,
     /// The share of batches of the long length.
-    pub long_share: f64,
+    pub(crate) long_share: f64,
 }
 
 /// One adapter.
 #[derive(Debug, Clone, PartialEq)]
-pub struct AdaptSettings {
+pub(crate) struct AdaptSettings {
     /// Seed, steps, output.
-    pub run: RunSettings,
+    pub(crate) run: RunSettings,
     /// The folder of the base.
-    pub base: PathBuf,
+    pub(crate) base: PathBuf,
     /// The task to learn.
-    pub task: Task,
+    pub(crate) task: Task,
     /// The rank r.
-    pub rank: usize,
+    pub(crate) rank: usize,
     /// α; updates are scaled by α/r.
-    pub alpha: f64,
+    pub(crate) alpha: f64,
     /// Last names of the projections that get an update, as `q_proj`.
-    pub targets: Vec<String>,
+    pub(crate) targets: Vec<String>,
     /// Where the first values of A come from.
-    pub start: Start,
+    pub(crate) start: Start,
 }
 
 /// The first values of an adapter's A.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Start {
+pub(crate) enum Start {
     /// Each task has its own.
     PerTask,
     /// All tasks of a seed have the same.
@@ -97,7 +97,7 @@ pub enum Start {
 ///
 /// # Errors
 /// When settings do not fit, training diverges, or files cannot be read or written.
-pub fn train_base(settings: &BaseSettings, observer: &mut impl Observer) -> Result<Outcome> {
+pub(crate) fn train_base(settings: &BaseSettings, observer: &mut impl Observer) -> Result<Outcome> {
     let run = &settings.run;
     run.check()?;
     ensure!(settings.n_heads > 0, "--heads: expected at least 1, found 0");
@@ -142,7 +142,7 @@ pub fn train_base(settings: &BaseSettings, observer: &mut impl Observer) -> Resu
 ///
 /// # Errors
 /// When settings do not fit the base, training diverges, or files cannot be read or written.
-pub fn train_adapter(settings: &AdaptSettings, observer: &mut impl Observer) -> Result<Outcome> {
+pub(crate) fn train_adapter(settings: &AdaptSettings, observer: &mut impl Observer) -> Result<Outcome> {
     let run = &settings.run;
     run.check()?;
     ensure!(settings.rank > 0, "--rank: expected at least 1, found 0");
@@ -193,7 +193,7 @@ pub fn train_adapter(settings: &AdaptSettings, observer: &mut impl Observer) -> 
 }
 
 /// Reads a base that was written by [`train_base`].
-pub(super) fn read_base(dir: &Path, device: &Device) -> Result<Decoder> {
+pub(crate) fn read_base(dir: &Path, device: &Device) -> Result<Decoder> {
     let decoder = read_llama(dir, device)?;
     let found = decoder.config().vocab_size;
     ensure!(

@@ -9,16 +9,16 @@ use grouping_core::files::output::{Existing, write_folder};
 use grouping_core::train::{Event, Observer};
 use serde::{Deserialize, Serialize};
 
-use super::bed::Bed;
-use crate::allocation::{AllocationConfig, AllocationState};
-use crate::calibrate::{allocate_vit, calibrate_vit};
-use crate::checkpoint::Checkpoint;
-use crate::convert::{ConvertConfig, convert};
-use crate::evaluate::evaluate;
-use crate::images::ImageFolder;
-use crate::inference::Inference;
-use crate::score::Score;
-use crate::vit::read_vit;
+use crate::bed::Bed;
+use kd_gqa::allocation::{AllocationConfig, AllocationState};
+use kd_gqa::calibrate::{allocate_vit, calibrate_vit};
+use kd_gqa::checkpoint::Checkpoint;
+use kd_gqa::convert::{ConvertConfig, convert};
+use kd_gqa::evaluate::evaluate;
+use kd_gqa::images::ImageFolder;
+use kd_gqa::inference::Inference;
+use kd_gqa::score::Score;
+use kd_gqa::vit::read_vit;
 
 /// Images of a batch; the released code's allocations depend on it.
 const BATCH: usize = 250;
@@ -27,11 +27,11 @@ const N_RESAMPLES: usize = 1000;
 
 /// A variant.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Variant {
+pub(crate) struct Variant {
     /// The conversion; absent, the model as it is.
-    pub convert: Option<ConvertConfig>,
+    pub(crate) convert: Option<ConvertConfig>,
     /// Groups by key norms, of each batch or (robust) of the calibration images; absent, the model's own.
-    pub allocation: Option<AllocationConfig>,
+    pub(crate) allocation: Option<AllocationConfig>,
 }
 
 /// What is written beside the metrics, for [`choose`].
@@ -47,7 +47,7 @@ struct Scores {
 ///
 /// # Errors
 /// When files cannot be read or written, or settings do not fit the model.
-pub fn score(
+pub(crate) fn score(
     dir: &Path,
     variant: &Variant,
     seed: u64,
@@ -111,7 +111,7 @@ pub fn score(
 ///
 /// # Errors
 /// When a file cannot be read or is none of [`score`].
-pub fn choose(outs: &[PathBuf], observer: &mut impl Observer) -> Result<()> {
+pub(crate) fn choose(outs: &[PathBuf], observer: &mut impl Observer) -> Result<()> {
     let read = |out: &PathBuf| -> Result<Scores> {
         let path = out.join("scores.json");
         let text = std::fs::read_to_string(&path).with_context(|| format!("{}", path.display()))?;

@@ -13,30 +13,30 @@ use grouping_core::train::{Event, Observer, Outcome};
 use rayon::prelude::*;
 use serde_json::Value;
 
-use super::bed::read_base;
-use super::corpus::{Examples, Split, VOCAB_SIZE};
-use super::peft;
-use super::task::Task;
+use crate::bed::read_base;
+use crate::corpus::{Examples, Split, VOCAB_SIZE};
+use crate::peft;
+use crate::task::Task;
 
 /// What to score.
 #[derive(Debug, Clone, PartialEq)]
-pub struct ScoreSettings {
+pub(crate) struct ScoreSettings {
     /// The folder of the base.
-    pub base: PathBuf,
+    pub(crate) base: PathBuf,
     /// The PEFT folder of an adapter.
-    pub adapter: Option<PathBuf>,
+    pub(crate) adapter: Option<PathBuf>,
     /// Seed of the held-out strings.
-    pub seed: u64,
+    pub(crate) seed: u64,
     /// Tasks to score.
-    pub tasks: Vec<Task>,
+    pub(crate) tasks: Vec<Task>,
     /// Tasks whose mean on the validation split chooses the factor.
-    pub tune_tasks: Vec<Task>,
+    pub(crate) tune_tasks: Vec<Task>,
     /// Rows a task and split.
-    pub n_examples: usize,
+    pub(crate) n_examples: usize,
     /// Factors g to choose from; empty, nothing is tuned.
-    pub grid: Vec<f64>,
+    pub(crate) grid: Vec<f64>,
     /// Number of threads; the scores do not depend on it.
-    pub n_threads: usize,
+    pub(crate) n_threads: usize,
 }
 
 /// Scores a model and tells the scores to `observer` as metrics.
@@ -46,7 +46,7 @@ pub struct ScoreSettings {
 ///
 /// # Errors
 /// When settings do not fit or files cannot be read.
-pub fn score(settings: &ScoreSettings, observer: &mut impl Observer) -> Result<Outcome> {
+pub(crate) fn score(settings: &ScoreSettings, observer: &mut impl Observer) -> Result<Outcome> {
     ensure!(settings.n_examples > 0, "--examples: expected at least 1, found 0");
     ensure!(!settings.tasks.is_empty(), "--tasks: expected at least one task");
     ensure!(

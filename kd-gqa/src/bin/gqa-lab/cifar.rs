@@ -13,27 +13,27 @@ use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
-use crate::{Error, Result};
+use kd_gqa::{Error, Result};
 
 /// No image of the archive is larger.
 const LARGEST_IMAGE: u64 = 1 << 20;
 
 /// How many images of each class are taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Shares {
+pub(crate) struct Shares {
     /// Training images into `calibration/`.
-    pub calibration: usize,
+    pub(crate) calibration: usize,
     /// Other training images into `validation/`.
-    pub validation: usize,
+    pub(crate) validation: usize,
     /// Test images into `test/`.
-    pub test: usize,
+    pub(crate) test: usize,
 }
 
 /// Unpacks the chosen images of `archive` into `calibration/`, `validation/` and `test/` below `dir`, a folder a class.
 ///
 /// # Errors
 /// [`Error::Io`] or [`Error::Format`] for an archive that cannot be read or holds too few images.
-pub fn unpack(archive: &Path, dir: &Path, shares: Shares, seed: u64) -> Result<()> {
+pub(crate) fn unpack(archive: &Path, dir: &Path, shares: Shares, seed: u64) -> Result<()> {
     let chosen = choose(list(archive)?, archive, shares, seed)?;
     let mut n_written = 0;
     visit(archive, |name, entry| {

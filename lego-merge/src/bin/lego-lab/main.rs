@@ -1,4 +1,15 @@
-//! The command line of `lego-lab`: parse, one call, exit code. Everything it prints on stdout is lines of JSON.
+//! `lego-lab`: the experiment bed of merging. It trains a small decoder on a procedural corpus and one adapter a task, and
+//! scores them.
+//!
+//! The bed is a *length shift*: the base knows 24 string tasks at lengths 5 and 6 and only partly at length 8; adapters are trained,
+//! and all scores are taken, at length 8. A seed covers everything: the base, the adapters, and the held-out strings.
+//! Each command parses, makes one call and sets an exit code. Everything on stdout is lines of JSON.
+
+mod bed;
+mod corpus;
+mod peft;
+mod score;
+mod task;
 
 use std::io::{ErrorKind, Write};
 use std::path::PathBuf;
@@ -11,9 +22,9 @@ use grouping_core::files::output::Existing;
 use grouping_core::train::JsonLines;
 use serde_json::json;
 
-use super::bed::{AdaptSettings, BaseSettings, RunSettings, Start, train_adapter, train_base};
-use super::score::{ScoreSettings, score};
-use super::task::Task;
+use bed::{AdaptSettings, BaseSettings, RunSettings, Start, train_adapter, train_base};
+use score::{ScoreSettings, score};
+use task::Task;
 
 /// The tasks that adapters are trained for by default.
 const ADAPTER_TASKS: [&str; 7] = ["rev", "sort", "inc", "comp", "swapp", "rotr", "runmax"];
@@ -162,10 +173,11 @@ fn parse_scale(text: &str) -> std::result::Result<f64, String> {
     if scale.is_finite() { Ok(scale) } else { Err("expected a finite number".into()) }
 }
 
-/// Runs `lego-lab` with the arguments of the process.
-pub fn run() -> ExitCode {
-    let cli = Cli::parse();
-    match execute(cli.command) {
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    match execute(Cli::parse().command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // Nothing is left to tell when stderr is closed, too.
