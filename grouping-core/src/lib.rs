@@ -1,11 +1,14 @@
 #![doc = include_str!("../README.md")]
 
+mod activation;
 pub mod cluster;
 #[cfg(feature = "burn")]
 pub mod device;
 mod error;
 #[cfg(feature = "files")]
 pub mod files;
+#[cfg(feature = "image")]
+pub mod image;
 #[cfg(feature = "nn")]
 pub mod kernels;
 pub mod low_rank;
@@ -14,6 +17,7 @@ pub mod matrix;
 #[cfg(feature = "nn")]
 pub mod nn;
 pub mod process;
+pub mod score;
 pub mod seed;
 #[cfg_attr(not(feature = "nn"), allow(dead_code, reason = "the kernels use all of it"))]
 mod simd;
@@ -21,4 +25,5 @@ pub mod stats;
 #[cfg(feature = "train")]
 pub mod train;
 
+pub use activation::Activation;
 pub use error::{Error, Result};

@@ -9,7 +9,7 @@
 use std::error::Error;
 use std::path::Path;
 
-use kd_gqa::images::{ImageFolder, Preparation};
+use grouping_core::image::{ImageFolder, Preparation};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let args: Vec<String> = std::env::args().skip(1).collect();

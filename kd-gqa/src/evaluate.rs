@@ -2,9 +2,9 @@
 
 use burn::tensor::{Device, Tensor, TensorData};
 
-use crate::images::{LabelledImage, Preparation};
-use crate::score::Score;
 use crate::{Error, Result};
+use grouping_core::image::{LabelledImage, Preparation};
+use grouping_core::score::Score;
 
 /// Runs `logits` over all images, `batch_size` at a time and the rest in a last, smaller batch, and scores them against their classes.
 ///

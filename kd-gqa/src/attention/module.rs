@@ -9,10 +9,10 @@
 use burn::config::Config;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
-use grouping_core::nn::{Bias, Initializer, Projection};
+use grouping_core::nn::{Bias, Initializer, LayerNorm, Projection};
 
 use super::{AttentionCall, AttentionOptions, Visibility};
-use crate::{Error, Groups, LayerNorm};
+use crate::{Error, Groups};
 
 /// Shape and constants of a [`GroupedAttention`].
 #[derive(Config, Debug, PartialEq)]

@@ -5,10 +5,10 @@ use burn::tensor::Device;
 use super::BATCH;
 use crate::allocation::{AllocationState, Method, Phase};
 use crate::evaluate::each_batch;
-use crate::images::{LabelledImage, Preparation};
 use crate::inference::attend_allocated;
 use crate::vit::Vit;
 use crate::{Error, Result};
+use grouping_core::image::{LabelledImage, Preparation};
 
 /// Lets `state` see the key norms of `vit` over images, 100 at a time, as in the steps of an epoch of training; the groups that it then has
 /// are those that stay where it is frozen at inference. `done` is told how many images are done.

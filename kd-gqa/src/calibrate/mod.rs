@@ -15,9 +15,9 @@ use burn::tensor::{Device, Tensor};
 
 use crate::attention::AttentionCall;
 use crate::evaluate::{each_batch, values};
-use crate::images::{LabelledImage, Preparation};
 use crate::vit::Vit;
 use crate::{Groups, Result};
+use grouping_core::image::{LabelledImage, Preparation};
 
 /// The keys and values of every layer over all calibration data, by their inner products.
 #[derive(Debug, Clone, PartialEq)]

@@ -1,11 +1,11 @@
 //! What neither names nor shapes say of a vision transformer: read from `config.json`, kept in the [`HeadsRecord`](super::HeadsRecord) of
 //! what this crate writes, or said by the user.
 
+use grouping_core::Activation;
 use serde::{Deserialize, Serialize};
 
 use super::ModelConfig;
 use crate::Result;
-use crate::vit::Activation;
 
 /// Constants of a vision transformer; absent, they are as the dialect's library has them by default.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]

@@ -21,10 +21,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::path::Path;
 
+use grouping_core::Activation;
 use grouping_core::files::tensor_file::TensorFile;
 
 use super::{Checkpoint, Dialect, Projection};
-use crate::vit::{Activation, TIMM_EPS, VitConfig, Weights};
+use crate::vit::{TIMM_EPS, VitConfig, Weights};
 use crate::{Error, Result};
 
 /// A vision transformer's tensors by neutral names.

@@ -7,9 +7,9 @@ use burn::tensor::{Device, activation};
 use serde_json::json;
 
 use super::images::VitArgs;
+use grouping_core::image::LabelledImage;
 use kd_gqa::Error;
 use kd_gqa::evaluate::{batch_tensor, values};
-use kd_gqa::images::LabelledImage;
 use kd_gqa::inference::Inference;
 use kd_gqa::vit::read_vit;
 

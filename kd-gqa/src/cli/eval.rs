@@ -10,13 +10,13 @@ use serde_json::{Map, json};
 use super::allocation::{AllocationArgs, shown_images};
 use super::console::{bar, say};
 use super::images::{CalibrationArgs, VitArgs};
+use grouping_core::image::ImageFolder;
+use grouping_core::score::Score;
 use kd_gqa::Error;
 use kd_gqa::allocation::{AllocationState, Fidelity, Method};
 use kd_gqa::checkpoint::Checkpoint;
 use kd_gqa::evaluate::evaluate;
-use kd_gqa::images::ImageFolder;
 use kd_gqa::inference::Inference;
-use kd_gqa::score::Score;
 use kd_gqa::vit::{Vit, read_vit};
 
 #[derive(Debug, clap::Args)]

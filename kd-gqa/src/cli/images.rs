@@ -2,10 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use grouping_core::Activation;
+use grouping_core::image::{ImageFolder, LabelledImage, Preparation};
+
 use super::console::say;
 use kd_gqa::checkpoint::{Checkpoint, HeadsFrom, VitSettings};
-use kd_gqa::images::{ImageFolder, LabelledImage, Preparation};
-use kd_gqa::vit::{Activation, Vit};
+use kd_gqa::vit::Vit;
 use kd_gqa::{Error, Result};
 
 /// What a vision transformer's file does not say.
@@ -18,7 +21,7 @@ pub(super) struct VitArgs {
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     norm_first: Option<bool>,
     /// The feed-forward part's function, where the file does not say it [default: as the dialect's library]
-    #[arg(long, value_enum)]
+    #[arg(long, value_parser = activations())]
     activation: Option<Activation>,
     /// Mean of red, green and blue, of values from 0 to 1
     #[arg(long, value_name = "R,G,B", default_value = "0.5,0.5,0.5", value_parser = channels)]
@@ -26,6 +29,14 @@ pub(super) struct VitArgs {
     /// Standard deviation of red, green and blue
     #[arg(long, value_name = "R,G,B", default_value = "0.5,0.5,0.5", value_parser = deviations)]
     std: Channels,
+}
+
+/// Reads the name of an activation.
+fn activations() -> impl TypedValueParser<Value = Activation> {
+    let gelu = PossibleValue::new("gelu").help("x·Φ(x), exact");
+    let relu = PossibleValue::new("relu").help("max(x, 0)");
+    PossibleValuesParser::new([gelu, relu])
+        .map(|name| if name == "relu" { Activation::Relu } else { Activation::Gelu })
 }
 
 /// A value for red, green and blue.

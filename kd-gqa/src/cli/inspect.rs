@@ -10,6 +10,7 @@ use serde_json::json;
 use super::console::bar;
 use super::images::VitArgs;
 use super::plot::heat_maps;
+use grouping_core::image::ImageFolder;
 use kd_gqa::Error;
 use kd_gqa::allocation::{AllocationConfig, Fidelity, Method, Mt19937, allocate};
 use kd_gqa::attention::AttentionCall;
@@ -17,7 +18,6 @@ use kd_gqa::calibrate::{BATCH, Calibration, LayerActivations, Maps, distances};
 use kd_gqa::checkpoint::{Checkpoint, Projection};
 use kd_gqa::convert::weight_distances;
 use kd_gqa::evaluate::each_batch;
-use kd_gqa::images::ImageFolder;
 use kd_gqa::inference::key_norms;
 use kd_gqa::vit::read_vit;
 

@@ -1,25 +1,13 @@
 //! Shape and constants of a vision transformer; sizes Ti to L are those of timm.
 
 use burn::config::Config;
-use serde::{Deserialize, Serialize};
+use grouping_core::Activation;
 
 use crate::attention::GroupedAttentionConfig;
 use crate::{Error, Groups};
 
 /// ε of the norms of timm's models, which their files do not say.
 pub(crate) const TIMM_EPS: f64 = 1e-6;
-
-/// The function between the two products of the feed-forward part.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
-#[serde(rename_all = "kebab-case")]
-#[non_exhaustive]
-pub enum Activation {
-    /// x·Φ(x), exact
-    Gelu,
-    /// max(x, 0)
-    Relu,
-}
 
 /// The published sizes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,18 +7,15 @@
 //! Shapes: images `[batch, channels, height, width]`, normalised as the model wants it → logits `[batch, classes]`.
 
 mod config;
-mod layer;
 mod model;
-mod patches;
 mod positions;
 mod read;
 mod save;
 mod weights;
 
 pub(crate) use config::TIMM_EPS;
-pub use config::{Activation, VitConfig, VitSize};
-pub use layer::{VitLayer, VitMlp};
-pub use model::Vit;
+pub use config::{VitConfig, VitSize};
+pub use model::{Vit, VitLayer};
 pub use positions::resample_positions;
 pub use read::read_vit;
 pub use weights::{NamedTensors, Weights};

@@ -2,14 +2,15 @@
 
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor, TensorData};
-use grouping_core::nn::{Bias, Initializer, Projection};
+use grouping_core::nn::{Bias, EncoderBlock, FeedForward, Initializer, LayerNorm, Projection, patches};
 
 use super::config::VitConfig;
-use super::layer::VitLayer;
-use super::patches::patches;
 use super::positions::resample_positions;
-use crate::attention::Hook;
-use crate::{Error, Groups, LayerNorm, Result};
+use crate::attention::{GroupedAttention, Hook};
+use crate::{Error, Groups, Result};
+
+/// A layer of a [`Vit`].
+pub type VitLayer = EncoderBlock<GroupedAttention>;
 
 /// A vision transformer.
 #[derive(Module, Debug)]
@@ -59,10 +60,21 @@ impl VitConfig {
             cls_token: self.class_token.then(|| init.normal([d], EMBEDDING_STD)),
             pos_embed: init.normal([self.n_positions(), d], EMBEDDING_STD),
             patch_embed: projection(patch, d, init),
-            layers: (0..self.n_layers).map(|i| VitLayer::new(self, i, init)).collect::<Result<_>>()?,
+            layers: (0..self.n_layers).map(|i| self.init_layer(i, init)).collect::<Result<_>>()?,
             norm: self.final_norm.then(|| LayerNorm::new(d, self.norm_eps, init)),
             head: self.n_classes.map(|n_classes| projection(d, n_classes, init)),
             config: self.clone(),
+        })
+    }
+
+    fn init_layer(&self, layer_idx: usize, init: &mut Initializer) -> Result<VitLayer> {
+        let (d, extents) = (self.d_model, [self.d_model, self.mlp_size]);
+        Ok(VitLayer {
+            norm1: LayerNorm::new(d, self.norm_eps, init),
+            attention: self.attention(layer_idx)?.init_with(init)?,
+            norm2: LayerNorm::new(d, self.norm_eps, init),
+            mlp: FeedForward::new(extents, self.residual_scale(), self.activation, init),
+            norm_first: self.norm_first,
         })
     }
 }
@@ -109,9 +121,10 @@ impl Vit {
         let x = self.layers_hooked(layers, self.embed(images)?, &mut |call| call.run())?;
         // In the last layer no token reads another but by its attention, so all else is done for what the head reads.
         let x = if self.cls_token.is_some() {
-            last.attend_first(x)?
+            let first = x.clone().narrow(1, 0, 1);
+            last.attend_with(first, x, |attention, first, x| attention.forward_rows_onto(first, x))?
         } else {
-            last.attend(x, layers.len(), &mut |call| call.run())?
+            attend(last, x, layers.len(), &mut |call| call.run())?
         };
         Ok(self.read(last, x))
     }
@@ -123,13 +136,13 @@ impl Vit {
     pub fn forward_hooked(&self, images: Tensor<4>, hook: Hook<'_>) -> Result<Tensor<2>> {
         let (last, layers) = self.layers.split_last().expect("a model has layers");
         let x = self.layers_hooked(layers, self.embed(images)?, hook)?;
-        let x = last.attend(x, layers.len(), hook)?;
+        let x = attend(last, x, layers.len(), hook)?;
         Ok(self.read(last, x))
     }
 
     fn layers_hooked(&self, layers: &[VitLayer], mut x: Tensor<3>, hook: Hook<'_>) -> Result<Tensor<3>> {
         for (layer_idx, layer) in layers.iter().enumerate() {
-            x = layer.feed_forward(layer.attend(x, layer_idx, hook)?);
+            x = layer.feed_forward(attend(layer, x, layer_idx, hook)?);
         }
         Ok(x)
     }
@@ -192,4 +205,11 @@ impl Vit {
         let n_tokens = n_prefix + grid[0] * grid[1];
         Tensor::from_data(TensorData::new(values, [n_tokens, d_model]), &device)
     }
+}
+
+/// The first half of layer `layer_idx`, its attention done by `hook`: `x [batch, tokens, d_model]` → the same shape.
+fn attend(layer: &VitLayer, x: Tensor<3>, layer_idx: usize, hook: Hook<'_>) -> Result<Tensor<3>> {
+    layer.attend_with(x.clone(), x, |attention, residual, x| {
+        attention.forward_onto(residual, x, layer_idx, hook)
+    })
 }

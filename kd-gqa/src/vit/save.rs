@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use grouping_core::Activation;
 use grouping_core::files::output::Existing;
 use grouping_core::files::tensor_file::{Dtype, Planned, TensorWriter};
 
-use super::config::{Activation, TIMM_EPS};
+use super::config::TIMM_EPS;
 use super::model::Vit;
 use super::weights::NamedTensors;
 use crate::allocation::AllocationState;

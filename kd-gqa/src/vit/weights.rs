@@ -19,12 +19,11 @@ use std::path::{Path, PathBuf};
 
 use burn::module::Param;
 use burn::tensor::{Device, Tensor, TensorData};
-use grouping_core::nn::Projection;
+use grouping_core::nn::{FeedForward, LayerNorm, Projection};
 
 use super::config::VitConfig;
-use super::layer::{VitLayer, VitMlp};
-use super::model::Vit;
-use crate::{Error, LayerNorm, Result};
+use super::model::{Vit, VitLayer};
+use crate::{Error, Result};
 
 /// Where a model's tensors come from.
 pub trait Weights {
@@ -136,7 +135,7 @@ impl Reader<'_> {
             norm1: norm("norm1")?,
             attention: attention.with_projections(projections, head_norms)?,
             norm2: norm("norm2")?,
-            mlp: VitMlp::with_projections(config.activation, fc1, fc2),
+            mlp: FeedForward::with_projections(config.activation, fc1, fc2),
             norm_first: config.norm_first,
         })
     }

@@ -5,12 +5,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use burn::tensor::{Device, Tensor, TensorData};
+use grouping_core::Activation;
 use grouping_core::files::output::Existing;
 use grouping_core::files::tensor_file::{Dtype, TensorFile};
 use kd_gqa::Error;
 use kd_gqa::checkpoint::{Checkpoint, Dialect, HeadsFrom, Projection};
 use kd_gqa::convert::{ConvertConfig, Form, GroupSizes, Grouping, convert};
-use kd_gqa::vit::{Activation, Weights};
+use kd_gqa::vit::Weights;
 
 use crate::attention::{assert_close, floats};
 use crate::models::{self, data};

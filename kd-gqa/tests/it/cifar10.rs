@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::ffi::OsStr;
 
 use burn::tensor::Device;
+use grouping_core::image::{ImageFolder, LabelledImage, Preparation};
 use kd_gqa::checkpoint::Checkpoint;
 use kd_gqa::evaluate::{batch_tensor, evaluate};
-use kd_gqa::images::{ImageFolder, LabelledImage, Preparation};
 use kd_gqa::vit::{Vit, read_vit};
 use serde::Deserialize;
 

@@ -4,13 +4,14 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use burn::tensor::{Device, Tensor};
+use grouping_core::Activation;
 use grouping_core::files::output::Existing;
+use grouping_core::image::{ImageFolder, Preparation};
 use kd_gqa::allocation::{AllocationConfig, AllocationState, Fidelity, Method, Phase};
 use kd_gqa::checkpoint::Checkpoint;
 use kd_gqa::evaluate::batch_tensor;
-use kd_gqa::images::{ImageFolder, Preparation};
 use kd_gqa::inference::Inference;
-use kd_gqa::vit::{Activation, VitConfig, read_vit};
+use kd_gqa::vit::{VitConfig, read_vit};
 use serde_json::Value;
 
 use crate::data::procedural_images;

@@ -14,7 +14,6 @@ mod data;
 mod decoders;
 mod generate;
 mod groups;
-mod images;
 mod malformed;
 mod models;
 mod pgqa;

@@ -4,8 +4,10 @@ use std::fs;
 
 use crate::attention::floats;
 use burn::tensor::Device;
+use grouping_core::Activation;
 use grouping_core::files::output::Existing;
 use grouping_core::files::tensor_file::{Dtype, Planned, TensorFile, TensorWriter};
+use grouping_core::image::{ImageFolder, LabelledImage, Preparation};
 use grouping_core::nn::{DecoderConfig, Initializer, write_llama, write_llama2c};
 use kd_gqa::Groups;
 use kd_gqa::allocation::{AllocationConfig, AllocationState, Method, Phase};
@@ -13,9 +15,8 @@ use kd_gqa::checkpoint::{Checkpoint, HeadsRecord, VitSettings};
 use kd_gqa::convert::{ConvertConfig, GroupSizes, convert};
 use kd_gqa::decoder::{GroupedSelfAttention, read_decoder};
 use kd_gqa::evaluate::batch_tensor;
-use kd_gqa::images::{ImageFolder, LabelledImage, Preparation};
 use kd_gqa::inference::Inference;
-use kd_gqa::vit::{Activation, VitConfig, read_vit};
+use kd_gqa::vit::{VitConfig, read_vit};
 
 use crate::checkpoint::{golden_vit, logits};
 use crate::commands::{bed, json, run};

@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use burn::optim::{AdamWConfig, GradientsParams};
 use burn::tensor::{Device, Int, Tensor, TensorData};
+use grouping_core::Activation;
 use grouping_core::files::output::Existing;
 use grouping_core::files::tensor_file::Dtype;
 use grouping_core::kernels::cross_entropy;
 use kd_gqa::calibrate::Calibration;
 use kd_gqa::checkpoint::{Checkpoint, Dialect};
 use kd_gqa::convert::{Align, ConvertConfig, convert};
-use kd_gqa::vit::{Activation, NamedTensors, Vit, VitConfig, VitSize, read_vit, resample_positions};
+use kd_gqa::vit::{NamedTensors, Vit, VitConfig, VitSize, read_vit, resample_positions};
 use kd_gqa::{Error, Groups};
 use safetensors::SafeTensors;
 

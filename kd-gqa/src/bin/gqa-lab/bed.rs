@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::cifar::{self, Shares};
 use crate::images::{self, CLASSES, SIDE};
-use kd_gqa::images::Preparation;
+use grouping_core::image::Preparation;
 use kd_gqa::vit::{Vit, VitConfig};
 
 /// Streams of one seed that must not meet.

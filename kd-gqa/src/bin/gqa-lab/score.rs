@@ -10,14 +10,14 @@ use grouping_core::train::{Event, Observer};
 use serde::{Deserialize, Serialize};
 
 use crate::bed::Bed;
+use grouping_core::image::ImageFolder;
+use grouping_core::score::Score;
 use kd_gqa::allocation::{AllocationConfig, AllocationState};
 use kd_gqa::calibrate::{allocate_vit, calibrate_vit};
 use kd_gqa::checkpoint::Checkpoint;
 use kd_gqa::convert::{ConvertConfig, convert};
 use kd_gqa::evaluate::evaluate;
-use kd_gqa::images::ImageFolder;
 use kd_gqa::inference::Inference;
-use kd_gqa::score::Score;
 use kd_gqa::vit::read_vit;
 
 /// Images of a batch; the released code's allocations depend on it.

@@ -24,7 +24,7 @@ impl Score {
     /// Equal logits count in the order of the classes, as a stable sort has them. A row with NaN is wrong.
     ///
     /// ```
-    /// use kd_gqa::score::Score;
+    /// use grouping_core::score::Score;
     ///
     /// let score = Score::of(&[0.1, 0.9, 0.0, 2.0, 1.0, 3.0], 3, &[1, 0]);
     /// assert_eq!((score.n, score.top1, score.top5), (2, 0.5, 1.0));

@@ -51,7 +51,7 @@ impl ImageFolder {
         }
         if images.is_empty() {
             let expected = "PNG or JPEG files, in a folder a class or flat";
-            return Err(Error::format(dir, "images", expected, "none"));
+            return Err(Error::file_field(dir, "images", expected, "none"));
         }
         Ok(Self { dir: dir.to_path_buf(), classes, images })
     }
@@ -98,9 +98,9 @@ fn in_turn(by_class: Vec<Vec<&LabelledImage>>, n: usize) -> Vec<LabelledImage> {
 }
 
 fn sorted(dir: &Path) -> Result<Vec<PathBuf>> {
-    let entries = std::fs::read_dir(dir).map_err(Error::io(dir, "read"))?;
+    let entries = std::fs::read_dir(dir).map_err(Error::file(dir, "read"))?;
     let mut paths = entries
-        .map(|entry| entry.map(|entry| entry.path()).map_err(Error::io(dir, "read")))
+        .map(|entry| entry.map(|entry| entry.path()).map_err(Error::file(dir, "read")))
         .collect::<Result<Vec<_>>>()?;
     paths.retain(|path| !path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.')));
     paths.sort();

@@ -60,13 +60,14 @@ impl Preparation {
     /// # Errors
     /// [`Error::Io`] or [`Error::Format`] for a file that cannot be read or is no image of a bounded size.
     pub fn read(&self, path: &Path) -> Result<Vec<f32>> {
-        let mut reader = ImageReader::open(path).map_err(Error::io(path, "open"))?;
+        let mut reader = ImageReader::open(path).map_err(Error::file(path, "open"))?;
         let mut limits = Limits::default();
         (limits.max_image_width, limits.max_image_height) = (Some(LONGEST_SIDE), Some(LONGEST_SIDE));
         limits.max_alloc = Some(DECODED_BYTES);
         reader.limits(limits);
-        let reader = reader.with_guessed_format().map_err(Error::io(path, "read"))?;
-        let image = reader.decode().map_err(|e| Error::format(path, "image", "a PNG or JPEG image", e))?;
+        let reader = reader.with_guessed_format().map_err(Error::file(path, "read"))?;
+        let image =
+            reader.decode().map_err(|e| Error::file_field(path, "image", "a PNG or JPEG image", e))?;
         Ok(self.normalised(&self.fitted(image.into_rgb8())))
     }
 

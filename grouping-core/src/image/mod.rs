@@ -1,4 +1,4 @@
-//! Image files in, normalised values out: what a vision transformer is evaluated and calibrated on.
+//! Image files in, normalised values out.
 
 mod folder;
 mod prepare;

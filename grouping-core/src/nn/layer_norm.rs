@@ -1,9 +1,9 @@
 //! Layer normalisation, as a module.
 
+use super::init::Initializer;
+use crate::kernels;
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
-use grouping_core::kernels;
-use grouping_core::nn::Initializer;
 
 /// Layer normalisation over the last axis (Ba, Kiros, Hinton 2016).
 #[derive(Module, Debug)]
@@ -17,7 +17,8 @@ pub struct LayerNorm {
 }
 
 impl LayerNorm {
-    pub(crate) fn new(d: usize, eps: f64, init: &mut Initializer) -> Self {
+    /// A norm over `d` values.
+    pub fn new(d: usize, eps: f64, init: &mut Initializer) -> Self {
         Self { weight: init.constant([d], 1.0), bias: init.constant([d], 0.0), eps }
     }
 
