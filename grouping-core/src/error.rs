@@ -1,7 +1,12 @@
-//! The one error type of this crate.
+//! The one error type of this crate, and of what the crates above share.
+//!
+//! What the system said is an error's source, and not in its own words too.
+
+use std::path::Path;
+use std::sync::Arc;
 
 /// What went wrong in a routine of this crate; every variant says what was expected and what was found.
-#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// Two shapes that must agree do not.
@@ -84,6 +89,16 @@ pub enum Error {
         /// What the device reports.
         cause: String,
     },
+    /// The operating system refused.
+    #[error("{}: cannot {action}", path.display())]
+    Io {
+        /// The file or folder.
+        path: std::path::PathBuf,
+        /// What was tried.
+        action: &'static str,
+        /// The system's reason.
+        source: Arc<std::io::Error>,
+    },
     /// A file or folder could not be read or written, or is no such file.
     #[error("{}: {reason}", path.display())]
     File {
@@ -91,6 +106,12 @@ pub enum Error {
         path: std::path::PathBuf,
         /// What went wrong, or what was expected and found.
         reason: String,
+    },
+    /// An output is there already and is not to be replaced.
+    #[error("{}: the output exists already", path.display())]
+    Exists {
+        /// The output.
+        path: std::path::PathBuf,
     },
     /// A field of a file has a value that cannot be, or a tensor in it.
     #[error("{}: `{field}`: expected {expected}, found {found}", path.display())]
@@ -124,6 +145,12 @@ pub enum Error {
         /// Its loss.
         loss: f64,
     },
+    /// Checkpoints of another run lie where a run would go on.
+    #[error("checkpoints of another run lie here")]
+    OtherRun {
+        /// What differs.
+        source: Box<Error>,
+    },
     /// The threads of a computation could not be started.
     #[error("{n_threads} threads could not be started: {reason}")]
     Threads {
@@ -137,21 +164,33 @@ pub enum Error {
 /// Result of this crate's fallible routines.
 pub type Result<T> = std::result::Result<T, Error>;
 
-#[cfg(feature = "files")]
+/// Errors are equal when they say the same; those of the system have no equality of their own.
+impl PartialEq for Error {
+    fn eq(&self, other: &Self) -> bool {
+        format!("{self:?}") == format!("{other:?}")
+    }
+}
+
 impl Error {
-    /// What the system said when something was tried with a file.
-    pub(crate) fn file(path: &std::path::Path, action: &'static str) -> impl FnOnce(std::io::Error) -> Self {
+    /// An [`Error::Io`]: what the system said when `action` was tried with a file.
+    pub fn file(path: &Path, action: &'static str) -> impl FnOnce(std::io::Error) -> Self + use<> {
         let path = path.to_path_buf();
-        move |source| Self::File { path, reason: format!("cannot {action}: {source}") }
+        move |source| Self::Io { path, action, source: Arc::new(source) }
     }
 
-    pub(crate) fn file_field(
-        path: &std::path::Path,
+    /// An [`Error::FileField`].
+    pub fn file_field(
+        path: &Path,
         field: impl Into<String>,
         expected: impl Into<String>,
         found: impl ToString,
     ) -> Self {
         let (field, expected, found) = (field.into(), expected.into(), found.to_string());
         Self::FileField { path: path.to_path_buf(), field, expected, found }
+    }
+
+    /// An [`Error::Setting`]. Other settings in `expected` stand in backticks.
+    pub fn setting(name: impl Into<String>, expected: impl Into<String>, found: impl ToString) -> Self {
+        Self::Setting { name: name.into(), expected: expected.into(), found: found.to_string() }
     }
 }

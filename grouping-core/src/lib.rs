@@ -2,6 +2,8 @@
 
 mod activation;
 pub mod cluster;
+#[cfg(feature = "command")]
+pub mod command;
 #[cfg(feature = "burn")]
 pub mod device;
 mod error;

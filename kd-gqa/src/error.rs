@@ -1,45 +1,11 @@
-//! The one error type of this crate: each variant names the file, the field or tensor, the expected and the found.
-//!
-//! What the system or a numeric routine said is the error's source, and not in its own words too.
+//! The one error type of this crate: what the core says of files and settings, and what is said of heads here.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// What went wrong while reading, grouping, running or writing a model.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The operating system refused.
-    #[error("{}: cannot {action}", path.display())]
-    Io {
-        /// The file or folder.
-        path: PathBuf,
-        /// What was tried.
-        action: &'static str,
-        /// The system's reason.
-        source: std::io::Error,
-    },
-    /// A file's content is not what its format says.
-    #[error("{}: {field}: expected {expected}, found {found}", path.display())]
-    Format {
-        /// The file.
-        path: PathBuf,
-        /// The field or tensor.
-        field: String,
-        /// What fits.
-        expected: String,
-        /// What is there.
-        found: String,
-    },
-    /// An option or argument does not fit.
-    #[error("{option}: expected {expected}, found {found}")]
-    Option {
-        /// Its name.
-        option: &'static str,
-        /// What fits.
-        expected: String,
-        /// What was given.
-        found: String,
-    },
     /// Query heads that do not make the groups asked for.
     #[error("groups {sizes:?}: expected sizes that sum to {n_heads} heads, found {}", sizes.iter().sum::<usize>())]
     Groups {
@@ -68,13 +34,7 @@ pub enum Error {
         /// What it was given.
         found: String,
     },
-    /// The output is there already.
-    #[error("{}: exists already; --force replaces it", path.display())]
-    Exists {
-        /// The output.
-        path: PathBuf,
-    },
-    /// A routine of the core failed.
+    /// A file, a setting or an output does not fit, or a routine of the core failed.
     #[error(transparent)]
     Core(#[from] grouping_core::Error),
 }
@@ -83,25 +43,29 @@ pub enum Error {
 pub type Result<T> = std::result::Result<T, Error>;
 
 impl Error {
-    /// An [`Error::Io`] of what the system said when `action` was tried with `path`.
-    pub fn io(path: &Path, action: &'static str) -> impl FnOnce(std::io::Error) -> Self {
-        let path = path.to_path_buf();
-        move |source| Self::Io { path, action, source }
+    /// The core's error, if this is one.
+    pub fn core(&self) -> Option<&grouping_core::Error> {
+        if let Self::Core(error) = self { Some(error) } else { None }
     }
 
-    /// An [`Error::Format`].
+    /// What the system said when `action` was tried with `path`.
+    pub fn io(path: &Path, action: &'static str) -> impl FnOnce(std::io::Error) -> Self + use<> {
+        let error = grouping_core::Error::file(path, action);
+        |source| error(source).into()
+    }
+
+    /// A file whose `field` or tensor is not what its format says.
     pub fn format(
         path: &Path,
         field: impl Into<String>,
         expected: impl Into<String>,
         found: impl ToString,
     ) -> Self {
-        let (field, expected, found) = (field.into(), expected.into(), found.to_string());
-        Self::Format { path: path.to_path_buf(), field, expected, found }
+        grouping_core::Error::file_field(path, field, expected, found).into()
     }
 
-    /// An [`Error::Option`].
-    pub fn option(option: &'static str, expected: impl Into<String>, found: impl ToString) -> Self {
-        Self::Option { option, expected: expected.into(), found: found.to_string() }
+    /// A setting that does not fit.
+    pub fn option(name: &str, expected: impl Into<String>, found: impl ToString) -> Self {
+        grouping_core::Error::setting(name, expected, found).into()
     }
 }

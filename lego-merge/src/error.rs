@@ -8,28 +8,6 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The operating system refused.
-    #[error("{}: cannot {action}", path.display())]
-    Io {
-        /// The file or folder.
-        path: PathBuf,
-        /// What was tried.
-        action: &'static str,
-        /// The system's reason.
-        source: std::io::Error,
-    },
-    /// A file's content is not what its format says.
-    #[error("{}: {field}: expected {expected}, found {found}", path.display())]
-    Format {
-        /// The file.
-        path: PathBuf,
-        /// The field or tensor.
-        field: String,
-        /// What fits.
-        expected: String,
-        /// What is there.
-        found: String,
-    },
     /// A file could not be read or written, or a routine of the core failed.
     #[error(transparent)]
     Core(grouping_core::Error),
@@ -92,9 +70,6 @@ impl From<grouping_core::Error> for Error {
     /// What is wrong with a file's content is said in this crate's words.
     fn from(error: grouping_core::Error) -> Self {
         match error {
-            grouping_core::Error::FileField { path, field, expected, found } => {
-                Self::Format { path, field, expected, found }
-            }
             grouping_core::Error::Unsupported { path, field, found, reason } => {
                 Self::Unsupported { path, field, found, reason }
             }
@@ -104,9 +79,14 @@ impl From<grouping_core::Error> for Error {
 }
 
 impl Error {
-    pub(crate) fn io(path: &Path, action: &'static str) -> impl FnOnce(std::io::Error) -> Self {
-        let path = path.to_path_buf();
-        move |source| Self::Io { path, action, source }
+    /// The core's error, if this is one.
+    pub fn core(&self) -> Option<&grouping_core::Error> {
+        if let Self::Core(error) = self { Some(error) } else { None }
+    }
+
+    pub(crate) fn io(path: &Path, action: &'static str) -> impl FnOnce(std::io::Error) -> Self + use<> {
+        let error = grouping_core::Error::file(path, action);
+        |source| error(source).into()
     }
 
     pub(crate) fn format(
@@ -115,8 +95,7 @@ impl Error {
         expected: impl Into<String>,
         found: impl ToString,
     ) -> Self {
-        let (field, expected, found) = (field.into(), expected.into(), found.to_string());
-        Self::Format { path: path.to_path_buf(), field, expected, found }
+        grouping_core::Error::file_field(path, field, expected, found).into()
     }
 
     pub(crate) fn numeric(module: &str) -> impl Fn(grouping_core::Error) -> Self + '_ {

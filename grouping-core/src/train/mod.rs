@@ -6,11 +6,13 @@
 mod checkpoint;
 mod event;
 mod optimizer;
+mod run;
 mod schedule;
 mod shards;
 mod trainer;
 
 pub use event::{Event, JsonLines, Observer};
 pub use optimizer::AdamWSettings;
+pub use run::TrainingRun;
 pub use schedule::WarmupCosine;
 pub use trainer::{CheckpointPolicy, Objective, Outcome, TrainConfig, Trainer};

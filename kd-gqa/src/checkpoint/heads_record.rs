@@ -203,7 +203,7 @@ pub(crate) fn write_recorded(
     let places = [Some(out), beside.then_some(place.as_path())];
     for place in places.into_iter().flatten().filter(|_| existing == Existing::Refuse) {
         if place.symlink_metadata().is_ok() {
-            return Err(Error::Exists { path: place.to_path_buf() });
+            return Err(grouping_core::Error::Exists { path: place.to_path_buf() }.into());
         }
     }
     if beside {

@@ -3,7 +3,7 @@
 use std::io::{Write, stdout};
 use std::path::PathBuf;
 
-use comfy_table::{CellAlignment, Table, presets};
+use grouping_core::command::{CellAlignment, table};
 
 use super::images::VitArgs;
 use kd_gqa::account::{Account, AccountConfig, Cost, ModelShape, account};
@@ -42,16 +42,15 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
 
 /// Prints the account to stdout: one JSON object on one line, or a table.
 fn print(account: &Account, json: bool) -> anyhow::Result<()> {
-    let text = if json { serde_json::to_string(account)? } else { table(account) };
+    let text = if json { serde_json::to_string(account)? } else { shown(account) };
     Ok(writeln!(stdout(), "{text}")?)
 }
 
 /// The account as a table: a row for each run of equal layers, the rest of the model, and the whole.
-fn table(account: &Account) -> String {
-    let mut table = Table::new();
+fn shown(account: &Account) -> String {
     let unit = if account.has_cache { "MACs a token" } else { "MACs an image" };
     let header = ["layers", "kv heads", "parameters", "", unit, "", "cache", ""];
-    table.load_style(presets::NOTHING).set_header(header);
+    let mut table = table(header);
     for column in 2..header.len() {
         if let Some(column) = table.column_mut(column) {
             column.set_cell_alignment(CellAlignment::Right);
@@ -121,12 +120,12 @@ mod tests {
     #[test]
     fn tables_show_layers_counts_and_bytes() {
         let llama = ModelShape::llama(32, 4096, 32, 11008, 32000);
-        let text = table(&account(&llama, &[8; 32], AccountConfig::new(4096)).expect("counted"));
+        let text = shown(&account(&llama, &[8; 32], AccountConfig::new(4096)).expect("counted"));
         for part in ["0–31, each", "32 → 8 of 32", "6,738,415,616", "2.147 GB", "536.871 MB"] {
             assert!(text.contains(part), "`{part}` is missing:\n{text}");
         }
         let small = ModelShape::vit(12, 384, 6, 224, 16, 1000);
-        let text = table(&account(&small, &[3; 12], AccountConfig::new(1)).expect("counted"));
+        let text = shown(&account(&small, &[3; 12], AccountConfig::new(1)).expect("counted"));
         assert!(text.contains("no key/value cache") && text.contains("22,050,664"), "{text}");
     }
 }

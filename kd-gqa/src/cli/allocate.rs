@@ -3,7 +3,7 @@
 use std::io::{Write, stdout};
 use std::path::PathBuf;
 
-use comfy_table::{Table, presets};
+use grouping_core::command::table;
 use serde_json::{Value, json};
 
 use super::allocation::FidelityArgs;
@@ -47,8 +47,7 @@ fn print_json(groups: &[Groups]) -> anyhow::Result<()> {
 }
 
 fn print_table(groups: &[Groups]) -> anyhow::Result<()> {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_header(["layer", "query heads of each key/value head", "unused"]);
+    let mut table = table(["layer", "query heads of each key/value head", "unused"]);
     for (layer, groups) in groups.iter().enumerate() {
         let sizes: Vec<String> = groups.sizes().iter().map(usize::to_string).collect();
         let unused = groups.sizes().iter().filter(|&&size| size == 0).count();

@@ -1,8 +1,8 @@
 //! Options of allocations, and an allocation from calibration images.
 
 use burn::tensor::Device;
+use grouping_core::command::bar;
 
-use super::console::bar;
 use super::images::{CalibrationArgs, VitArgs};
 use kd_gqa::allocation::{AllocationConfig, AllocationState, Fidelity, Method};
 use kd_gqa::calibrate::allocate_vit;
@@ -81,8 +81,7 @@ pub(super) fn shown_images(
 ) -> Result<AllocationState> {
     let Some(data) = &calibration.calibration else { return Ok(state) };
     let (images, preparation) = (calibration.images(data, seed)?, args.preparation(vit)?);
-    let bar = bar("calibration images");
-    bar.set_length(images.len() as u64);
+    let bar = bar(images.len(), "calibration images");
     let state =
         allocate_vit(vit, &images, &preparation, &Device::flex(), state, |n| bar.set_position(n as u64));
     bar.finish_and_clear();

@@ -6,13 +6,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use burn::tensor::Device;
-use comfy_table::{Table, presets};
+use grouping_core::command::{bar, table};
 use grouping_core::files::output::Existing;
 use grouping_core::process::peak_memory_bytes;
 use serde_json::json;
 
 use super::allocation::{AllocationArgs, shown_images};
-use super::console::bar;
 use super::images::{CalibrationArgs, VitArgs};
 use kd_gqa::Error;
 use kd_gqa::allocation::{AllocationState, Fidelity, Method};
@@ -89,7 +88,7 @@ impl Args {
     /// Runs the model on the calibration data.
     fn calibrate(&self, source: &Checkpoint, data: &Path) -> kd_gqa::Result<Calibration> {
         if !source.dialect().is_vit() {
-            let bar = bar("calibration tokens");
+            let bar = bar(0, "calibration tokens");
             let calibration = calibrate_decoder(source, data, |done, total| {
                 bar.set_length(total as u64);
                 bar.set_position(done as u64);
@@ -100,8 +99,7 @@ impl Args {
         let device = Device::flex();
         let vit = read_vit(source, &device)?;
         let images = self.calibration.images(data, self.seed)?;
-        let bar = bar("calibration images");
-        bar.set_length(images.len() as u64);
+        let bar = bar(images.len(), "calibration images");
         let preparation = self.vit.preparation(&vit)?;
         let calibration = calibrate_vit(&vit, &images, &preparation, &device, |n| bar.set_position(n as u64));
         bar.finish_and_clear();
@@ -146,7 +144,7 @@ impl Args {
         out: &Path,
         existing: Existing,
     ) -> kd_gqa::Result<ConvertReport> {
-        let bar = bar("tensors");
+        let bar = bar(0, "tensors");
         let report = convert(source, config, out, existing, |progress| {
             bar.set_length(progress.total as u64);
             bar.set_position(progress.done as u64);
@@ -185,11 +183,7 @@ impl Args {
     }
 
     fn pool(&self) -> Result<Pool, Error> {
-        let given = |expected: &str, found: &str| Error::Option {
-            option: "--pool-weights",
-            expected: expected.into(),
-            found: found.into(),
-        };
+        let given = |expected: &str, found: &str| Error::option("--pool-weights", expected, found);
         match (self.pool, &self.pool_weights) {
             (None | Some(PoolRule::Weighted), Some(path)) => Ok(Pool::Weighted(PoolWeights::read(path)?)),
             (Some(PoolRule::Weighted), None) => Ok(Pool::Activations),
@@ -265,8 +259,7 @@ fn print_json(args: &Args, source: &Checkpoint, report: &ConvertReport, secs: f6
 }
 
 fn print_table(args: &Args, source: &Checkpoint, report: &ConvertReport, secs: f64) -> anyhow::Result<()> {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_header(["layer", "heads", "key/value heads", "groups", "members"]);
+    let mut table = table(["layer", "heads", "key/value heads", "groups", "members"]);
     let join = |items: &[usize]| items.iter().map(usize::to_string).collect::<Vec<_>>().join(" ");
     for (i, layer) in report.layers.iter().enumerate() {
         let counts = [layer.before.n_kv_heads(), layer.pooled.n_kv_heads(), layer.written.n_kv_heads()];

@@ -4,11 +4,10 @@ use std::io::{Write, stdout};
 use std::path::PathBuf;
 
 use burn::tensor::Device;
-use comfy_table::{Table, presets};
+use grouping_core::command::{bar, say, table};
 use serde_json::{Map, json};
 
 use super::allocation::{AllocationArgs, shown_images};
-use super::console::{bar, say};
 use super::images::{CalibrationArgs, VitArgs};
 use grouping_core::image::ImageFolder;
 use grouping_core::score::Score;
@@ -124,8 +123,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let mut scores: Vec<(usize, Score)> = vec![];
     for &batch_size in &args.batch_sizes {
         let mut inference = start.clone();
-        let bar = bar("images");
-        bar.set_length(images.len() as u64);
+        let bar = bar(images.len(), "images");
         let logits = |batch| vit.forward_hooked(batch, &mut |call| inference.attend(call));
         let score =
             evaluate(&images, &preparation, batch_size, &device, logits, |n| bar.set_position(n as u64));
@@ -146,8 +144,7 @@ fn print(scores: &[(usize, Score)], as_json: bool) -> anyhow::Result<()> {
         let line = json!({"n": first.n, "top1": first.top1, "top5": first.top5, "batches": batches});
         return Ok(writeln!(out, "{line}")?);
     }
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_header(["batch", "images", "top-1 %", "top-5 %"]);
+    let mut table = table(["batch", "images", "top-1 %", "top-5 %"]);
     for (size, score) in scores {
         let percent = |share: f64| format!("{:.2}", 100.0 * share);
         table.add_row([size.to_string(), score.n.to_string(), percent(score.top1), percent(score.top5)]);

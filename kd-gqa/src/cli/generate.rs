@@ -5,11 +5,11 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::time::Instant;
 
+use grouping_core::command::say;
 use grouping_core::device::DeviceSpec;
 use grouping_core::nn::{GenerationConfig, Stop};
 use serde_json::json;
 
-use super::console;
 use kd_gqa::decoder::{LanguageModel, TextEvent};
 
 /// Continue a text with a decoder of the Llama family
@@ -102,7 +102,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     } else {
         writeln!(stdout())?;
     }
-    console::say(format_args!(
+    say(format_args!(
         "{n_prompt} tokens of prompt in {:.3} s; {n_tokens} tokens in {decode_secs:.3} s, {:.1} tokens/s; stopped by {stop}; cache {} bytes",
         (prompt_done - start).as_secs_f64(),
         n_tokens as f64 / decode_secs.max(f64::MIN_POSITIVE),

@@ -4,9 +4,8 @@ use std::path::{Path, PathBuf};
 
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use grouping_core::Activation;
+use grouping_core::command::say;
 use grouping_core::image::{ImageFolder, LabelledImage, Preparation};
-
-use super::console::say;
 use kd_gqa::checkpoint::{Checkpoint, HeadsFrom, VitSettings};
 use kd_gqa::vit::Vit;
 use kd_gqa::{Error, Result};

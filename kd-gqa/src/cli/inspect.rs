@@ -4,13 +4,13 @@ use std::io::{Write, stdout};
 use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
-use comfy_table::{Table, presets};
+use grouping_core::command::svg::{Cells, HeatMap, Shade, heat_maps};
+use grouping_core::command::{bar, table};
+use grouping_core::image::ImageFolder;
 use serde_json::json;
 
-use super::console::bar;
+use super::console::write_new;
 use super::images::VitArgs;
-use super::plot::heat_maps;
-use grouping_core::image::ImageFolder;
 use kd_gqa::Error;
 use kd_gqa::allocation::{AllocationConfig, Fidelity, Method, Mt19937, allocate};
 use kd_gqa::attention::AttentionCall;
@@ -61,6 +61,14 @@ impl LayerView {
         let variance = self.norms.iter().map(|&v| (f64::from(v) - mean).powi(2)).sum::<f64>() / n;
         if mean > 0.0 { variance.sqrt() / mean } else { 0.0 }
     }
+
+    /// How near its heads are to each other: 1 for alike, 0 for the farthest pair of the layer.
+    fn heat_map(&self, layer: usize) -> HeatMap {
+        let farthest = self.distances.iter().fold(0.0, |m: f64, v| m.max(*v));
+        let near = |distance: &f64| Some(if farthest > 0.0 { 1.0 - distance / farthest } else { 1.0 });
+        let values = self.distances.chunks(self.norms.len()).map(|row| row.iter().map(near).collect());
+        HeatMap { title: format!("layer {layer}"), values: values.collect(), shade: Shade::Share }
+    }
 }
 
 /// The allocations that are shown: of all images as the first batch, before which the cache holds zeros. DGQA-Diff then has the shares of
@@ -80,9 +88,8 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
             .collect::<Result<_, _>>()?,
     };
     if let Some(path) = &args.plot {
-        let maps: Vec<(usize, Vec<f64>)> =
-            layers.iter().map(|layer| (layer.norms.len(), layer.distances.clone())).collect();
-        super::console::write_new(path, &heat_maps(&maps)?, args.force)?;
+        let maps: Vec<HeatMap> = layers.iter().enumerate().map(|(i, layer)| layer.heat_map(i)).collect();
+        write_new(path, &heat_maps(&maps, Cells::Plain)?, args.force)?;
     }
     if args.json { print_json(&checkpoint, &layers) } else { print_table(&checkpoint, &layers) }
 }
@@ -114,8 +121,7 @@ fn by_activations(args: &Args, checkpoint: &Checkpoint, dir: &Path) -> kd_gqa::R
     let mut calibration = Calibration::new(&vit.groups(), checkpoint.head_dim());
     let mut norms: Vec<Vec<f32>> =
         checkpoint.groups().iter().map(|groups| vec![0.0; groups.n_kv_heads()]).collect();
-    let bar = bar("images");
-    bar.set_length(images.len() as u64);
+    let bar = bar(images.len(), "images");
     let run = |_, batch| {
         let mut hook = |call: AttentionCall<'_>| {
             let of_batch = key_norms(&call.k, Fidelity::Official)?;
@@ -189,10 +195,9 @@ fn print_table(checkpoint: &Checkpoint, layers: &[LayerView]) -> anyhow::Result<
         checkpoint.head_dim(),
         checkpoint.n_parameters()
     )?;
-    let mut table = Table::new();
     let header =
         ["layer", "groups", "key norms", "spread"].into_iter().chain(SHOWN.iter().map(|shown| shown.0));
-    table.load_style(presets::NOTHING).set_header(header);
+    let mut table = table(header);
     let join = |sizes: &[usize]| sizes.iter().map(usize::to_string).collect::<Vec<_>>().join(" ");
     let allocations = allocations(layers, checkpoint.n_heads())?;
     for (i, layer) in layers.iter().enumerate() {

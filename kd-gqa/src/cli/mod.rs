@@ -4,19 +4,17 @@ mod account;
 mod allocate;
 mod allocation;
 mod classify;
-mod completions;
 mod console;
 mod convert;
 mod eval;
 mod generate;
 mod images;
 mod inspect;
-mod plot;
 
-use std::io::ErrorKind;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use grouping_core::command::{self, Completions, Flags};
 
 /// Turn multi-head attention into grouped-query attention, run it, and count what is saved.
 #[derive(Debug, Parser)]
@@ -42,14 +40,18 @@ enum Command {
     Inspect(inspect::Args),
     Generate(generate::Args),
     /// Print a script that completes this command in a shell
-    Completions(completions::Args),
+    Completions(Completions),
 }
 
+/// How the library's errors are shown.
+const FLAGS: Flags = Flags {
+    renamed: &[],
+    wrapped: |cause| cause.downcast_ref::<kd_gqa::Error>().and_then(kd_gqa::Error::core),
+};
+
 /// Parses the process's arguments and runs the command.
-///
-/// Exit status: 0 done (also when the reader of the output goes away), 2 wrong usage or failure.
 pub(crate) fn run() -> ExitCode {
-    let result = match Cli::parse().command {
+    command::run(FLAGS, |cli: Cli| match cli.command {
         Command::Allocate(args) => allocate::run(&args),
         Command::Convert(args) => convert::run(&args),
         Command::Account(args) => account::run(&args),
@@ -57,18 +59,6 @@ pub(crate) fn run() -> ExitCode {
         Command::Classify(args) => classify::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Generate(args) => generate::run(&args),
-        Command::Completions(args) => completions::run(&args),
-    };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
-        Err(error) => {
-            console::say(format_args!("error: {error:#}"));
-            ExitCode::from(2)
-        }
-    }
-}
-
-fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    error.downcast_ref::<std::io::Error>().is_some_and(|e| e.kind() == ErrorKind::BrokenPipe)
+        Command::Completions(args) => args.print::<Cli>(),
+    })
 }

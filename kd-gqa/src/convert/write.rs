@@ -284,7 +284,7 @@ pub(super) fn check_place(dialect: Dialect, out: &Path, existing: Existing) -> R
         return Err(Error::option("--out", expected, out.display()));
     }
     if existing == Existing::Refuse && out.symlink_metadata().is_ok() {
-        return Err(Error::Exists { path: out.to_path_buf() });
+        return Err(grouping_core::Error::Exists { path: out.to_path_buf() }.into());
     }
     Ok(())
 }

@@ -139,7 +139,10 @@ fn heads_are_asked_for_where_nothing_says_them() {
     let vit = checkpoint.vit().expect("a vision transformer");
     assert_eq!((vit.config().norm_eps, vit.config().activation), (1e-6, Activation::Relu), "settings");
     assert!(
-        matches!(Checkpoint::open_with_heads(&path, Some(4)), Err(Error::Option { .. })),
+        matches!(
+            Checkpoint::open_with_heads(&path, Some(4)),
+            Err(Error::Core(grouping_core::Error::Setting { .. }))
+        ),
         "another number"
     );
     let folder = folder.path().join("folder");

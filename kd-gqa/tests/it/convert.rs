@@ -262,7 +262,10 @@ fn outputs_say_what_readers_need() {
     assert_eq!(qkv.shape("blocks.0.attn.qkv.weight"), Some(&[24 + 2 * 4 * 4, 24][..]), "fused rows");
     assert_eq!(qkv.dtype("blocks.0.attn.qkv.weight"), Some(Dtype::F16), "types are kept");
     let again = convert(&source, &ConvertConfig::new(3), &out, Existing::Refuse, |_| {});
-    assert!(matches!(again, Err(Error::Exists { .. })), "nothing is replaced unasked");
+    assert!(
+        matches!(again, Err(Error::Core(grouping_core::Error::Exists { .. }))),
+        "nothing is replaced unasked"
+    );
     convert(&source, &ConvertConfig::new(3), &out, Existing::Replace, |_| {}).expect("replaced when asked");
     assert!(!out.with_file_name("kd_gqa.json").exists(), "what the old record said is no more");
 

@@ -4,12 +4,12 @@ use std::io::{Write, stdout};
 use std::path::PathBuf;
 
 use anyhow::ensure;
-use comfy_table::{Table, presets};
+use grouping_core::command::svg::{Cells, HeatMap, Shade, heat_maps};
+use grouping_core::command::table;
 use serde_json::json;
 
 use super::console::{open, write_new};
-use super::plot::{HeatMap, Shade, heat_maps};
-use lego_merge::compare::{Comparison, compare};
+use lego_merge::compare::{Comparison, PairTable, compare};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -52,26 +52,26 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
 
 fn plot(comparison: &Comparison) -> anyhow::Result<String> {
     let pairs = &comparison.overall;
+    let map = |title: &str, values: &PairTable, shade| HeatMap {
+        title: title.into(),
+        values: values.clone(),
+        shade,
+    };
     let maps = [
-        HeatMap { title: "cosine of the updates", values: &pairs.cosine, shade: Shade::Signed },
-        HeatMap { title: "overlap of column spaces", values: &pairs.column_overlap, shade: Shade::Share },
-        HeatMap { title: "overlap of row spaces", values: &pairs.row_overlap, shade: Shade::Share },
-        HeatMap {
-            title: "interference (of column in row)",
-            values: &pairs.interference,
-            shade: Shade::Share,
-        },
-        HeatMap { title: "sign conflict", values: &pairs.sign_conflict, shade: Shade::Share },
+        map("cosine of the updates", &pairs.cosine, Shade::Signed),
+        map("overlap of column spaces", &pairs.column_overlap, Shade::Share),
+        map("overlap of row spaces", &pairs.row_overlap, Shade::Share),
+        map("interference (of column in row)", &pairs.interference, Shade::Share),
+        map("sign conflict", &pairs.sign_conflict, Shade::Share),
     ];
-    heat_maps(&maps, comparison.adapters.len())
+    heat_maps(&maps, Cells::Numbered)
 }
 
 fn print(out: &mut impl Write, comparison: &Comparison) -> anyhow::Result<()> {
     for (i, adapter) in comparison.adapters.iter().enumerate() {
         writeln!(out, "{}: {adapter}", i + 1)?;
     }
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_header([
+    let mut table = table([
         "pair",
         "cosine",
         "column overlap, least angle",

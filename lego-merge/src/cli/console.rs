@@ -1,29 +1,13 @@
-//! What goes to stderr: messages and a progress bar on a terminal.
+//! Adapters opened with their warnings, and small outputs beside the result.
 
-use std::fmt::Arguments;
-use std::io::{ErrorKind, Write, stderr};
+use std::io::{ErrorKind, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
-use indicatif::{ProgressBar, ProgressStyle};
+use grouping_core::command::say;
 
 use lego_merge::adapter::{Adapter, aligned};
-
-/// Writes one line to stderr; nobody is left to hear of a failure.
-pub(super) fn say(line: Arguments<'_>) {
-    let _ = writeln!(stderr(), "{line}");
-}
-
-/// A bar by module, drawn only on a terminal.
-pub(super) fn modules_bar(n_modules: usize) -> ProgressBar {
-    let style = ProgressStyle::with_template("{bar:40} {pos}/{len} modules {elapsed} {msg}");
-    let bar = ProgressBar::new(n_modules as u64);
-    if let Ok(style) = style {
-        bar.set_style(style);
-    }
-    bar
-}
 
 /// Opens adapters and says what is odd about them.
 pub(super) fn open(paths: &[PathBuf]) -> anyhow::Result<Vec<Adapter>> {

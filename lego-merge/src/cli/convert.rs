@@ -3,9 +3,9 @@
 use std::io::{Write, stdout};
 use std::path::PathBuf;
 
+use grouping_core::command::say;
 use serde_json::json;
 
-use super::console::say;
 use super::output::OutputArgs;
 use lego_merge::adapter::{Adapter, convert};
 

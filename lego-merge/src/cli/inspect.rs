@@ -3,7 +3,7 @@
 use std::io::{Write, stdout};
 use std::path::PathBuf;
 
-use comfy_table::{Table, presets};
+use grouping_core::command::table;
 use serde_json::json;
 
 use super::console::write_new;
@@ -62,9 +62,8 @@ fn print_adapter(out: &mut impl Write, report: &AdapterReport) -> anyhow::Result
     for warning in &report.warnings {
         writeln!(out, "note: {warning}")?;
     }
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING);
-    table.set_header(["module", "kind", "type", "d_out × d_in", "rank", "scale", "norm", "singular values"]);
+    let mut table =
+        table(["module", "kind", "type", "d_out × d_in", "rank", "scale", "norm", "singular values"]);
     for m in &report.modules {
         let values =
             m.singular_values.iter().take(8).map(|s| format!("{s:.3}")).collect::<Vec<_>>().join(" ");
@@ -89,9 +88,7 @@ fn print_adapter(out: &mut impl Write, report: &AdapterReport) -> anyhow::Result
 }
 
 pub(super) fn print_clusters(out: &mut impl Write, clusters: &[ModuleClusters]) -> anyhow::Result<()> {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING);
-    table.set_header(["units of all adapters", "cluster sizes", "of several adapters", "inertia share"]);
+    let mut table = table(["units of all adapters", "cluster sizes", "of several adapters", "inertia share"]);
     for module in clusters {
         let c = &module.clusters;
         let sizes = c.sizes.iter().map(usize::to_string).collect::<Vec<_>>().join(" ");

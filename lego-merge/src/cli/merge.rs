@@ -5,11 +5,10 @@ use std::io::{Write, stdout};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use comfy_table::{Table, presets};
+use grouping_core::command::{bar, say, table};
 use grouping_core::process::peak_memory_bytes;
 use serde_json::json;
 
-use super::console::{modules_bar, say};
 use super::disagreement::DisagreementArgs;
 use super::output::OutputArgs;
 use super::selection::SelectionArgs;
@@ -94,7 +93,7 @@ pub(super) fn merge(recipe: &Recipe, args: &MergeArgs) -> anyhow::Result<()> {
     let Some(out) = args.out.as_ref().filter(|_| !args.dry_run) else {
         return print_plan(&plan, args);
     };
-    let bar = modules_bar(plan.modules().len());
+    let bar = bar(plan.modules().len(), "modules");
     recipe.base_model.clone_from(&plan.config().base_model_name_or_path);
     let output = args.output.output(out).or_format(format);
     let output = output
@@ -129,8 +128,7 @@ fn print_plan(plan: &Plan, args: &MergeArgs) -> anyhow::Result<()> {
             "factor_values": n_values});
         return Ok(writeln!(out, "{value}")?);
     }
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_header(["module", "d_out × d_in", "adapters", "rank"]);
+    let mut table = table(["module", "d_out × d_in", "adapters", "rank"]);
     for m in plan.modules() {
         let adapters = m.members.iter().map(|i| (i + 1).to_string()).collect::<Vec<_>>().join(" ");
         table.add_row([
@@ -172,8 +170,7 @@ fn print_summary(recipe: &Recipe, place: &Path, report: &MergeReport, secs: f64)
     for module in &report.modules {
         *by_rank.entry((module.rank, &module.source_ranks)).or_default() += 1;
     }
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_header(["modules", "source ranks", "rank"]);
+    let mut table = table(["modules", "source ranks", "rank"]);
     for ((rank, sources), count) in by_rank {
         let sources = sources.iter().map(usize::to_string).collect::<Vec<_>>().join(" + ");
         table.add_row([count.to_string(), sources, rank.to_string()]);

@@ -1,7 +1,6 @@
 //! The command line: parse, one call of the library, print. stdout carries the result only.
 
 mod compare;
-mod completions;
 mod console;
 mod convert;
 mod disagreement;
@@ -15,10 +14,10 @@ mod selection;
 mod sources;
 mod verify;
 
-use std::io::ErrorKind;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use grouping_core::command::{self, Completions, Flags};
 
 /// Merge LoRA adapters by their ranks.
 #[derive(Debug, Parser)]
@@ -49,15 +48,19 @@ enum Command {
     /// Compute a merge again and compare it with an adapter: exit status 1 when it differs
     Verify(verify::Args),
     /// Print a script that completes this command in a shell
-    Completions(completions::Args),
+    Completions(Completions),
 }
 
-/// Parses the process's arguments and runs the command.
-///
-/// Exit status: 0 done (also when the reader of the output goes away), 1 a negative answer, 2 wrong usage or failure.
+/// How the library's errors are shown.
+const FLAGS: Flags = Flags {
+    renamed: &[],
+    wrapped: |cause| cause.downcast_ref::<lego_merge::Error>().and_then(lego_merge::Error::core),
+};
+
+/// Parses the process's arguments and runs the command; `verify` alone may end with the exit code 1.
 pub(crate) fn run() -> ExitCode {
     let done = |()| ExitCode::SUCCESS;
-    let result = match Cli::parse().command {
+    command::run(FLAGS, |cli: Cli| match cli.command {
         Command::Merge(args) => merge::run(&args).map(done),
         Command::Prune(args) => prune::run(&args).map(done),
         Command::Convert(args) => convert::run(&args).map(done),
@@ -65,18 +68,6 @@ pub(crate) fn run() -> ExitCode {
         Command::Inspect(args) => inspect::run(&args).map(done),
         Command::Recipe(args) => recipe::run(&args).map(done),
         Command::Verify(args) => verify::run(&args),
-        Command::Completions(args) => completions::run(&args).map(done),
-    };
-    match result {
-        Ok(status) => status,
-        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
-        Err(error) => {
-            console::say(format_args!("error: {error:#}"));
-            ExitCode::from(2)
-        }
-    }
-}
-
-fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    error.downcast_ref::<std::io::Error>().is_some_and(|e| e.kind() == ErrorKind::BrokenPipe)
+        Command::Completions(args) => args.print::<Cli>().map(done),
+    })
 }

@@ -4,11 +4,10 @@ use std::io::{Write, stdout};
 use std::path::PathBuf;
 use std::time::Instant;
 
-use comfy_table::{Table, presets};
+use grouping_core::command::{bar, say, table};
 use grouping_core::process::peak_memory_bytes;
 use serde_json::{Value, json};
 
-use super::console::{modules_bar, say};
 use super::output::OutputArgs;
 use lego_merge::adapter::Adapter;
 use lego_merge::merge::{MergeReport, ModuleReport, PruneSpec, merge_to};
@@ -36,7 +35,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     for warning in adapter.warnings() {
         say(format_args!("warning: {}: {warning}", adapter.path().display()));
     }
-    let bar = modules_bar(adapter.modules().len());
+    let bar = bar(adapter.modules().len(), "modules");
     let config = args.prune.config();
     let report = merge_to(&[adapter], &config, &args.output.output(&args.out), |_| bar.inc(1));
     bar.finish_and_clear();
@@ -83,8 +82,7 @@ fn print_json(args: &Args, report: &MergeReport, secs: f64) -> anyhow::Result<()
 }
 
 fn print_table(args: &Args, report: &MergeReport, secs: f64) -> anyhow::Result<()> {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_header(["module", "ranks", "retained energy", "residual"]);
+    let mut table = table(["module", "ranks", "retained energy", "residual"]);
     for module in &report.modules {
         let before = module.source_ranks.first().copied().unwrap_or_default();
         table.add_row([

@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
-use super::console::{open, say};
+use grouping_core::command::say;
+
+use super::console::open;
 use lego_merge::adapter::Adapter;
 use lego_merge::dora::{BaseModel, Compression, compress};
 use lego_merge::merge::RankRule;

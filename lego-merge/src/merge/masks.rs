@@ -164,9 +164,7 @@ impl Masks {
     /// The error as one of a numeric routine, within a merge.
     pub(super) fn numeric(error: Error) -> grouping_core::Error {
         match error {
-            Error::Format { path, field, expected, found } => {
-                grouping_core::Error::FileField { path, field, expected, found }
-            }
+            Error::Core(error) => error,
             other => grouping_core::Error::Setting {
                 name: "masks".into(),
                 expected: "a file of masks".into(),

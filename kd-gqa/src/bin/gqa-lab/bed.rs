@@ -4,16 +4,13 @@
 //! fresh images; that of CIFAR-10 takes a model and images from `$GROUPING_DATA`.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use grouping_core::files::output::{Existing, write_folder};
 use grouping_core::kernels::cross_entropy;
 use grouping_core::seed::derive_seed;
-use grouping_core::train::{
-    AdamWSettings, CheckpointPolicy, Objective, Observer, Outcome, TrainConfig, Trainer, WarmupCosine,
-};
+use grouping_core::train::{AdamWSettings, Objective, Observer, Outcome, TrainingRun};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
@@ -58,10 +55,10 @@ impl Bed {
         Ok(bed)
     }
 
-    fn write(&self, dir: &Path) -> grouping_core::Result<()> {
+    fn write(&self, dir: &Path) -> Result<()> {
         let path = dir.join("bed.json");
-        let text = serde_json::to_string_pretty(self).expect("plain values serialise") + "\n";
-        std::fs::write(&path, text).map_err(|e| grouping_core::Error::File { path, reason: e.to_string() })
+        let text = serde_json::to_string_pretty(self)? + "\n";
+        std::fs::write(&path, text).with_context(|| format!("{}", path.display()))
     }
 
     /// How images are prepared.
@@ -73,76 +70,48 @@ impl Bed {
 /// What a bed is made by.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct BedSettings {
-    /// Folder to write; `<out>.partial` holds checkpoints meanwhile.
-    pub(crate) out: PathBuf,
     /// Seed of weights, batches and images.
     pub(crate) seed: u64,
     /// Images of each part, all classes together.
     pub(crate) n_images: Shares,
-    /// Number of steps of training.
-    pub(crate) n_steps: usize,
-    /// Number of threads; another number gives other bytes.
-    pub(crate) n_threads: usize,
+    /// Steps of training, output.
+    pub(crate) run: TrainingRun,
 }
 
 /// Images of a batch.
-const BATCH: usize = 128;
+pub(crate) const BATCH: usize = 128;
 
 /// Trains a small vision transformer on procedural images and writes it as a bed.
 ///
 /// # Errors
 /// When the output exists, training diverges, or files cannot be written.
 pub(crate) fn procedural(settings: &BedSettings, observer: &mut impl Observer) -> Result<Outcome> {
-    ensure!(
-        settings.n_threads > 0 && BATCH.is_multiple_of(settings.n_threads),
-        "--threads: expected a divisor of {BATCH}"
-    );
-    ensure!(settings.n_steps > 0, "--steps: expected at least 1, found 0");
-    if settings.out.symlink_metadata().is_ok() {
-        bail!("{}: the output exists already", settings.out.display());
-    }
+    let run = &settings.run;
+    run.check()?;
+    ensure!(run.n_steps > 0, "--steps: expected at least 1, found 0");
     let config = VitConfig::new([SIDE; 2], [8; 2], 96, 4, 8, 192).with_n_classes(Some(CLASSES.len()));
     let device = Device::flex().autodiff();
     let vit = config.init(derive_seed(settings.seed, WEIGHTS), &device)?;
-    let schedule = WarmupCosine::new(2e-3, settings.n_steps)
-        .with_n_warmup_steps((settings.n_steps / 20).clamp(5, 100).min(settings.n_steps))
-        .with_final_share(0.02);
-    let adamw = AdamWSettings::new().with_weight_decay(0.05).with_max_grad_norm(Some(1.0));
-    let train = TrainConfig::new(schedule, adamw)
-        .with_seed(derive_seed(settings.seed, BATCHES))
-        .with_n_threads(settings.n_threads)
-        .with_n_steps_per_report(25);
-    let mut partial = settings.out.clone().into_os_string();
-    partial.push(".partial");
-    let partial = PathBuf::from(partial);
+    let adamw = AdamWSettings::new().with_weight_decay(0.05);
+    let train = run.config(adamw, 100, derive_seed(settings.seed, BATCHES));
     let description = format!("procedural images, {BATCH} a batch, {config:?}");
-    let policy = CheckpointPolicy { dir: partial.clone(), interval: Duration::from_secs(10), description };
     let objective = Classify { seed: derive_seed(settings.seed, TRAINING_IMAGES), device };
-    let mut trainer = Trainer::new(vit, train)?;
-    let outcome = trainer.run(&objective, Some(&policy), observer)?;
-    if outcome != Outcome::Finished {
-        return Ok(outcome);
-    }
-    let vit = trainer.into_module();
-    write_folder(&settings.out, Existing::Refuse, |dir| {
-        let failed =
-            |e: kd_gqa::Error| grouping_core::Error::File { path: dir.to_owned(), reason: e.to_string() };
-        vit.save(&dir.join("model.safetensors"), None, Existing::Refuse).map_err(failed)?;
-        let seed = derive_seed(settings.seed, HELD_OUT_IMAGES);
-        let Shares { calibration, validation, test } = settings.n_images;
-        let mut first = 0;
-        for (part, n) in [("calibration", calibration), ("validation", validation), ("test", test)] {
-            let n_per_class = n.div_ceil(CLASSES.len());
-            images::write(&dir.join(part), n_per_class, first, seed).map_err(failed)?;
-            first += n_per_class;
-        }
-        let model = "model.safetensors".into();
-        Bed { model, heads: config.n_heads, size: SIDE, mean: [0.5; 3], std: [0.5; 3] }.write(dir)
-    })?;
-    if partial.exists() {
-        std::fs::remove_dir_all(&partial).with_context(|| format!("{}", partial.display()))?;
-    }
-    Ok(outcome)
+    run.train(vit, train, &objective, description, observer, |vit| {
+        write_folder(&run.out, run.existing, |dir| {
+            vit.save(&dir.join("model.safetensors"), None, Existing::Refuse)?;
+            let seed = derive_seed(settings.seed, HELD_OUT_IMAGES);
+            let Shares { calibration, validation, test } = settings.n_images;
+            let mut first = 0;
+            for (part, n) in [("calibration", calibration), ("validation", validation), ("test", test)] {
+                let n_per_class = n.div_ceil(CLASSES.len());
+                images::write(&dir.join(part), n_per_class, first, seed)?;
+                first += n_per_class;
+            }
+            let model = "model.safetensors".into();
+            let bed = Bed { model, heads: config.n_heads, size: SIDE, mean: [0.5; 3], std: [0.5; 3] };
+            bed.write(dir)
+        })
+    })
 }
 
 /// The bed of CIFAR-10: a model and images from `$GROUPING_DATA`.
@@ -153,20 +122,16 @@ pub(crate) fn cifar10(settings: &BedSettings) -> Result<()> {
     let data = std::env::var_os("GROUPING_DATA")
         .context("GROUPING_DATA is not set: it names the folder of models and images")?;
     let data = PathBuf::from(data);
-    write_folder(&settings.out, Existing::Refuse, |dir| {
-        let failed =
-            |e: kd_gqa::Error| grouping_core::Error::File { path: dir.to_owned(), reason: e.to_string() };
+    write_folder(&settings.run.out, Existing::Refuse, |dir| {
         let model = data.join("models/vit_cifar10.pth");
-        std::fs::copy(&model, dir.join("model.pth"))
-            .map_err(|e| grouping_core::Error::File { path: model, reason: e.to_string() })?;
+        std::fs::copy(&model, dir.join("model.pth")).map_err(kd_gqa::Error::io(&model, "copy"))?;
         let Shares { calibration, validation, test } = settings.n_images;
         let [calibration, validation, test] = [calibration, validation, test].map(|n| n.div_ceil(10));
         let shares = Shares { calibration, validation, test };
-        cifar::unpack(&data.join("cifar10-jpeg.tar.gz"), dir, shares, settings.seed).map_err(failed)?;
+        cifar::unpack(&data.join("cifar10-jpeg.tar.gz"), dir, shares, settings.seed)?;
         let (mean, std) = ([0.4914, 0.4822, 0.4465], [0.2023, 0.1994, 0.2010]);
         Bed { model: "model.pth".into(), heads: 8, size: 32, mean, std }.write(dir)
-    })?;
-    Ok(())
+    })
 }
 
 /// Fresh procedural images in every step.

@@ -59,7 +59,7 @@ pub(crate) fn write(dir: &Path, n_per_class: usize, first_index: usize, seed: u6
     for (class, name) in CLASSES.iter().enumerate() {
         let folder = dir.join(name);
         if folder.exists() {
-            return Err(Error::Exists { path: folder });
+            return Err(grouping_core::Error::Exists { path: folder }.into());
         }
         std::fs::create_dir_all(&folder).map_err(Error::io(&folder, "create"))?;
         (first_index..first_index + n_per_class).into_par_iter().try_for_each(|index| {

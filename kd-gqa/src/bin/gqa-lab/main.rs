@@ -8,15 +8,17 @@ mod cifar;
 mod images;
 mod score;
 
-use std::io::{ErrorKind, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
-use grouping_core::train::JsonLines;
+use grouping_core::command::{self, Flags};
+use grouping_core::files::output::Existing;
+use grouping_core::train::{JsonLines, TrainingRun};
 
-use bed::BedSettings;
+use bed::{BATCH, BedSettings};
 use cifar::Shares;
 use kd_gqa::allocation::{AllocationConfig, Fidelity, Method};
 use kd_gqa::convert::{Align, ConvertConfig, Grouping, Pool};
@@ -146,14 +148,11 @@ struct ChooseArgs {
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    match execute(Cli::parse().command) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            // Nothing is left to tell when stderr is closed, too.
-            let _ = writeln!(std::io::stderr(), "error: {error:#}");
-            ExitCode::from(2)
-        }
-    }
+    let flags = Flags {
+        renamed: &[],
+        wrapped: |cause| cause.downcast_ref::<kd_gqa::Error>().and_then(kd_gqa::Error::core),
+    };
+    command::run(flags, |cli: Cli| execute(cli.command))
 }
 
 fn execute(command: Command) -> Result<()> {
@@ -169,20 +168,24 @@ fn execute(command: Command) -> Result<()> {
         Command::Score(args) => score(&args.bed, &args.variant(), args.seed, &args.out, &mut lines)?,
         Command::Choose(args) => choose(&args.outs, &mut lines)?,
     }
-    match lines.finish() {
-        Err(e) if e.kind() != ErrorKind::BrokenPipe => bail!("standard output: {e}"),
-        _ => Ok(()),
-    }
+    lines.finish().context("standard output")?;
+    Ok(())
 }
 
 impl BedArgs {
     fn settings(self) -> BedSettings {
         BedSettings {
-            out: self.out,
             seed: self.seed,
             n_images: Shares { calibration: self.calibration, validation: self.validation, test: self.test },
-            n_steps: self.steps,
-            n_threads: self.threads,
+            run: TrainingRun {
+                out: self.out,
+                existing: Existing::Refuse,
+                n_steps: self.steps,
+                batch_size: BATCH,
+                learning_rate: 2e-3,
+                n_threads: self.threads,
+                checkpoint_interval: Duration::from_secs(10),
+            },
         }
     }
 }

@@ -4,7 +4,6 @@
 //! low rank over the frozen base (digest §3.4b, "length shift").
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use burn::module::Module;
@@ -13,9 +12,7 @@ use grouping_core::files::output::Existing;
 use grouping_core::kernels::cross_entropy;
 use grouping_core::nn::{Decoder, DecoderConfig, Initializer, LowRank, read_llama, write_llama};
 use grouping_core::seed::derive_seed;
-use grouping_core::train::{
-    AdamWSettings, CheckpointPolicy, Objective, Observer, Outcome, TrainConfig, Trainer, WarmupCosine,
-};
+use grouping_core::train::{AdamWSettings, Objective, Observer, Outcome, TrainingRun};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
@@ -26,32 +23,16 @@ use crate::corpus::{
 use crate::peft;
 use crate::task::Task;
 
-/// What both kinds of training need to know.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct RunSettings {
-    /// Seed of weights and batches.
-    pub(crate) seed: u64,
-    /// Number of steps.
-    pub(crate) n_steps: usize,
-    /// Rows in a batch, a multiple of the number of threads.
-    pub(crate) batch_size: usize,
-    /// The highest learning rate.
-    pub(crate) learning_rate: f64,
-    /// Number of threads; another number gives other bytes.
-    pub(crate) n_threads: usize,
-    /// The folder to write; `<out>.partial` holds checkpoints meanwhile.
-    pub(crate) out: PathBuf,
-    /// The longest time of training that a kill can cost.
-    pub(crate) checkpoint_interval: Duration,
-    /// What to do with an output, or with checkpoints of another run, that exist.
-    pub(crate) existing: Existing,
-}
+/// Warm-ups are no longer.
+const MOST_WARMUP_STEPS: usize = 50;
 
 /// The base model.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct BaseSettings {
-    /// Seed, steps, output.
-    pub(crate) run: RunSettings,
+    /// Seed of weights and batches.
+    pub(crate) seed: u64,
+    /// Steps, output.
+    pub(crate) run: TrainingRun,
     /// Width of the decoder.
     pub(crate) hidden_size: usize,
     /// Number of layers.
@@ -67,8 +48,10 @@ pub(crate) struct BaseSettings {
 /// One adapter.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct AdaptSettings {
-    /// Seed, steps, output.
-    pub(crate) run: RunSettings,
+    /// Seed of weights and batches.
+    pub(crate) seed: u64,
+    /// Steps, output.
+    pub(crate) run: TrainingRun,
     /// The folder of the base.
     pub(crate) base: PathBuf,
     /// The task to learn.
@@ -124,18 +107,16 @@ pub(crate) fn train_base(settings: &BaseSettings, observer: &mut impl Observer) 
     .with_rope_theta(1000.0)
     .with_max_positions(64);
     let device = Device::flex().autodiff();
-    let decoder = config.init(derive_seed(run.seed, BASE_WEIGHTS), &device);
+    let decoder = config.init(derive_seed(settings.seed, BASE_WEIGHTS), &device);
     let adamw = AdamWSettings::new().with_beta_2(0.98).with_weight_decay(0.01);
-    let train = run.train_config(adamw, BASE_BATCHES, 0);
+    let train =
+        run.config(adamw, MOST_WARMUP_STEPS, derive_seed(derive_seed(settings.seed, BASE_BATCHES), 0));
     let corpus = AllTasks { n_rows: run.batch_size, long_share: settings.long_share, device };
     let description =
         format!("base, {config:?}, {} rows, long share {}", run.batch_size, settings.long_share);
-    let (decoder, outcome) = run.train(decoder, train, &corpus, description, observer)?;
-    if outcome == Outcome::Finished {
-        write_llama(&decoder, &run.out, run.existing)?;
-        run.remove_partial()?;
-    }
-    Ok(outcome)
+    run.train(decoder, train, &corpus, description, observer, |decoder| {
+        Ok(write_llama(&decoder, &run.out, run.existing)?)
+    })
 }
 
 /// Trains an adapter over a base and writes it as a PEFT folder.
@@ -153,7 +134,7 @@ pub(crate) fn train_adapter(settings: &AdaptSettings, observer: &mut impl Observ
         Start::PerTask => 1 + settings.task.idx() as u64,
         Start::Shared => 0,
     };
-    let seed = derive_seed(derive_seed(run.seed, ADAPTER_WEIGHTS), stream);
+    let seed = derive_seed(derive_seed(settings.seed, ADAPTER_WEIGHTS), stream);
     let mut init = Initializer::new(seed, &device);
     let scale = settings.alpha / settings.rank as f64;
     for target in &settings.targets {
@@ -169,7 +150,8 @@ pub(crate) fn train_adapter(settings: &AdaptSettings, observer: &mut impl Observ
         }
     }
     let adamw = AdamWSettings::new().with_weight_decay(0.0);
-    let train = run.train_config(adamw, ADAPTER_BATCHES, settings.task.idx() as u64);
+    let seed = derive_seed(derive_seed(settings.seed, ADAPTER_BATCHES), settings.task.idx() as u64);
+    let train = run.config(adamw, MOST_WARMUP_STEPS, seed);
     let corpus = OneTask { task: settings.task, n_rows: run.batch_size, device };
     let base = std::fs::read(settings.base.join("model.safetensors"))
         .with_context(|| format!("{}", settings.base.display()))?;
@@ -183,13 +165,10 @@ pub(crate) fn train_adapter(settings: &AdaptSettings, observer: &mut impl Observ
         run.batch_size,
         fingerprint(&base)
     );
-    let (decoder, outcome) = run.train(decoder, train, &corpus, description, observer)?;
-    if outcome == Outcome::Finished {
+    run.train(decoder, train, &corpus, description, observer, |decoder| {
         let adapter = peft::adapter_of(&decoder, settings)?;
-        adapter.write(&run.out, run.existing == Existing::Replace)?;
-        run.remove_partial()?;
-    }
-    Ok(outcome)
+        Ok(adapter.write(&run.out, run.existing == Existing::Replace)?)
+    })
 }
 
 /// Reads a base that was written by [`train_base`].
@@ -202,80 +181,6 @@ pub(crate) fn read_base(dir: &Path, device: &Device) -> Result<Decoder> {
         dir.display()
     );
     Ok(decoder)
-}
-
-impl RunSettings {
-    fn check(&self) -> Result<()> {
-        ensure!(self.n_threads > 0, "--threads: expected at least 1, found 0");
-        ensure!(
-            self.batch_size > 0 && self.batch_size.is_multiple_of(self.n_threads),
-            "--batch: expected a multiple of --threads {}, found {}",
-            self.n_threads,
-            self.batch_size
-        );
-        ensure!(
-            self.learning_rate.is_finite() && self.learning_rate > 0.0,
-            "--lr: expected a number above zero, found {}",
-            self.learning_rate
-        );
-        if self.existing == Existing::Refuse && self.out.symlink_metadata().is_ok() {
-            bail!("{}: the output exists already; --force replaces it", self.out.display());
-        }
-        Ok(())
-    }
-
-    fn train_config(&self, adamw: AdamWSettings, stream: u64, substream: u64) -> TrainConfig {
-        let n_warmup_steps = (self.n_steps / 20).clamp(5, 50).min(self.n_steps);
-        let schedule = WarmupCosine::new(self.learning_rate, self.n_steps)
-            .with_n_warmup_steps(n_warmup_steps)
-            .with_final_share(0.02);
-        TrainConfig::new(schedule, adamw.with_max_grad_norm(Some(1.0)))
-            .with_seed(derive_seed(derive_seed(self.seed, stream), substream))
-            .with_n_threads(self.n_threads)
-            .with_n_steps_per_report(25)
-    }
-
-    fn partial(&self) -> PathBuf {
-        let mut path = self.out.clone().into_os_string();
-        path.push(".partial");
-        path.into()
-    }
-
-    fn remove_partial(&self) -> Result<()> {
-        let partial = self.partial();
-        match std::fs::remove_dir_all(&partial) {
-            Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
-                Err(e).with_context(|| format!("{}", partial.display()))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    fn train(
-        &self,
-        decoder: Decoder,
-        config: TrainConfig,
-        objective: &impl Objective<Decoder>,
-        description: String,
-        observer: &mut impl Observer,
-    ) -> Result<(Decoder, Outcome)> {
-        let policy =
-            CheckpointPolicy { dir: self.partial(), interval: self.checkpoint_interval, description };
-        let start = decoder.clone();
-        let mut trainer = Trainer::new(decoder, config.clone())?;
-        let outcome = match trainer.run(objective, Some(&policy), observer) {
-            Err(grouping_core::Error::FileField { .. }) if self.existing == Existing::Replace => {
-                self.remove_partial()?;
-                trainer = Trainer::new(start, config)?;
-                trainer.run(objective, Some(&policy), observer)?
-            }
-            Err(error @ grouping_core::Error::FileField { .. }) => {
-                return Err(error).context("checkpoints of another run lie here; --force discards them");
-            }
-            outcome => outcome?,
-        };
-        Ok((trainer.into_module(), outcome))
-    }
 }
 
 /// FNV-1a, to tell whether a base is still the one that training started over.

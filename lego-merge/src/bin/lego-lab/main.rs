@@ -11,18 +11,19 @@ mod peft;
 mod score;
 mod task;
 
-use std::io::{ErrorKind, Write};
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
+use grouping_core::command::{self, Flags};
 use grouping_core::files::output::Existing;
-use grouping_core::train::JsonLines;
+use grouping_core::train::{JsonLines, TrainingRun};
 use serde_json::json;
 
-use bed::{AdaptSettings, BaseSettings, RunSettings, Start, train_adapter, train_base};
+use bed::{AdaptSettings, BaseSettings, Start, train_adapter, train_base};
 use score::{ScoreSettings, score};
 use task::Task;
 
@@ -177,14 +178,11 @@ fn parse_scale(text: &str) -> std::result::Result<f64, String> {
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    match execute(Cli::parse().command) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            // Nothing is left to tell when stderr is closed, too.
-            let _ = writeln!(std::io::stderr(), "error: {error:#}");
-            ExitCode::from(2)
-        }
-    }
+    let flags = Flags {
+        renamed: &[("batch_size", "batch"), ("learning_rate", "lr")],
+        wrapped: |cause| cause.downcast_ref::<lego_merge::Error>().and_then(lego_merge::Error::core),
+    };
+    command::run(flags, |cli: Cli| execute(cli.command))
 }
 
 fn execute(command: Command) -> Result<()> {
@@ -201,10 +199,8 @@ fn execute(command: Command) -> Result<()> {
         }
         Command::Tasks => return list_tasks(),
     }
-    match lines.finish() {
-        Err(e) if e.kind() != ErrorKind::BrokenPipe => bail!("standard output: {e}"),
-        _ => Ok(()),
-    }
+    lines.finish().context("standard output")?;
+    Ok(())
 }
 
 fn list_tasks() -> Result<()> {
@@ -216,19 +212,15 @@ fn list_tasks() -> Result<()> {
             "meaning": task.meaning(),
             "adapter": ADAPTER_TASKS.contains(&task.name()),
         });
-        match writeln!(out, "{line}") {
-            Err(e) if e.kind() == ErrorKind::BrokenPipe => return Ok(()),
-            written => written?,
-        }
+        writeln!(out, "{line}")?;
     }
     Ok(())
 }
 
 impl RunArgs {
-    fn settings(self, n_steps: usize, batch_size: usize, learning_rate: f64) -> RunSettings {
+    fn settings(self, n_steps: usize, batch_size: usize, learning_rate: f64) -> TrainingRun {
         let existing = if self.force { Existing::Replace } else { Existing::Refuse };
-        RunSettings {
-            seed: self.seed,
+        TrainingRun {
             n_steps,
             batch_size,
             learning_rate,
@@ -243,6 +235,7 @@ impl RunArgs {
 impl BaseArgs {
     fn settings(self) -> BaseSettings {
         BaseSettings {
+            seed: self.run.seed,
             run: self.run.settings(self.steps, self.batch, self.lr),
             hidden_size: self.hidden,
             n_layers: self.layers,
@@ -256,6 +249,7 @@ impl BaseArgs {
 impl AdaptArgs {
     fn settings(self) -> AdaptSettings {
         AdaptSettings {
+            seed: self.run.seed,
             run: self.run.settings(self.steps, self.batch, self.lr),
             base: self.base,
             task: self.task,

@@ -1,0 +1,124 @@
+//! A library's settings as the flags of the command that runs, and advice that only a command can give.
+
+use std::error::Error as StdError;
+
+use clap::{ArgMatches, Command};
+
+use crate::Error;
+
+/// How a binary shows the errors of its library.
+///
+/// A setting such as `n_kv_heads` is the flag `--n-kv-heads` or, without its `n_`, `--kv-heads`, whichever the running command has;
+/// a setting whose flag has another name is listed. In the words of an error, settings stand in backticks.
+#[derive(Debug, Clone, Copy)]
+pub struct Flags {
+    /// Settings whose flags have other names: (`learning_rate`, `lr`).
+    pub renamed: &'static [(&'static str, &'static str)],
+    /// The error of this crate that an error of the library wraps without words of its own.
+    pub wrapped: for<'a> fn(&'a (dyn StdError + 'static)) -> Option<&'a Error>,
+}
+
+/// The flags of the command that runs.
+#[derive(Debug)]
+pub(super) struct Shown {
+    flags: Flags,
+    longs: Vec<String>,
+}
+
+impl Shown {
+    /// Those of `command` and of the subcommands in `matches`.
+    pub(super) fn new(flags: Flags, command: &Command, matches: &ArgMatches) -> Self {
+        let (mut command, mut matches, mut longs) = (command, matches, vec![]);
+        loop {
+            longs.extend(command.get_arguments().filter_map(|arg| arg.get_long()).map(str::to_owned));
+            let Some((name, below)) = matches.subcommand() else { break };
+            let Some(subcommand) = command.find_subcommand(name) else { break };
+            (command, matches) = (subcommand, below);
+        }
+        Self { flags, longs }
+    }
+
+    /// The flag of a setting, where the command has one.
+    fn flag(&self, setting: &str) -> Option<String> {
+        let kebab = setting.replace('_', "-");
+        let renamed = self.flags.renamed.iter().find(|(name, _)| *name == setting).map(|(_, flag)| *flag);
+        let names = [renamed, Some(&*kebab), kebab.strip_prefix("n-")];
+        let name = names.into_iter().flatten().find(|name| self.longs.iter().any(|long| long == name))?;
+        Some(format!("--{name}"))
+    }
+
+    /// A text in which settings in backticks are shown as flags.
+    fn words(&self, text: &str) -> String {
+        let mut out = String::with_capacity(text.len());
+        for (i, part) in text.split('`').enumerate() {
+            match self.flag(part).filter(|_| i % 2 == 1) {
+                Some(flag) => out += &flag,
+                None if i % 2 == 1 => out += &format!("`{part}`"),
+                None => out += part,
+            }
+        }
+        out
+    }
+
+    /// The error and its causes in one line.
+    pub(super) fn line(&self, error: &anyhow::Error) -> String {
+        error.chain().map(|cause| self.cause(cause)).collect::<Vec<_>>().join(": ")
+    }
+
+    fn cause(&self, cause: &(dyn StdError + 'static)) -> String {
+        let core = cause.downcast_ref::<Error>().or_else(|| (self.flags.wrapped)(cause));
+        let advice = |does: &str| {
+            self.flag("force").map_or_else(|| cause.to_string(), |force| format!("{cause}; {force} {does}"))
+        };
+        match core {
+            Some(Error::Setting { name, expected, found }) => {
+                let name = self.flag(name).unwrap_or_else(|| name.clone());
+                format!("{name}: expected {}, found {}", self.words(expected), self.words(found))
+            }
+            Some(Error::Exists { .. }) => advice("replaces it"),
+            #[cfg(feature = "train")]
+            Some(Error::OtherRun { .. }) => advice("discards them"),
+            _ => cause.to_string(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{Arg, ArgAction};
+
+    use super::*;
+
+    fn shown(command: &str) -> Shown {
+        let flag = |name: &'static str| Arg::new(name).long(name).action(ArgAction::SetTrue);
+        let one = Command::new("one").args(["kv-heads", "density", "lr", "force"].map(flag));
+        let mut all = Command::new("all").subcommands([one, Command::new("other").arg(flag("heads"))]);
+        let matches = all.try_get_matches_from_mut(["all", command]).expect("a command");
+        let flags = Flags { renamed: &[("learning_rate", "lr")], wrapped: |_| None };
+        Shown::new(flags, &all, &matches)
+    }
+
+    fn setting(name: &str, expected: &str) -> anyhow::Error {
+        let (name, expected, found) = (name.into(), expected.into(), "0".into());
+        Error::Setting { name, expected, found }.into()
+    }
+
+    #[test]
+    fn settings_are_the_flags_of_the_running_command() {
+        let error = setting("n_kv_heads", "at least 1 with `density` and `other`");
+        let line = shown("one").line(&error);
+        assert_eq!(line, "--kv-heads: expected at least 1 with --density and `other`, found 0", "its flags");
+        let line = shown("other").line(&error);
+        let bare = "n_kv_heads: expected at least 1 with `density` and `other`, found 0";
+        assert_eq!(line, bare, "another command has no such flags");
+        let line = shown("one").line(&setting("learning_rate", "above 0").context("a bed"));
+        assert_eq!(line, "a bed: --lr: expected above 0, found 0", "a listed flag, below its context");
+    }
+
+    #[test]
+    fn an_output_that_exists_can_be_forced_where_there_is_a_flag() {
+        let error = || anyhow::Error::from(Error::Exists { path: "out".into() });
+        assert!(shown("one").line(&error()).ends_with("exists already; --force replaces it"), "the way out");
+        assert!(shown("other").line(&error()).ends_with("exists already"), "no flag, no advice");
+    }
+}

@@ -1,0 +1,17 @@
+//! What every command line of this workspace does alike: exit codes, messages, progress bars, tables, plots and completions.
+//!
+//! A binary parses, makes one call of its library and prints. Its library names *settings* (`n_kv_heads`); [`run`] shows
+//! them as the flags that the running command has (`--kv-heads`).
+
+mod completions;
+mod console;
+mod flags;
+mod run;
+pub mod svg;
+mod table;
+
+pub use completions::Completions;
+pub use console::{bar, say};
+pub use flags::Flags;
+pub use run::run;
+pub use table::{CellAlignment, Table, table};
