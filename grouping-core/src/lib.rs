@@ -24,6 +24,8 @@ pub mod seed;
 #[cfg_attr(not(feature = "nn"), allow(dead_code, reason = "the kernels use all of it"))]
 mod simd;
 pub mod stats;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 #[cfg(feature = "train")]
 pub mod train;
 

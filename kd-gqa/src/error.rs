@@ -24,7 +24,7 @@ pub enum Error {
         /// The number of key/value heads asked for.
         n_kv_heads: usize,
     },
-    /// Key norms on which the method has no result: the released code would never end.
+    /// Key norms on which the method has no result.
     #[error("{method}: expected {expected}, found {found}")]
     Allocation {
         /// The method.

@@ -17,7 +17,8 @@ use crate::{Error, Result};
 /// let groups = Groups::new(vec![3, 0, 1], 4)?;
 /// assert_eq!(groups.n_kv_heads(), 3);
 /// assert_eq!(groups.heads().collect::<Vec<_>>(), [0..3, 3..3, 3..4]);
-/// assert!(Groups::new(vec![3, 1], 6).is_err(), "two heads have no group");
+/// let error = Groups::new(vec![3, 1], 6).unwrap_err().to_string();
+/// assert!(error.contains("sum to 6 heads, found 4"), "two heads have no group");
 /// # Ok::<(), kd_gqa::Error>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -6,13 +6,12 @@
 Runs KDGQA.forward, DGQA.get_ratios_* and DGQA.forward themselves. Only `torch.norm` is replaced, so that the norms are the
 given f32 values, and `torch.split` is listened to. The order of torch's f32 sum could depend on the processor: one process a
 capability (`ATEN_CPU_CAPABILITY`), under `avx2` and `avx512`. Torch 2.15 sums in AVX2's order, 8 lanes, under both. A case
-draws its repairs after `torch.manual_seed(seed)`. `hangs` are inputs on which the code was still running after a second. Allocations are written in
-base 36, a digit a key/value head.
+draws its repairs after `torch.manual_seed(seed)`. Vectors that give
+no finite shares to one of the methods are left out. Allocations are written in base 36, a digit a key/value head.
 """
 
 import json
 import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -141,22 +140,6 @@ def released(code):
     return methods, run
 
 
-def within(seconds, call):
-    """The result, or None where there is none in time."""
-
-    def stop(*_):
-        raise TimeoutError
-
-    signal.signal(signal.SIGALRM, stop)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
-    try:
-        return call()
-    except TimeoutError:
-        return None
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-
-
 def allocate(method, heads, norms, cache, seed):
     torch.manual_seed(seed)
     return method(heads, norms, cache)
@@ -165,34 +148,14 @@ def allocate(method, heads, norms, cache, seed):
 def cases(methods, rng, n, sizes):
     rows = []
     for seed, (heads, norms, cache) in enumerate(vectors(rng, n, sizes)):
+        totals = [norms - norms.min(), norms - cache, norms + cache]
+        if not all(total.any() for total in totals):
+            continue
         row = {"heads": heads, "seed": seed, "norms": shortest(norms), "cache": shortest(cache)}
-        # Shares of nothing: `hangs` shows some of these.
-        none = {"kdgqa": norms.max() == norms.min(), "dgqa-diff": (norms == cache).all(), "dgqa-ema": not norms.any() and not cache.any()}
         for name, method in methods.items():
-            row[name] = None if none[name] else digits(within(20, lambda: allocate(method, heads, norms, cache, seed)))
+            row[name] = digits(allocate(method, heads, norms, cache, seed))
         rows.append(row)
     return rows
-
-
-def hangs(methods):
-    f = lambda *v: np.array(v, dtype=np.float32)
-    inputs = [
-        ("kdgqa", 6, f(3, 3, 3), f(0, 0, 0)),
-        ("kdgqa", 6, f(7), f(0)),
-        ("kdgqa", 8, f(0, 0), f(0, 0)),
-        ("kdgqa", 8, f(1, np.inf), f(0, 0)),
-        ("kdgqa", 8, f(1, 2, np.nan), f(0, 0, 0)),
-        ("dgqa-diff", 6, f(1, 2, 3), f(1, 2, 3)),
-        ("dgqa-diff", 6, f(0, 0), f(0, 0)),
-        ("dgqa-diff", 6, f(1, np.inf), f(0, 0)),
-        ("dgqa-ema", 6, f(0, 0, 0), f(0, 0, 0)),
-        ("dgqa-ema", 6, f(1, np.nan), f(0, 0)),
-    ]
-    found = []
-    for name, heads, norms, cache in inputs:
-        assert within(1, lambda: allocate(methods[name], heads, norms, cache, 0)) is None, (name, norms)
-        found.append({"method": name, "heads": heads, "norms": [str(v) for v in norms], "cache": shortest(cache)})
-    return found
 
 
 def runs(run, rng):
@@ -223,7 +186,7 @@ def one_capability(code, capability):
         rows.append({"heads": 6, "seed": 0, "norms": shortest(norms), "cache": [0] * 7} | {
             name: digits(allocate(method, 6, norms, norms * 0, 0)) for name, method in methods.items()
         })
-        return {"cases": rows, "hangs": hangs(methods), "runs": runs(run, rng)}
+        return {"cases": rows, "runs": runs(run, rng)}
     return {"cases": cases(methods, rng, 150, many_groups)}
 
 

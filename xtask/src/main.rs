@@ -11,6 +11,10 @@ mod experiment;
 mod list;
 mod report;
 mod repro;
+#[cfg(test)]
+#[path = "../../grouping-core/src/testing/refusal.rs"]
+#[allow(unreachable_pub, reason = "public in grouping-core")]
+mod testing;
 mod tidy;
 
 use std::io::Write;

@@ -74,6 +74,7 @@ fn first_maximum(values: &[f32]) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::assert_refused;
 
     #[test]
     fn draws_follow_the_probabilities() {
@@ -105,9 +106,9 @@ mod tests {
     fn ties_take_the_first_and_what_is_no_number_is_refused() {
         let mut greedy = Sampler::new(0.0, 1.0, 0).expect("the settings fit");
         assert_eq!(greedy.choose(&[1.0, 2.0, 2.0]), Ok(1), "the first of equal logits");
-        assert!(greedy.choose(&[1.0, f32::NAN]).is_err(), "NaN has no maximum");
-        assert!(Sampler::new(-1.0, 1.0, 0).is_err(), "a negative temperature");
-        assert!(Sampler::new(f64::NAN, 1.0, 0).is_err(), "no temperature");
-        assert!(Sampler::new(1.0, 0.0, 0).is_err(), "an empty nucleus");
+        assert_refused(greedy.choose(&[1.0, f32::NAN]), "the logits of the next token: value NaN at index 1");
+        assert_refused(Sampler::new(-1.0, 1.0, 0), "temperature");
+        assert_refused(Sampler::new(f64::NAN, 1.0, 0), "temperature");
+        assert_refused(Sampler::new(1.0, 0.0, 0), "top_p");
     }
 }

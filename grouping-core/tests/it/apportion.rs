@@ -2,6 +2,7 @@
 
 use grouping_core::Error;
 use grouping_core::matching::apportion::{ApportionConfig, Repair, apportion, round_and_repair};
+use grouping_core::testing::assert_refused;
 use proptest::prelude::*;
 
 #[test]
@@ -55,8 +56,13 @@ fn repairs_end() {
     assert!(matches!(outside, Err(Error::NoConvergence { .. })), "no such party: {outside:?}");
     let empty = round_and_repair(&[0.2, 1.5, 1.5], 3, first);
     assert!(matches!(empty, Err(Error::NoConvergence { .. })), "taken from nothing: {empty:?}");
-    for quotas in [&[f64::NAN][..], &[-0.6], &[7.0], &[]] {
-        assert!(round_and_repair(quotas, 3, first).is_err(), "{quotas:?}");
+    for (quotas, words) in [
+        (&[f64::NAN][..], "is not finite"),
+        (&[-0.6], "expected at least 0"),
+        (&[7.0], "quotas: expected at most 3"),
+        (&[], "parties: expected at least 1"),
+    ] {
+        assert_refused(round_and_repair(quotas, 3, first), words);
     }
 }
 

@@ -3,6 +3,7 @@
 use burn::tensor::{Device, Tensor, TensorData};
 use grouping_core::Error;
 use grouping_core::stats::norms::{Moments, Norm, moments, norm, norm_tensor};
+use grouping_core::testing::assert_refused;
 use proptest::prelude::*;
 use serde::Deserialize;
 
@@ -117,8 +118,14 @@ fn tensors_have_the_same_norms() {
     let infinite = Tensor::<1>::from_floats([f32::INFINITY, 1.0], &Device::flex());
     let found: f32 = norm_tensor(infinite, &[0], Norm::L2).expect("an axis").into_scalar();
     assert_eq!(found, f32::INFINITY, "infinity has an infinite norm");
-    assert!(norm_tensor(Tensor::<2>::zeros([2, 2], &Device::flex()), &[2], Norm::L1).is_err(), "no axis 2");
-    assert!(norm_tensor(Tensor::<2>::zeros([2, 2], &Device::flex()), &[1, 1], Norm::L1).is_err(), "twice");
+    assert_refused(
+        norm_tensor(Tensor::<2>::zeros([2, 2], &Device::flex()), &[2], Norm::L1),
+        "distinct axes below 2",
+    );
+    assert_refused(
+        norm_tensor(Tensor::<2>::zeros([2, 2], &Device::flex()), &[1, 1], Norm::L1),
+        "distinct axes below 2",
+    );
 }
 
 #[test]
@@ -127,11 +134,11 @@ fn wrong_shapes_and_axes_are_refused() {
     let (expected, found) = (vec![2, 4], vec![6]);
     let error = Error::Shape { what: "array".into(), expected, found };
     assert_eq!(norm(&x, &[2, 4], &[0], Norm::L1), Err(error), "shape");
-    assert!(norm(&x, &[usize::MAX, 3], &[0], Norm::L1).is_err(), "a product that overflows");
+    assert_refused(norm(&x, &[usize::MAX, 3], &[0], Norm::L1), "array: expected shape");
     for axes in [&[2][..], &[0, 0], &[1, 0, 1]] {
         let error = norm(&x, &[2, 3], axes, Norm::L2).expect_err("bad axes").to_string();
         assert!(error.contains("axes: expected distinct axes below 2"), "{error}");
-        assert!(moments(&x, &[2, 3], axes).is_err(), "moments over {axes:?}");
+        assert_refused(moments(&x, &[2, 3], axes), "axes: expected distinct axes below 2");
     }
 }
 

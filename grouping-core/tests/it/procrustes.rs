@@ -1,6 +1,7 @@
 //! Procrustes: turned points are turned back, and no other rotation is better.
 
 use grouping_core::matching::procrustes::{PairLayout, PlaneRotations, Rotation, residual_square};
+use grouping_core::testing::assert_refused;
 use proptest::prelude::*;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -117,10 +118,16 @@ fn nothing_to_go_by_and_wrong_input() {
     let product = any.transposed_before(any.values());
     assert!(distance_square(&product, Rotation::identity(3).values()) < 1e-20, "orthogonal all the same");
     assert!(Rotation::from_cross(&[], 0).expect("nothing").values().is_empty(), "no dimension");
-    assert!(Rotation::from_cross(&[1.0; 3], 2).is_err(), "three values are no matrix");
-    assert!(PlaneRotations::from_cross(&[1.0; 9], 3, PairLayout::Halves).is_err(), "an odd dimension");
+    assert_refused(Rotation::from_cross(&[1.0; 3], 2), "cross matrix: expected shape [2, 2]");
+    assert_refused(
+        PlaneRotations::from_cross(&[1.0; 9], 3, PairLayout::Halves),
+        "dimension of pairs: expected an even number",
+    );
     for bad in [f64::NAN, f64::INFINITY] {
-        assert!(Rotation::from_cross(&[1.0, 0.0, bad, 1.0], 2).is_err(), "{bad}");
-        assert!(PlaneRotations::from_cross(&[1.0, 0.0, bad, 1.0], 2, PairLayout::Halves).is_err(), "{bad}");
+        assert_refused(Rotation::from_cross(&[1.0, 0.0, bad, 1.0], 2), "is not finite");
+        assert_refused(
+            PlaneRotations::from_cross(&[1.0, 0.0, bad, 1.0], 2, PairLayout::Halves),
+            "is not finite",
+        );
     }
 }

@@ -1,37 +1,42 @@
 //! Running statistics: against their sums, saved and read, malformed.
 
 use grouping_core::stats::running::{ExponentialMean, WindowDifference};
+use grouping_core::testing::assert_refused;
 use proptest::prelude::*;
 
 #[test]
 fn settings_and_lengths_are_checked() {
     for decay in [-0.1, 1.1, f64::NAN] {
-        assert!(ExponentialMean::new(decay).is_err(), "decay {decay}");
+        assert_refused(ExponentialMean::new(decay), "decay: expected 0 to 1");
     }
-    assert!(WindowDifference::new(0).is_err(), "no window");
+    assert_refused(WindowDifference::new(0), "window: expected at least 1");
     let mut mean = ExponentialMean::new(0.5).expect("a mean");
     assert_eq!(mean.get(), None, "of nothing");
     mean.push(&[1.0, 2.0]).expect("two values");
-    assert!(mean.push(&[1.0]).is_err(), "one value");
+    assert_refused(mean.push(&[1.0]), "running statistic: expected shape");
     assert_eq!(mean.get(), Some(&[1.0, 2.0][..]), "unchanged");
     let mut change = WindowDifference::new(1).expect("a window");
     change.push(&[1.0, 2.0]).expect("two values");
-    assert!(change.push(&[1.0]).is_err() && change.push(&[f64::INFINITY, 0.0]).is_err(), "refused");
+    assert_refused(change.push(&[1.0]), "running statistic: expected shape");
+    assert_refused(change.push(&[f64::INFINITY, 0.0]), "value inf at index 0");
     assert_eq!(change.push(&[3.0, 0.0]), Ok(Some(vec![2.0, 2.0])), "unchanged");
 }
 
 #[test]
 fn what_is_read_is_checked() {
-    for bad in [
-        r#"{"decay":2.0,"values":null}"#,
-        r#"{"values":[1.0]}"#,
-        r#"{"decay":0.5,"values":[1e999]}"#,
-        r#"{"decay":0.5,"values":[null]}"#,
-        r#"{"decay":0.5,"values":[1.0],"more":1}"#,
+    for (bad, words) in [
+        (r#"{"decay":2.0,"values":null}"#, "decay: expected 0 to 1"),
+        (r#"{"values":[1.0]}"#, "decay"),
+        (r#"{"decay":0.5,"values":[1e999]}"#, "number out of range"),
+        (r#"{"decay":0.5,"values":[null]}"#, "invalid type: null"),
+        (r#"{"decay":0.5,"values":[1.0],"more":1}"#, "unknown field `more`"),
     ] {
-        assert!(serde_json::from_str::<ExponentialMean>(bad).is_err(), "{bad}");
+        assert_refused(serde_json::from_str::<ExponentialMean>(bad), words);
     }
-    assert!(serde_json::from_str::<WindowDifference>(r#"{"window":0,"values":null}"#).is_err(), "no window");
+    assert_refused(
+        serde_json::from_str::<WindowDifference>(r#"{"window":0,"values":null}"#),
+        "window: expected at least 1",
+    );
     let far: WindowDifference =
         serde_json::from_str(r#"{"window":3,"position":7,"values":[1.0]}"#).expect("a position beyond");
     assert_eq!(

@@ -1,5 +1,6 @@
 //! Files of tensors: what is written is read again, what is damaged is named, outputs appear whole.
 
+use grouping_core::testing::assert_refused;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::path::Path;
@@ -77,10 +78,10 @@ fn a_writer_keeps_to_its_plan() {
         TensorWriter::headed(File::create(&path).expect("a file"), &path, b"head", planned)
     };
     let begun = writer(&planned).expect("begins");
-    assert!(begun.write("x", &[1.0; 3]).is_err(), "another length");
-    assert!(begun.write("z", &[1.0; 3]).is_err(), "a tensor that was not planned");
-    assert!(begun.write("x", &[1e6; 4]).is_err(), "values that would become infinite");
-    assert!(begun.write_from("x", 3, &[1.0; 2]).is_err(), "beyond the end");
+    assert_refused(begun.write("x", &[1.0; 3]), "expected 4 values, found 3");
+    assert_refused(begun.write("z", &[1.0; 3]), "a tensor announced in the header");
+    assert_refused(begun.write("x", &[1e6; 4]), "values in the range of F16");
+    assert_refused(begun.write_from("x", 3, &[1.0; 2]), "expected at most");
     begun.write_from("x", 2, &[3.0, 4.0]).expect("the second row");
     begun.write_from("x", 0, &[1.0, 2.0]).expect("the first row");
     let error = begun.finish().expect_err("one tensor is missing").to_string();
@@ -94,7 +95,7 @@ fn a_writer_keeps_to_its_plan() {
         error.contains("`y`: expected F32 values of shape [3] from byte 16 on, found a file of 24"),
         "{error}"
     );
-    assert!(writer(&[planned[0].clone(), planned[0].clone()]).is_err(), "one name twice");
+    assert_refused(writer(&[planned[0].clone(), planned[0].clone()]), "each name once");
 }
 
 #[test]
@@ -169,20 +170,20 @@ fn outputs_appear_whole_or_not_at_all() {
         }
     };
     write_file(&path, Existing::Refuse, fill("one")).expect("a new file");
-    assert!(write_file(&path, Existing::Refuse, fill("two")).is_err(), "it is there");
+    assert_refused(write_file(&path, Existing::Refuse, fill("two")), "exists");
     assert_eq!(fs::read_to_string(&path).expect("a file"), "one", "the old content");
     write_file(&path, Existing::Replace, fill("two")).expect("replaces");
     assert_eq!(fs::read_to_string(&path).expect("a file"), "two", "the new content");
     let failed = write_file(&path, Existing::Replace, |_| Err(Error::NoConvergence { what: "x".into() }));
-    assert!(failed.is_err(), "what fails inside fails");
+    assert_refused(failed, "no convergence");
     assert_eq!(fs::read_to_string(&path).expect("a file"), "two", "and changes nothing");
     let place = path.parent().expect("a folder");
-    assert!(write_file(place, Existing::Replace, fill("x")).is_err(), "a folder is no file to replace");
+    assert_refused(write_file(place, Existing::Replace, fill("x")), "a file to replace");
     let failed = write_folder(&folder.path().join("f"), Existing::Refuse, |staging| {
         fs::write(staging.join("x"), "x").expect("writes");
         Err(Error::NoConvergence { what: "x".into() })
     });
-    assert!(failed.is_err(), "what fails inside fails");
+    assert_refused(failed, "no convergence");
     let left = |folder: &Path| fs::read_dir(folder).expect("a folder").count();
     assert_eq!((left(place), left(folder.path())), (1, 1), "nothing else is left");
 }

@@ -20,8 +20,8 @@
 //! - The allocation in use is not saved with the weights.
 //!
 //! What the formulas themselves imply: KDGQA gives the head of least norm no query, unless a repair does; with G = 2 all queries
-//! go to one head; a spread of 2 % gives the same groups as one of 30 %. Where no share is finite (KDGQA: equal norms, G = 1;
-//! DGQA-Diff: the same batch twice) the released code does not end, and official and paper are [`Error::Allocation`].
+//! go to one head; a spread of 2 % gives the same groups as one of 30 %. The released code does not end on some inputs;
+//! here norms without finite shares are [`Error::Allocation`] of official and paper.
 //!
 //! Robust: at least one query a head, largest remainder by `r^temperature`, equal groups where the norms say nothing, norms averaged over
 //! the batch ([`mean_key_norms`]), a true mean `e ← 0.9·e + 0.1·m`, and at inference the groups stay as they are.
@@ -172,7 +172,7 @@ impl AllocationConfig {
 /// KDGQA has no use for `cache`; official and paper DGQA take random numbers from `draws`, which runs on from layer to layer.
 ///
 /// # Errors
-/// [`Error::Allocation`] where the released code would never end (not in robust), and for negative norms; [`Error::Option`] for
+/// [`Error::Allocation`] for norms without finite shares (not in robust), and for negative norms; [`Error::Option`] for
 /// settings out of range; [`Error::Groups`] for `norms` and `cache` of other lengths than 1 to `n_heads`; [`Error::Indivisible`] for
 /// uniform groups where G does not divide H.
 ///
@@ -181,7 +181,8 @@ impl AllocationConfig {
 /// let (norms, cache, draws) = ([10., 11., 12.], [0.; 3], &mut Mt19937::new(0));
 /// let official = AllocationConfig::new(Method::Kdgqa).with_fidelity(Fidelity::Official);
 /// assert_eq!(allocate(&official, 6, &norms, &cache, draws)?.sizes(), [0, 2, 4]);
-/// assert!(allocate(&official, 6, &[7.; 3], &cache, draws).is_err(), "equal norms");
+/// let error = allocate(&official, 6, &[-1., 11., 12.], &cache, draws).unwrap_err().to_string();
+/// assert!(error.contains("kdgqa: expected"), "a negative norm: {error}");
 /// let robust = AllocationConfig::new(Method::Kdgqa);
 /// assert_eq!(allocate(&robust, 6, &norms, &cache, draws)?.sizes(), [2, 2, 2]);
 /// assert_eq!(allocate(&robust.with_temperature(9.), 6, &norms, &cache, draws)?.sizes(), [1, 2, 3]);

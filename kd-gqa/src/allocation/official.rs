@@ -7,8 +7,7 @@
 //!            while Σa > H: the first greatest a −= 1             while Σa > H: draw i; a_i −= 1 where a_i > 0
 //!            while Σa < H: the first least a += 1                while Σa < H: draw i; a_i += 1
 //! ```
-//! Where a share is not finite (equal norms, one key/value head, nothing changed, an infinite norm) the released code converts
-//! NaN to an integer and counts up for hours; here it is [`Error::Allocation`].
+//! The released code does not end on some inputs; here a share that is not finite is [`Error::Allocation`].
 
 use grouping_core::matching::apportion::{Repair, round_and_repair};
 

@@ -141,7 +141,7 @@ fn by_activations(args: &Args, checkpoint: &Checkpoint, dir: &Path) -> kd_gqa::R
     calibration.layers().iter().zip(norms).map(view).collect()
 }
 
-/// Sizes of the groups of each layer by each method that is shown; none where its released code would not end.
+/// Sizes of the groups of each layer by each method that is shown; none where the norms give it no finite shares.
 fn allocations(
     layers: &[LayerView],
     n_heads: usize,

@@ -157,6 +157,7 @@ fn common_divisor(a: usize, b: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use grouping_core::testing::assert_refused;
 
     fn plan(config: &ConvertConfig, source: &Groups) -> Result<LayerPlan> {
         LayerPlan::new(config, source, 0, 1, None, || {
@@ -194,8 +195,8 @@ mod tests {
             (&[0, 1, 1][..], &[2, 2, 2][..]),
             "parts of two"
         );
-        assert!(plan(&ConvertConfig::new(2), &ragged).is_err(), "unequal groups are to be asked for");
+        assert_refused(plan(&ConvertConfig::new(1), &ragged), "to be set for unequal groups");
         assert!(matches!(plan(&ConvertConfig::new(4), &source), Err(Error::Indivisible { .. })), "4 of 6");
-        assert!(plan(&ConvertConfig::new(7), &source).is_err(), "more than there are");
+        assert_refused(plan(&ConvertConfig::new(7), &source), "from 1 to the 6 key/value heads");
     }
 }

@@ -63,7 +63,7 @@ fn draws_run_on_through_the_layers() {
 }
 
 #[test]
-fn what_never_ends_is_said() {
+fn norms_without_finite_shares_are_named() {
     let folder = tempfile::tempdir().expect("a folder");
     let cases = [
         (

@@ -1,5 +1,6 @@
 //! Allocations against the released code (`oracles/kd-gqa/allocations.py`), and what holds for any norms.
 
+use grouping_core::testing::assert_refused;
 use kd_gqa::allocation::{
     AllocationConfig, AllocationState, Fidelity, Lanes, Method, Mt19937, Phase, allocate, lane_sum,
     mean_key_norms, sample_key_norms, summed_key_norms,
@@ -19,7 +20,6 @@ struct Golden {
 #[derive(Deserialize)]
 struct Avx2 {
     cases: Vec<Case>,
-    hangs: Vec<Hang>,
     runs: Vec<Run>,
 }
 
@@ -34,19 +34,11 @@ struct Case {
     seed: u64,
     norms: Vec<f32>,
     cache: Vec<f32>,
-    kdgqa: Option<String>,
+    kdgqa: String,
     #[serde(rename = "dgqa-diff")]
-    diff: Option<String>,
+    diff: String,
     #[serde(rename = "dgqa-ema")]
-    ema: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct Hang {
-    method: Method,
-    heads: usize,
-    norms: Vec<String>,
-    cache: Vec<f32>,
+    ema: String,
 }
 
 #[derive(Deserialize)]
@@ -84,14 +76,8 @@ fn compare(cases: &[Case]) -> usize {
         for (method, expected) in METHODS.into_iter().zip([&case.kdgqa, &case.diff, &case.ema]) {
             for fidelity in [Fidelity::Official, Fidelity::Paper] {
                 let config = official(method).with_fidelity(fidelity).with_seed(case.seed);
-                let found = once(&config, case.heads, &case.norms, &case.cache);
-                match (expected, found) {
-                    (Some(expected), Ok(found)) => {
-                        assert_eq!(found.sizes(), sizes(expected), "case {i}, {method}, {fidelity}");
-                    }
-                    (None, Err(Error::Allocation { .. })) => {}
-                    (expected, found) => panic!("case {i}, {method}: {found:?} instead of {expected:?}"),
-                }
+                let found = once(&config, case.heads, &case.norms, &case.cache).expect("an allocation");
+                assert_eq!(found.sizes(), sizes(expected), "case {i}, {method}, {fidelity}");
             }
             n_compared += 1;
         }
@@ -103,10 +89,10 @@ fn compare(cases: &[Case]) -> usize {
 fn official_equals_the_released_code() {
     let golden = golden();
     let n_compared = compare(&golden.avx2.cases);
-    assert!(n_compared >= 3 * 1200, "only {n_compared} allocations of AVX2");
+    assert!(n_compared >= 3 * 1079, "only {n_compared} allocations of AVX2");
     // Torch has no kernel of its own for the sum on AVX-512.
     let n_compared = compare(&golden.avx512.cases);
-    assert!(n_compared >= 3 * 150, "only {n_compared} allocations of AVX-512");
+    assert!(n_compared >= 3 * 138, "only {n_compared} allocations of AVX-512");
 }
 
 #[test]
@@ -129,7 +115,7 @@ fn the_order_of_the_sum_decides() {
         }
         sizes
     };
-    let expected = sizes(case.kdgqa.as_deref().expect("an allocation"));
+    let expected = sizes(&case.kdgqa);
     assert_eq!(expected, [1, 1, 0, 1, 1, 0, 2], "the released code");
     assert_eq!(repaired(lane_sum(&scaled, Lanes::Eight)), expected, "eight lanes");
     assert_eq!(repaired(scaled.iter().sum()), [1, 0, 0, 1, 2, 0, 2], "from left to right");
@@ -147,20 +133,23 @@ fn the_order_of_the_sum_decides() {
 }
 
 #[test]
-fn what_never_ends_is_an_error() {
-    for Hang { method, heads, norms, cache } in golden().avx2.hangs {
-        let norms: Vec<f32> = norms.iter().map(|n| n.parse().expect("a number")).collect();
+fn norms_without_finite_shares_are_errors_and_robust_takes_them_for_equal() {
+    let nothing = [0f32; 4];
+    for (method, norms, cache, words) in [
+        (Method::Kdgqa, [2.5, 2.5, 2.5, 2.5], nothing, "not all equal"),
+        (Method::Kdgqa, [1.0, f32::INFINITY, 3.0, 4.0], nothing, "finite key norms"),
+        (Method::DgqaDiff, [4.0, 5.0, 6.0, 7.0], [4.0, 5.0, 6.0, 7.0], "differ from the cached ones"),
+        (Method::DgqaDiff, [f32::NAN, 5.0, 6.0, 7.0], nothing, "finite key norms"),
+        (Method::DgqaEma, nothing, nothing, "not all 0"),
+        (Method::DgqaEma, [1.0, f32::NAN, 1.0, 1.0], nothing, "finite key norms"),
+    ] {
         for fidelity in [Fidelity::Official, Fidelity::Paper] {
-            let error = once(&official(method).with_fidelity(fidelity), heads, &norms, &cache)
-                .expect_err("the released code never ends");
-            assert!(matches!(error, Error::Allocation { .. }), "{method} of {norms:?}: {error}");
+            let found = once(&official(method).with_fidelity(fidelity), 10, &norms, &cache);
+            assert!(matches!(found, Err(Error::Allocation { .. })), "{method} of {norms:?}: {found:?}");
+            assert_refused(found, words);
         }
-        let robust = once(&AllocationConfig::new(method), heads, &norms, &cache).expect("robust goes on");
-        let finite = norms.iter().all(|n| n.is_finite());
-        let equal = Groups::balanced(heads, norms.len()).expect("groups");
-        if !finite || norms.iter().all(|n| *n == norms[0]) || method == Method::DgqaDiff {
-            assert_eq!(robust, equal, "{method} of {norms:?}");
-        }
+        let robust = once(&AllocationConfig::new(method), 10, &norms, &cache).expect("robust goes on");
+        assert_eq!(robust, Groups::balanced(10, 4).expect("groups"), "{method} of {norms:?}");
     }
 }
 
@@ -200,9 +189,13 @@ fn draws_equal_numpys() {
     let mut again: Mt19937 = serde_json::from_str(&saved).expect("read");
     let rest = |draws: &mut Mt19937| (0..1300).map(|_| draws.next_u32()).collect::<Vec<_>>();
     assert_eq!(rest(&mut again), rest(&mut draws), "a saved state goes on");
-    for bad in [r#"{"words":[1,2],"next":0}"#.to_string(), saved.replace(r#""next":3"#, r#""next":625"#)] {
-        assert!(serde_json::from_str::<Mt19937>(&bad).is_err(), "a state that is none");
-    }
+    let short = r#"{"words":[1,2],"next":0}"#;
+    assert_refused(serde_json::from_str::<Mt19937>(short), "words of MT19937: expected 624, found 2");
+    let far = saved.replace(r#""next":3"#, r#""next":625"#);
+    assert_refused(
+        serde_json::from_str::<Mt19937>(&far),
+        "position of MT19937: expected at most 624, found 625",
+    );
 }
 
 #[test]
@@ -263,12 +256,15 @@ fn a_saved_change_is_of_its_window_and_its_heads() {
         assert!(text.contains(from), "{from} is in {text}");
         let mut changed = saved.clone();
         changed["layers"] = serde_json::from_str(&text.replace(from, to)).expect("JSON");
-        assert!(read(changed).is_err(), "{from} → {to}");
+        assert_refused(read(changed), "saved memory: expected");
     }
     let config = AllocationConfig::new(Method::DgqaDiff).with_fidelity(Fidelity::Paper);
     let mut state = AllocationState::new(config, 6, &[3]).expect("a state");
     let before = state.clone();
-    assert!(state.observe(0, Phase::Training { step: 0 }, &[1.0, f32::INFINITY, 3.0]).is_err());
+    assert_refused(
+        state.observe(0, Phase::Training { step: 0 }, &[1.0, f32::INFINITY, 3.0]),
+        "dgqa-diff: expected",
+    );
     assert_eq!(state, before, "nothing is kept of it");
 }
 
@@ -276,21 +272,21 @@ fn a_saved_change_is_of_its_window_and_its_heads() {
 fn a_saved_state_is_not_trusted() {
     let state = AllocationState::new(official(Method::DgqaEma), 6, &[3]).expect("a state");
     let saved = serde_json::to_string(&state).expect("written");
-    for (from, to) in [
-        ("[2,2,2]", "[2,2,3]"),
-        ("[2,2,2]", "[]"),
-        (r#""n_heads":6"#, r#""n_heads":0"#),
-        ("[0.0,0.0,0.0]", "[0.0,0.0]"),
-        ("[0.0,0.0,0.0]", "[0.0,-1.0,0.0]"),
-        ("[0.0,0.0,0.0]", "[0.0,1e39,0.0]"),
-        (r#""window":300"#, r#""window":0"#),
-        (r#""method":"dgqa-ema""#, r#""method":"kdgqa""#),
-        (r#""fidelity":"official""#, r#""fidelity":"robust""#),
-        (r#""next":624"#, r#""next":99999"#),
+    for (from, to, words) in [
+        ("[2,2,2]", "[2,2,3]", "expected sizes that sum to 6 heads, found 7"),
+        ("[2,2,2]", "[]", "0 key/value heads do not divide 6 heads"),
+        (r#""n_heads":6"#, r#""n_heads":0"#, "do not divide 0 heads"),
+        ("[0.0,0.0,0.0]", "[0.0,0.0]", "saved memory: expected"),
+        ("[0.0,0.0,0.0]", "[0.0,-1.0,0.0]", "saved memory: expected"),
+        ("[0.0,0.0,0.0]", "[0.0,1e39,0.0]", "number out of range"),
+        (r#""window":300"#, r#""window":0"#, "window: expected"),
+        (r#""method":"dgqa-ema""#, r#""method":"kdgqa""#, "saved memory: expected"),
+        (r#""fidelity":"official""#, r#""fidelity":"robust""#, "saved memory: expected"),
+        (r#""next":624"#, r#""next":99999"#, "position of MT19937: expected at most 624"),
     ] {
         assert!(saved.contains(from), "{from} is in {}", &saved[..200]);
         let bad = saved.replace(from, to);
-        assert!(serde_json::from_str::<AllocationState>(&bad).is_err(), "{to} is taken");
+        assert_refused(serde_json::from_str::<AllocationState>(&bad), words);
     }
 }
 
@@ -323,8 +319,8 @@ proptest! {
                     }
                     Err(error) => {
                         prop_assert!(fidelity != Fidelity::Robust, "{} robust: {}", method, error);
-                        let refused = matches!(error, Error::Allocation { .. });
-                        prop_assert!(refused && again.is_err(), "{} {}: {}", method, fidelity, error);
+                        prop_assert!(matches!(error, Error::Allocation { .. }), "{} {}: {}", method, fidelity, error);
+                        assert_refused(again, &format!("{method}: expected finite"));
                     }
                 }
             }
@@ -409,7 +405,7 @@ fn norms_of_keys() {
         "the mean does not grow with the batch"
     );
     assert!(mean_key_norms(&[], [0, 2, 4, 5]).expect("norms").iter().all(|n| n.is_nan()), "of nothing");
-    assert!(summed_key_norms(&keys, [3, 2, 4, 6]).is_err(), "another shape");
+    assert_refused(summed_key_norms(&keys, [3, 2, 4, 6]), "expected shape");
 }
 
 #[test]

@@ -1,11 +1,13 @@
-//! The README's commands run as they stand there.
+//! The README's commands run as they stand there, and commands print what they printed.
 
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 
 use burn::tensor::Device;
 use grouping_core::files::output::Existing;
 use grouping_core::files::tensor_file::Dtype;
+use grouping_core::testing::{assert_snapshots, sh_lines, words};
 use kd_gqa::checkpoint::Checkpoint;
 use kd_gqa::vit::VitConfig;
 
@@ -14,9 +16,6 @@ use crate::models;
 
 #[test]
 fn every_command_of_the_readme_runs() {
-    let readme = include_str!("../../README.md");
-    let blocks = readme.split("```sh\n").skip(1).filter_map(|rest| rest.split("```").next());
-    let lines = blocks.flat_map(str::lines).map(|line| line.split("  #").next().unwrap_or_default());
     let folder = tempfile::tempdir().expect("a folder");
     let place = |name: &str| folder.path().join(name);
     let config = VitConfig::new([32; 2], [8; 2], 384, 2, 6, 64).with_n_classes(Some(10));
@@ -37,13 +36,13 @@ fn every_command_of_the_readme_runs() {
     let layer = r#"{"k":[1,2,3,4,5,6],"v":[1,1,1,1,1,1]}"#;
     fs::write(place("weights.json"), format!("{{\"layers\":[{layer},{layer}]}}")).expect("writes");
     let mut n_conversions = 0;
-    for line in lines {
+    for line in sh_lines(include_str!("../../README.md")) {
         if let Some((text, file)) = line.strip_prefix("echo '").and_then(|rest| rest.split_once("' > ")) {
             fs::write(place(file.trim()), text).expect("writes");
             continue;
         }
-        let Some(words) = line.strip_prefix("kd-gqa ") else { continue };
-        let words = words_of(words);
+        let Some(arguments) = line.strip_prefix("kd-gqa ") else { continue };
+        let words = words(arguments);
         let output = Command::new(env!("CARGO_BIN_EXE_kd-gqa"))
             .args(&words)
             .current_dir(folder.path())
@@ -62,10 +61,8 @@ fn every_command_of_the_readme_runs() {
     assert!(n_conversions >= 4, "the README shows only {n_conversions} conversions");
 }
 
-/// Words between spaces; those in double quotes are one.
-fn words_of(line: &str) -> Vec<&str> {
-    let parts = line.split('"').enumerate();
-    parts
-        .flat_map(|(i, part)| if i % 2 == 1 { vec![part] } else { part.split_whitespace().collect() })
-        .collect()
+#[test]
+fn commands_print_what_they_printed() {
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
+    assert_snapshots(&tests.join("cmd"), &tests.join("data"), Path::new(env!("CARGO_BIN_EXE_kd-gqa")));
 }

@@ -1,5 +1,6 @@
 //! What no tensor says of a vision transformer: kept through conversion, said by the user, or refused; and allocations from images.
 
+use grouping_core::testing::assert_refused;
 use std::fs;
 
 use crate::attention::floats;
@@ -113,7 +114,7 @@ fn a_record_beside_stands_in_for_a_header_without_one() {
     let again = Checkpoint::open(&out).expect("by the record beside it");
     assert_eq!(gap(&logits(&again, &image), &before), 0.0, "the same groups");
     fs::remove_file(out.with_file_name("kd_gqa.json")).expect("it is there");
-    assert!(Checkpoint::open_with_heads(&out, Some(6)).is_err(), "nothing says the groups");
+    assert_refused(Checkpoint::open_with_heads(&out, Some(6)), "expected");
 }
 
 #[test]

@@ -297,6 +297,7 @@ impl Patterns {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use grouping_core::testing::assert_refused;
 
     fn parse(text: &str) -> Result<AdapterConfig> {
         AdapterConfig::parse(Path::new("x/adapter_config.json"), text)
@@ -328,9 +329,9 @@ mod tests {
                 parse(&format!(r#"{{"r": 4, "lora_alpha": 8, "{field}": true}}"#)).expect_err("refused");
             assert!(error.to_string().contains(field), "{error}");
         }
-        assert!(parse(r#"{"r": 0, "lora_alpha": 8}"#).is_err(), "rank zero");
-        assert!(parse(r#"{"r": 4, "lora_alpha": 8, "peft_type": "IA3"}"#).is_err(), "another method");
-        assert!(parse(r#"{"r": 4, "lora_alpha": 8, "rank_pattern": {"(": 2}}"#).is_err(), "a bad key");
-        assert!(parse(r#"{"lora_alpha": 8}"#).is_err(), "no rank");
+        assert_refused(parse(r#"{"r": 0, "lora_alpha": 8}"#), "r: expected a rank of at least 1");
+        assert_refused(parse(r#"{"r": 4, "lora_alpha": 8, "peft_type": "IA3"}"#), "peft_type");
+        assert_refused(parse(r#"{"r": 4, "lora_alpha": 8, "rank_pattern": {"(": 2}}"#), "rank_pattern");
+        assert_refused(parse(r#"{"lora_alpha": 8}"#), " r: expected");
     }
 }

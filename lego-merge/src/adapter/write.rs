@@ -204,6 +204,7 @@ fn swap(_made: &Path, _place: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use grouping_core::files::tensor_file::Dtype;
+    use grouping_core::testing::assert_refused;
 
     use super::*;
 
@@ -217,9 +218,9 @@ mod tests {
             let construction =
                 Construction::begin(&output, &tensors, BTreeMap::new()).expect("a place to write");
             construction.write("x", &[1.0; 4]).expect("writes");
-            assert!(construction.write("y", &[1.0; 4]).is_err(), "another length than announced");
-            assert!(construction.write("z", &[1.0; 4]).is_err(), "a tensor that was not announced");
-            assert!(construction.write("y", &[1e6; 3]).is_err(), "values that would become infinite");
+            assert_refused(construction.write("y", &[1.0; 4]), "expected 3 values, found 4");
+            assert_refused(construction.write("z", &[1.0; 4]), "a tensor announced in the header");
+            assert_refused(construction.write("y", &[1e6; 3]), "values in the range of F16");
             drop(construction);
             assert_eq!(fs::read_dir(folder.path()).expect("a folder").count(), 0, "nothing is left");
         }

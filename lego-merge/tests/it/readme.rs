@@ -1,20 +1,20 @@
-//! The README's commands run as they stand there.
+//! The README's commands run as they stand there, and commands print what they printed.
 
+use std::path::Path;
 use std::process::Command;
+
+use grouping_core::testing::{assert_snapshots, sh_lines, words};
 
 use crate::adapters::committed;
 
 #[test]
 fn every_command_of_the_readme_runs() {
-    let readme = include_str!("../../README.md");
-    let blocks = readme.split("```sh\n").skip(1).filter_map(|rest| rest.split("```").next());
-    let lines = blocks.flat_map(str::lines).filter_map(|line| line.strip_prefix("lego-merge "));
+    let lines = sh_lines(include_str!("../../README.md")).filter_map(|line| line.strip_prefix("lego-merge "));
     let folder = tempfile::tempdir().expect("a folder");
     let mut names: Vec<&str> = vec![];
     let mut n_commands = 0;
     for line in lines {
-        let line = line.split(" #").next().unwrap_or(line);
-        let words: Vec<&str> = line.split_whitespace().collect();
+        let words = words(line);
         // Adapters are the words before the first option; those that no command before wrote stand for two real ones.
         let adapters = words[1..].iter().take_while(|w| !w.starts_with('-'));
         for &name in adapters {
@@ -37,10 +37,16 @@ fn every_command_of_the_readme_runs() {
     assert!(n_commands >= 3, "the README shows only {n_commands} commands");
 }
 
-fn copy(from: &std::path::Path, to: &std::path::Path) {
+fn copy(from: &Path, to: &Path) {
     std::fs::create_dir(to).expect("a folder");
     for entry in std::fs::read_dir(from).expect("a committed adapter") {
         let entry = entry.expect("an entry");
         std::fs::copy(entry.path(), to.join(entry.file_name())).expect("a copy");
     }
+}
+
+#[test]
+fn commands_print_what_they_printed() {
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
+    assert_snapshots(&tests.join("cmd"), &tests.join("data"), Path::new(env!("CARGO_BIN_EXE_lego-merge")));
 }

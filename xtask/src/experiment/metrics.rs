@@ -102,6 +102,7 @@ pub(crate) fn collect(printed: &str, labels: &BTreeMap<String, String>) -> Resul
 
 #[cfg(test)]
 mod tests {
+    use crate::testing::assert_refused;
     use proptest::prelude::*;
 
     use super::*;
@@ -128,13 +129,13 @@ mod tests {
 
     #[test]
     fn a_broken_event_is_an_error() {
-        for line in [
-            r#"{"event":"metric","name":"loss","value":null}"#,
-            r#"{"event":"metric","value":1}"#,
-            r#"{"event":"metric","name":"loss","value":1,"shape":[1]}"#,
-            r#"{"event":"progress","done":-1,"total":2}"#,
+        for (line, words) in [
+            (r#"{"event":"metric","name":"loss","value":null}"#, "metric `loss` needs a finite number"),
+            (r#"{"event":"metric","value":1}"#, "a metric needs a `name`"),
+            (r#"{"event":"metric","name":"loss","value":1,"shape":[1]}"#, "label `shape` of metric `loss`"),
+            (r#"{"event":"progress","done":-1,"total":2}"#, "progress needs a whole number `done`"),
         ] {
-            assert!(parse_line(line).is_err(), "`{line}` is refused");
+            assert_refused(parse_line(line), words);
         }
     }
 

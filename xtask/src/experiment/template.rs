@@ -48,6 +48,7 @@ pub(crate) fn parse(template: &str) -> Result<Vec<Token>> {
 
 #[cfg(test)]
 mod tests {
+    use crate::testing::assert_refused;
     use proptest::prelude::*;
 
     use super::*;
@@ -66,8 +67,11 @@ mod tests {
 
     #[test]
     fn unbalanced_braces_are_refused() {
-        for template in ["{a", "a}", "{}", "{a{b}", "{"] {
-            assert!(parse(template).is_err(), "`{template}` is refused");
+        let (closed, opened) = ("a brace is not closed", "a closing brace has no opening one");
+        for (template, words) in
+            [("{a", closed), ("a}", opened), ("{}", "the braces are empty"), ("{a{b}", closed), ("{", closed)]
+        {
+            assert_refused(parse(template), words);
         }
     }
 

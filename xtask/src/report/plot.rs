@@ -268,6 +268,7 @@ fn legend(area: &Area<'_>, curve: &Curve, x: i32, y: i32) -> Result<i32> {
 
 #[cfg(test)]
 mod tests {
+    use crate::testing::assert_refused;
     use proptest::prelude::*;
 
     use super::*;
@@ -299,8 +300,8 @@ mod tests {
             }
             assert_eq!(svg, self::svg(kind, &records).expect("it draws"), "{kind}: the same bytes each time");
         }
-        assert!(svg("lines", &[record("m", 1.0, "seed=0 k=a")]).is_err(), "a line needs numbers along x");
-        assert!(svg("bars", &[]).is_err(), "nothing to draw is said");
+        assert_refused(svg("lines", &[record("m", 1.0, "seed=0 k=a")]), "is no number");
+        assert_refused(svg("bars", &[]), "none of its series has a value");
     }
 
     proptest! {

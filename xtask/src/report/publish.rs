@@ -131,6 +131,7 @@ mod tests {
     use super::super::table::{Cell, Grid};
     use super::*;
     use crate::experiment::spec::Scale;
+    use crate::testing::assert_refused;
 
     fn report() -> Report {
         let cell = |text: &str| Cell { text: text.to_owned(), strong: false };
@@ -168,12 +169,12 @@ mod tests {
             quoted,
             "inside a line it is a word"
         );
-        for wrong in [
-            "<!-- results c/e/mini -->",
-            "<!-- results c/e/mini methods -->",
-            "<!-- results c/e/mini gone --> <!-- end results -->",
+        for (wrong, words) in [
+            ("<!-- results c/e/mini -->", "not of the form <crate>/<name>/<scale> <table>"),
+            ("<!-- results c/e/mini methods -->", "has no `<!-- end results -->`"),
+            ("<!-- results c/e/mini gone --> <!-- end results -->", "c/e/mini has no table `gone`"),
         ] {
-            assert!(with_tables(wrong, |_| Ok(Some(report()))).is_err(), "`{wrong}` is refused");
+            assert_refused(with_tables(wrong, |_| Ok(Some(report()))), words);
         }
     }
 
