@@ -1,14 +1,12 @@
 //! The workspace as Cargo sees it: where it is, its packages, and its binaries built in release mode.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
-
-use crate::experiment::plan::{Plan, Program};
 
 /// The Cargo that runs this, or the one in the path.
 pub(crate) fn cargo() -> OsString {
@@ -31,7 +29,6 @@ pub(crate) fn root() -> Result<PathBuf> {
 #[derive(Debug, Deserialize)]
 pub(crate) struct Metadata {
     pub(crate) packages: Vec<Package>,
-    pub(crate) target_directory: PathBuf,
 }
 
 #[derive(Debug, Deserialize)]
@@ -60,6 +57,7 @@ pub(crate) fn metadata(root: &Path) -> Result<Metadata> {
 #[derive(Deserialize)]
 struct Message {
     reason: String,
+    package_id: Option<String>,
     executable: Option<PathBuf>,
     target: Option<Target>,
 }
@@ -70,73 +68,111 @@ struct Target {
     kind: Vec<String>,
 }
 
-/// Builds one binary of a package in release mode, with the package's default features: where it is.
-pub(crate) fn release_binary(root: &Path, package: &str, binary: &str) -> Result<PathBuf> {
-    let mut command = Command::new(cargo());
-    command.args(["build", "--release", "-p", package, "--bin", binary]).current_dir(root);
-    let status = command.stdout(Stdio::null()).status().context("cannot run cargo build")?;
-    ensure!(status.success(), "cargo build failed for `{package}`");
-    Ok(metadata(root)?.target_directory.join("release").join(binary))
+/// What kind of target an executable is built from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) enum Kind {
+    Bin,
+    Bench,
+    Example,
 }
 
-/// Builds one bench target of a package as `cargo bench` does, without running it: where its executable is.
-pub(crate) fn bench_target(root: &Path, package: &str, bench: &str, features: &[String]) -> Result<PathBuf> {
+impl Kind {
+    fn as_str(self) -> &'static str {
+        match self {
+            Kind::Bin => "bin",
+            Kind::Bench => "bench",
+            Kind::Example => "example",
+        }
+    }
+}
+
+/// An executable of the workspace.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct Executable {
+    pub(crate) package: String,
+    pub(crate) kind: Kind,
+    pub(crate) name: String,
+}
+
+/// Features by the package that has them.
+pub(crate) type Features = BTreeMap<String, BTreeSet<String>>;
+
+/// Builds these executables in release mode, in one call of Cargo, so that their dependencies are compiled once, with the
+/// union of what all of them need; where each is. Cargo's own progress goes to stderr.
+pub(crate) fn build(
+    root: &Path,
+    wanted: &BTreeSet<Executable>,
+    features: &Features,
+) -> Result<HashMap<Executable, PathBuf>> {
+    if wanted.is_empty() {
+        return Ok(HashMap::new());
+    }
     let mut command = Command::new(cargo());
-    command.args(["bench", "--no-run", "--message-format=json-render-diagnostics"]);
-    command.args(["--package", package, "--bench", bench]);
-    if !features.is_empty() {
-        command.arg("--features").arg(features.join(","));
+    command.args(["build", "--release", "--message-format=json-render-diagnostics"]);
+    let packages: BTreeSet<&str> = wanted.iter().map(|executable| executable.package.as_str()).collect();
+    for package in &packages {
+        command.args(["--package", package]);
+        for feature in features.get(*package).into_iter().flatten() {
+            command.arg("--features").arg(format!("{package}/{feature}"));
+        }
+    }
+    for Executable { kind, name, .. } in wanted {
+        command.arg(format!("--{}", kind.as_str())).arg(name);
     }
     let output =
-        command.current_dir(root).stderr(Stdio::inherit()).output().context("cannot run cargo bench")?;
-    ensure!(output.status.success(), "cargo bench failed for `{package}`");
-    let of_bench = |target: Target| target.name == bench && target.kind.iter().any(|kind| kind == "bench");
-    let found = artifacts(&output.stdout).find_map(|(target, path)| of_bench(target).then_some(path));
-    found.with_context(|| format!("cargo built `{package}`, but said no path of its bench `{bench}`"))
+        command.current_dir(root).stderr(Stdio::inherit()).output().context("cannot run cargo build")?;
+    let packages: Vec<&str> = packages.into_iter().collect();
+    ensure!(output.status.success(), "cargo build failed for {}", packages.join(", "));
+    let built: HashMap<Executable, PathBuf> = artifacts(&output.stdout).collect();
+    for executable in wanted {
+        let Executable { package, kind, name } = executable;
+        let said = built.contains_key(executable);
+        ensure!(said, "cargo built `{package}`, but said no path of its {} `{name}`", kind.as_str());
+    }
+    Ok(built)
 }
 
 /// The executables among Cargo's messages.
-fn artifacts(messages: &[u8]) -> impl Iterator<Item = (Target, PathBuf)> {
+fn artifacts(messages: &[u8]) -> impl Iterator<Item = (Executable, PathBuf)> {
     let messages = messages.split(|&byte| byte == b'\n');
     messages.filter_map(|line| {
         let message: Message = serde_json::from_slice(line).ok()?;
-        (message.reason == "compiler-artifact").then_some((message.target?, message.executable?))
+        let (id, target, path) = (message.package_id?, message.target?, message.executable?);
+        let is_of = |kind: &Kind| target.kind.iter().any(|of| of == kind.as_str());
+        let kind = [Kind::Bin, Kind::Bench, Kind::Example].into_iter().find(is_of)?;
+        let executable = Executable { package: package_of(&id)?.to_owned(), kind, name: target.name };
+        (message.reason == "compiler-artifact").then_some((executable, path))
     })
 }
 
-/// Builds the binaries of a plan in release mode, one call a package; Cargo's own progress goes to stderr.
-pub(crate) fn build(root: &Path, plan: &Plan) -> Result<HashMap<Program, PathBuf>> {
-    let mut packages: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-    for node in &plan.nodes {
-        if let Program::Binary { package, binary } = &node.program {
-            let binaries = packages.entry(package).or_default();
-            if !binaries.contains(&binary.as_str()) {
-                binaries.push(binary);
-            }
-        }
+/// The package of an identifier such as `path+file:///a/package#0.1.0` or `path+file:///a/folder#package@0.1.0`.
+fn package_of(id: &str) -> Option<&str> {
+    let (place, version) = id.rsplit_once('#')?;
+    version.split_once('@').map(|(package, _)| package).or_else(|| place.rsplit('/').next())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_name_executables() {
+        let message = |id: &str, kind: &str, path: &str| {
+            format!(
+                r#"{{"reason":"compiler-artifact","package_id":"{id}","target":{{"name":"x","kind":["{kind}"]}},"executable":{path}}}"#
+            )
+        };
+        let messages = [
+            message("path+file:///a/one#0.1.0", "bench", "\"b\""),
+            message("path+file:///a/folder#two@0.1.0", "bin", "\"c\""),
+            message("path+file:///a/one#0.1.0", "lib", "null"),
+            r#"{"reason":"build-finished","success":true}"#.to_owned(),
+            "no JSON".to_owned(),
+        ];
+        let found: Vec<_> = artifacts(messages.join("\n").as_bytes()).collect();
+        let executable =
+            |package: &str, kind| Executable { package: package.to_owned(), kind, name: "x".to_owned() };
+        let want = [(executable("one", Kind::Bench), "b".into()), (executable("two", Kind::Bin), "c".into())];
+        assert_eq!(found, want, "what has a path, by its package and kind");
     }
-    let mut paths = HashMap::new();
-    for (package, binaries) in packages {
-        let mut command = Command::new(cargo());
-        command.args(["build", "--release", "--message-format=json-render-diagnostics", "-p", package]);
-        if let Some(features) = plan.features.get(package).filter(|features| !features.is_empty()) {
-            command.arg("--features").arg(features.iter().cloned().collect::<Vec<_>>().join(","));
-        }
-        for binary in &binaries {
-            command.args(["--bin", binary]);
-        }
-        let output =
-            command.current_dir(root).stderr(Stdio::inherit()).output().context("cannot run cargo build")?;
-        ensure!(output.status.success(), "cargo build failed for `{package}`");
-        for (target, path) in artifacts(&output.stdout) {
-            paths.insert(Program::Binary { package: package.to_owned(), binary: target.name }, path);
-        }
-        for binary in binaries {
-            let built = Program::Binary { package: package.to_owned(), binary: binary.to_owned() };
-            if !paths.contains_key(&built) {
-                bail!("cargo built `{package}`, but said no path of its binary `{binary}`");
-            }
-        }
-    }
-    Ok(paths)
 }

@@ -36,7 +36,7 @@ pub(crate) fn repro(root: &Path, wanted: Option<&str>, scale: Scale, jobs: usize
     for id in &plan.experiments {
         report::check(library.get(id)?, scale).with_context(|| id.clone())?;
     }
-    let binaries = cargo::build(root, &plan)?;
+    let binaries = build(root, &plan)?;
     let programs = hash_programs(&plan, &binaries)?;
     let keys = keys(&plan, &programs);
     let cache = Cache::new(root.join("results/cache"));
@@ -106,6 +106,16 @@ pub(crate) fn report_again(root: &Path) -> Result<()> {
     ensure!(!reports.is_empty(), "nothing has run with these experiment files: cargo xtask repro");
     html::write_index(root)?;
     print_summary(root, &reports)
+}
+
+/// The release binaries of a plan, built in one call.
+fn build(root: &Path, plan: &Plan) -> Result<HashMap<Program, PathBuf>> {
+    let binaries = plan.nodes.iter().filter_map(|node| match &node.program {
+        Program::Binary(binary) => Some(binary.clone()),
+        Program::Command(_) => None,
+    });
+    let built = cargo::build(root, &binaries.collect(), &plan.features)?;
+    Ok(built.into_iter().map(|(binary, path)| (Program::Binary(binary), path)).collect())
 }
 
 /// The hash of each program's file: the release binary, or the command's program where that is a path.
@@ -223,7 +233,7 @@ impl Versions {
             output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
         };
         let name = |program: &Program| match program {
-            Program::Binary { package, binary } => format!("{package}/{binary}"),
+            Program::Binary(binary) => format!("{}/{}", binary.package, binary.name),
             Program::Command(command) => shell(command),
         };
         Versions {

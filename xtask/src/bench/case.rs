@@ -1,5 +1,6 @@
 //! The format of `xtask/benches/<crate>.toml`: cases, what they measure, and what they are compared with.
 
+use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
 use std::path::Path;
 
@@ -8,10 +9,10 @@ use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
 use super::Bed;
-use super::built::Build;
 use super::criterion::Criterion;
 use super::process::{Prepare, WholeProcess};
 use super::reference::Reference;
+use crate::cargo::{Executable, Features};
 
 /// The benches of one crate.
 #[derive(Debug, Deserialize)]
@@ -36,6 +37,20 @@ fn one() -> NonZeroUsize {
 impl Cases {
     pub(super) fn n_rounds(&self, case: &Case) -> usize {
         case.rounds.unwrap_or(self.rounds).get()
+    }
+
+    /// Adds what has to be built, and the features that it needs.
+    pub(super) fn executables(
+        &self,
+        package: &str,
+        wanted: &mut BTreeSet<Executable>,
+        features: &mut Features,
+    ) {
+        wanted.extend(self.prepare.iter().map(|prepare| prepare.executable(package)));
+        for work in self.cases.iter().flat_map(Case::works) {
+            wanted.insert(work.executable(package));
+            features.entry(package.to_owned()).or_default().extend(work.features().iter().cloned());
+        }
     }
 
     /// Neighbours that are compared with one and the same run of a reference, so that it is run once a round for all of them.
@@ -121,13 +136,13 @@ impl Case {
         Ok(Self { name, ours, measure, against, at_most, limit, rounds })
     }
 
-    /// What is built for it.
-    pub(super) fn builds(&self) -> impl Iterator<Item = Build> {
+    /// Ours, and another of ours that it is compared with.
+    fn works(&self) -> impl Iterator<Item = &Work> {
         let other = match &self.against {
-            Some(Against::Work(other)) => Some(other.build()),
+            Some(Against::Work(other)) => Some(other),
             _ => None,
         };
-        [Some(self.ours.build()), other].into_iter().flatten()
+        [Some(&self.ours), other].into_iter().flatten()
     }
 }
 
@@ -167,16 +182,23 @@ impl Work {
         Ok(())
     }
 
-    fn build(&self) -> Build {
+    fn executable(&self, package: &str) -> Executable {
         match self {
-            Work::Criterion(criterion) => criterion.build(),
-            Work::Process(process) => process.build(),
+            Work::Criterion(criterion) => criterion.executable(package),
+            Work::Process(process) => process.executable(package),
+        }
+    }
+
+    fn features(&self) -> &[String] {
+        match self {
+            Work::Criterion(criterion) => criterion.features(),
+            Work::Process(_) => &[],
         }
     }
 
     /// Measures it now, in seconds or bytes.
     pub(super) fn figure(&self, measure: Measure, bed: &mut Bed<'_>) -> Result<f64> {
-        let executable = bed.built.path(&self.build())?;
+        let executable = bed.built.get(&self.executable(bed.package)).context("it was not built")?;
         match self {
             Work::Criterion(criterion) => criterion.median_secs(executable, bed.words),
             Work::Process(process) => process.figure(executable, measure, bed.words),

@@ -8,9 +8,9 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 
-use super::built::Build;
 use super::case::Measure;
 use super::words::Words;
+use crate::cargo::{Executable, Kind};
 
 /// One benchmark of a bench target.
 #[derive(Debug, Deserialize)]
@@ -35,8 +35,12 @@ impl Criterion {
         if group.ends_with("_cpu") { Measure::Cpu } else { Measure::Wall }
     }
 
-    pub(super) fn build(&self) -> Build {
-        Build::Bench { target: self.bench.clone(), features: self.features.clone() }
+    pub(super) fn executable(&self, package: &str) -> Executable {
+        Executable { package: package.to_owned(), kind: Kind::Bench, name: self.bench.clone() }
+    }
+
+    pub(super) fn features(&self) -> &[String] {
+        &self.features
     }
 
     /// The median seconds of this benchmark alone, measured now by the target's executable, into a folder that was empty.
@@ -96,6 +100,7 @@ fn median_secs(estimates: &[u8]) -> Result<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::assert_refused;
 
     #[test]
     fn a_benchmark_is_found_by_its_whole_id() {
@@ -107,14 +112,14 @@ mod tests {
         }
         let found = folder_of(root.path(), "a/b/c").expect("there");
         assert_eq!(found, root.path().join("a_b/c/new"), "the newest, not the one before");
-        assert!(folder_of(root.path(), "a/b").is_err(), "part of an id is none");
+        assert_refused(folder_of(root.path(), "a/b"), "has this id");
     }
 
     #[test]
     fn medians_are_read() {
         let secs = median_secs(br#"{"mean":{"point_estimate":1},"median":{"point_estimate":2500000.0}}"#);
         assert!((secs.expect("there") - 2.5e-3).abs() < 1e-12, "nanoseconds become seconds");
-        assert!(median_secs(b"{}").is_err(), "a missing median is said");
-        assert!(median_secs(br#"{"median":{"point_estimate":0.0}}"#).is_err(), "nothing was measured");
+        assert_refused(median_secs(b"{}"), "median.point_estimate is missing");
+        assert_refused(median_secs(br#"{"median":{"point_estimate":0.0}}"#), "a median of 0 ns");
     }
 }

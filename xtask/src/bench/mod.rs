@@ -14,7 +14,6 @@
 //! - `{work}` and `{out}` in arguments stand for folders, `@name` for a list; in those of a script also `{name}` for the name of its event,
 //!   for scripts that can do one of their works alone.
 
-mod built;
 mod case;
 mod criterion;
 mod outcome;
@@ -23,18 +22,19 @@ mod reference;
 mod rounds;
 mod words;
 
+use std::collections::{BTreeSet, HashMap};
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 
-use self::built::Built;
 use self::case::{Against, Case};
 use self::outcome::{Outcome, table};
 use self::reference::{References, interpreter};
 use self::rounds::{Round, Turn, turns};
 use self::words::Words;
+use crate::cargo::{self, Executable, Features};
 use crate::experiment::cache::write_atomic;
 
 pub(crate) use self::case::read;
@@ -43,7 +43,8 @@ pub(crate) use self::case::read;
 #[derive(Debug)]
 struct Bed<'a> {
     words: &'a Words,
-    built: Built<'a>,
+    package: &'a str,
+    built: &'a HashMap<Executable, PathBuf>,
     references: References<'a>,
 }
 
@@ -83,22 +84,29 @@ pub(crate) fn bench(root: &Path, wanted: &Wanted) -> Result<bool> {
         ensure!(!files.is_empty(), "there is no xtask/benches/{wanted}.toml");
     }
     let python = wanted.reference.as_deref().map(interpreter).transpose()?;
-    let mut all_within = true;
+    let mut all = Vec::new();
+    let (mut executables, mut features) = (BTreeSet::new(), Features::new());
     for (package, path) in files {
         let mut cases = read(&path)?;
         if let Some(text) = &wanted.case {
             cases.cases.retain(|case| case.name.contains(text));
             ensure!(!cases.cases.is_empty(), "{}: no case with `{text}` in its name", path.display());
         }
+        cases.executables(&package, &mut executables, &mut features);
+        all.push((package, path, cases));
+    }
+    // Everything is built before anything is measured.
+    let built = cargo::build(root, &executables, &features)?;
+    let mut all_within = true;
+    for (package, path, cases) in all {
         let words = Words::new(root.join("results/bench/work").join(&package), &cases.lists);
         for prepare in &cases.prepare {
-            prepare.run(root, &package, &words).with_context(|| path.display().to_string())?;
+            prepare
+                .run(root, &built[&prepare.executable(&package)], &words)
+                .with_context(|| path.display().to_string())?;
         }
         let references = References::new(root, python.as_deref());
-        let mut bed = Bed { words: &words, built: Built::new(root, &package), references };
-        for case in &cases.cases {
-            case.builds().try_for_each(|build| bed.built.path(&build).map(|_| ())).with_context(of(case))?;
-        }
+        let mut bed = Bed { words: &words, package: &package, built: &built, references };
         let mut outcomes = Vec::new();
         for together in cases.measured_together() {
             let measured = measure(together, cases.n_rounds(&together[0]), &mut bed)?;

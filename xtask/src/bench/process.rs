@@ -10,10 +10,9 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
 
-use super::built::Build;
 use super::case::Measure;
 use super::words::Words;
-use crate::cargo;
+use crate::cargo::{Executable, Kind};
 use crate::experiment::cache::Usage;
 use crate::experiment::process::{Process, Streams, lock};
 
@@ -47,15 +46,18 @@ pub(super) struct Prepare {
 }
 
 impl Prepare {
-    pub(super) fn run(&self, root: &Path, package: &str, words: &Words) -> Result<()> {
+    pub(super) fn executable(&self, package: &str) -> Executable {
+        Executable { package: package.to_owned(), kind: Kind::Example, name: self.example.clone() }
+    }
+
+    pub(super) fn run(&self, root: &Path, example: &Path, words: &Words) -> Result<()> {
         let place = PathBuf::from(words.fill(std::slice::from_ref(&self.makes))?.concat());
         if place.exists() {
             return Ok(());
         }
-        let mut command = Command::new(cargo::cargo());
-        command.args(["run", "--release", "--package", package, "--example", &self.example, "--"]);
+        let mut command = Command::new(example);
         command.args(words.fill(&self.args)?).current_dir(root);
-        let status = command.stdout(Stdio::null()).status().context("cannot run cargo")?;
+        let status = command.stdout(Stdio::null()).status().context("cannot run the example")?;
         ensure!(status.success(), "example `{}` failed ({status})", self.example);
         ensure!(place.exists(), "example `{}` has not made {}", self.example, place.display());
         Ok(())
@@ -67,8 +69,8 @@ impl WholeProcess {
         format!("{} {}", self.binary, self.args.join(" "))
     }
 
-    pub(super) fn build(&self) -> Build {
-        Build::Binary(self.binary.clone())
+    pub(super) fn executable(&self, package: &str) -> Executable {
+        Executable { package: package.to_owned(), kind: Kind::Bin, name: self.binary.clone() }
     }
 
     /// The median of one measure over all runs.

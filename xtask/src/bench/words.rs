@@ -45,6 +45,7 @@ impl Words {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::assert_refused;
 
     #[test]
     fn folders_and_lists_are_filled_in() {
@@ -53,6 +54,6 @@ mod tests {
         let args = ["merge", "@two", "-o", "{out}"].map(str::to_owned);
         let filled = words.fill(&args).expect("known words");
         assert_eq!(filled, ["merge", "w/a", "b", "-o", "w/out"], "every word in its place");
-        assert!(words.fill(&["@three".to_owned()]).is_err(), "an unknown list is said");
+        assert_refused(words.fill(&["@three".to_owned()]), "no list named `three`");
     }
 }

@@ -13,11 +13,12 @@ use indexmap::IndexMap;
 use super::matrix::{Assignment, assignments};
 use super::spec::{Experiment, Scale, Stage, Value, applies};
 use super::template::{Token, parse};
+use crate::cargo::{Executable, Features, Kind};
 
 /// What a stage runs.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Program {
-    Binary { package: String, binary: String },
+    Binary(Executable),
     Command(Vec<String>),
 }
 
@@ -65,7 +66,7 @@ pub(crate) struct Plan {
     pub(crate) experiments: Vec<String>,
     pub(crate) nodes: Vec<Node>,
     /// Package → features wanted by any of its binaries.
-    pub(crate) features: BTreeMap<String, BTreeSet<String>>,
+    pub(crate) features: Features,
 }
 
 /// All experiment files of the workspace by `crate/name`.
@@ -120,7 +121,7 @@ fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
 
 impl Plan {
     pub(crate) fn new(library: &Library, wanted: &[String], scale: Scale) -> Result<Plan> {
-        let plan = Plan { scale, experiments: Vec::new(), nodes: Vec::new(), features: BTreeMap::new() };
+        let plan = Plan { scale, experiments: Vec::new(), nodes: Vec::new(), features: Features::new() };
         let mut planner = Planner { library, plan, instances: HashMap::new() };
         for id in wanted {
             planner.experiment(id, &mut Vec::new())?;
@@ -233,7 +234,8 @@ impl Planner<'_> {
                 let (package, binary) = binary.split_once('/').context("a binary is `crate/binary`")?;
                 let features = self.plan.features.entry(package.to_owned()).or_default();
                 features.extend(stage.features.iter().cloned());
-                Program::Binary { package: package.to_owned(), binary: binary.to_owned() }
+                let (package, name) = (package.to_owned(), binary.to_owned());
+                Program::Binary(Executable { package, kind: Kind::Bin, name })
             }
             (None, command) => Program::Command(command.clone().unwrap_or_default()),
         };

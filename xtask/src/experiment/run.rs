@@ -157,7 +157,7 @@ impl Run<'_> {
     fn command(&self, node: &Node, slot: &Slot) -> Result<Vec<String>> {
         let mut command = match &node.program {
             Program::Command(command) => command.clone(),
-            binary @ Program::Binary { .. } => {
+            binary @ Program::Binary(_) => {
                 let path = self.binaries.get(binary).with_context(|| format!("{binary:?} was not built"))?;
                 vec![utf8(path.clone())?]
             }
