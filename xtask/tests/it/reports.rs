@@ -126,6 +126,7 @@ fn tidy_names_what_is_wrong() {
     package("grouping-core", "");
     package("paper-a", "[dependencies]\ngrouping-core = { path = \"../grouping-core\" }\n");
     package("paper-b", "");
+    write("paper-b/src/part/mod.rs", "//! A part.\n");
     write("README.md", "`paper-a/src/lib.rs`, [b](paper-b/README.md)\n");
     write("xtask/benches/paper-a.toml", "case = []\n");
     write("oracles/paper-a/make.py", "save('golden.json')\n");
@@ -145,6 +146,8 @@ fn tidy_names_what_is_wrong() {
         ("paper-b/src/helpers.rs", "//! x\n", "says nothing"),
         ("paper-b/src/a.rs", "fn f() {}\n", "does not open"),
         ("paper-a/tests/data/lost.bin", "x", "no script"),
+        ("paper-a/target/a.json", "{}", "a build output"),
+        ("ARCHITECTURE.md", "# Map\n`paper-a/src`\n", "does not name `paper-b/src/part`"),
         ("README.md", "`paper-a/src/gone.rs`\n", "gone.rs"),
         ("xtask/experiments/toy/bad.toml", "title = 1\n", "bad.toml"),
         ("xtask/experiments/toy/bad.toml", &TOY.replace("4{seed}", "4{sed}"), "{sed}"),
