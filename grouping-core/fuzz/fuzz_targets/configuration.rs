@@ -1,4 +1,4 @@
-//! Configurations of adapters: `cargo fuzz run configuration`.
+//! Configurations of adapters and of decoders: `cargo fuzz run configuration`.
 #![no_main]
 
 use std::path::Path;

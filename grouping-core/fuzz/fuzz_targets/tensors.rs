@@ -2,5 +2,5 @@
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
-    let _ = lego_merge::adapter::tensor_names(bytes);
+    let _ = grouping_core::files::tensor_file::names(bytes);
 });
