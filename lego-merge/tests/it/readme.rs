@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use grouping_core::testing::{assert_snapshots, sh_lines, words};
+use grouping_core::testing::{sh_lines, words};
 
 use crate::adapters::committed;
 
@@ -45,8 +45,12 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
+// Help names the program with its extension elsewhere.
+#[cfg(unix)]
 #[test]
 fn commands_print_what_they_printed() {
+    use grouping_core::testing::assert_snapshots;
+
     let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
     assert_snapshots(&tests.join("cmd"), &tests.join("data"), Path::new(env!("CARGO_BIN_EXE_lego-merge")));
 }

@@ -2,6 +2,9 @@
 //!
 //! A path stands for the file of the longest module in it; where that module re-exports the next name by `pub use`, for
 //! the file that it comes from. Re-exports and `mod` lines themselves are no imports, and unit tests may import all.
+//!
+//! A circle is one between files of different folders, of which neither lies in the other: a folder may list what its own
+//! folders hold. The crate's root counts as no folder around the others.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -23,6 +26,8 @@ const ABOVE_CHECKPOINTS: [&str; 10] = [
 
 /// The imports among the files of one crate.
 struct Imports<'a> {
+    /// The folder of the crate's root file.
+    root: &'a str,
     /// Module path, such as `["merge", "plan"]`, → file.
     files: BTreeMap<Vec<&'a str>, &'a str>,
     /// Module path and exported name → path that it comes from, from the crate's root.
@@ -31,7 +36,7 @@ struct Imports<'a> {
     paths: BTreeMap<&'a str, Vec<Vec<&'a str>>>,
 }
 
-/// Circles of imports between files of different folders, and imports of models and methods in `checkpoint/`.
+/// Circles of imports between folders, and imports of models and methods in `checkpoint/`.
 pub(crate) fn check(sources: &[Source]) -> Vec<String> {
     let mut crates: BTreeMap<&str, Vec<&Source>> = BTreeMap::new();
     for source in sources.iter().filter(|source| source.has_extension(&["rs"])) {
@@ -43,7 +48,7 @@ pub(crate) fn check(sources: &[Source]) -> Vec<String> {
     for (root, sources) in crates {
         let imports = Imports::new(root, &sources);
         wrong.extend(imports.circles());
-        wrong.extend(imports.above_checkpoints(root));
+        wrong.extend(imports.above_checkpoints());
     }
     wrong
 }
@@ -61,12 +66,8 @@ fn root_of<'a>(path: &'a str, sources: &[Source]) -> Option<&'a str> {
     None
 }
 
-fn folder_of(file: &str) -> &str {
-    file.rsplit_once('/').map_or("", |(folder, _)| folder)
-}
-
 impl<'a> Imports<'a> {
-    fn new(root: &str, sources: &[&'a Source]) -> Self {
+    fn new(root: &'a str, sources: &[&'a Source]) -> Self {
         let (mut files, mut exports, mut paths) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
         for source in sources {
             let below = source.path[root.len() + 1..].trim_end_matches(".rs");
@@ -93,7 +94,7 @@ impl<'a> Imports<'a> {
             files.entry(module).or_insert(source.path.as_str());
             paths.insert(source.path.as_str(), imported);
         }
-        Self { files, exports, paths }
+        Self { root, files, exports, paths }
     }
 
     /// The file that a path from the root stands for.
@@ -115,12 +116,19 @@ impl<'a> Imports<'a> {
         self.paths.iter().map(of).collect()
     }
 
-    /// One circle for each set of files in one, where their folders differ.
+    /// Whether the files' folders are apart: neither is the other, nor lies in it.
+    fn are_apart(&self, a: &str, b: &str) -> bool {
+        let folder = |file: &str| file.rsplit_once('/').map_or("", |(folder, _)| folder).to_owned() + "/";
+        let (a, b, root) = (folder(a), folder(b), format!("{}/", self.root));
+        a != b && (a == root || b == root || !a.starts_with(&b) && !b.starts_with(&a))
+    }
+
+    /// One circle for each set of files in one.
     fn circles(&self) -> Vec<String> {
         let edges = self.edges();
         let mut found: BTreeMap<BTreeSet<&str>, String> = BTreeMap::new();
         for (&from, others) in &edges {
-            for &to in others.iter().filter(|to| folder_of(to) != folder_of(from)) {
+            for &to in others.iter().filter(|to| self.are_apart(from, to)) {
                 if let Some(way) = shortest(&edges, to, from) {
                     let set = way.iter().copied().collect();
                     found.entry(set).or_insert_with(|| {
@@ -132,8 +140,8 @@ impl<'a> Imports<'a> {
         found.into_values().collect()
     }
 
-    fn above_checkpoints(&self, root: &str) -> Vec<String> {
-        let prefix = format!("{root}/checkpoint/");
+    fn above_checkpoints(&self) -> Vec<String> {
+        let prefix = format!("{}/checkpoint/", self.root);
         let mut wrong = Vec::new();
         for (file, paths) in self.paths.iter().filter(|(file, _)| file.starts_with(&prefix)) {
             let first: BTreeSet<&str> = paths.iter().filter_map(|path| path.first().copied()).collect();
@@ -287,6 +295,12 @@ mod tests {
         assert_eq!(wrong(&open), Vec::<String>::new(), "re-exports make no circle, nor do tests");
         let inside = [files[0], files[1], ("one/x.rs", "use super::Y;\n"), ("one/y.rs", "use super::X;\n")];
         assert_eq!(wrong(&inside), Vec::<String>::new(), "within a folder");
+        let below = [
+            files[0],
+            ("one/mod.rs", "use self::deep::D;\n"),
+            ("one/deep/mod.rs", "use super::super::one;\n"),
+        ];
+        assert_eq!(wrong(&below), Vec::<String>::new(), "a folder and one below it");
     }
 
     #[test]
