@@ -59,7 +59,7 @@ impl TrainingRun {
     /// The training: a warm-up of a twentieth of the steps (from 5 to `most_warmup_steps`), half a cosine down to 2 % of the
     /// peak, and gradients of norm 1 at most. `seed` is that of the batches.
     pub fn config(&self, adamw: AdamWSettings, most_warmup_steps: usize, seed: u64) -> TrainConfig {
-        let n_warmup_steps = (self.n_steps / 20).clamp(5, most_warmup_steps).min(self.n_steps);
+        let n_warmup_steps = (self.n_steps / 20).max(5).min(most_warmup_steps).min(self.n_steps);
         let schedule = WarmupCosine::new(self.learning_rate, self.n_steps)
             .with_n_warmup_steps(n_warmup_steps)
             .with_final_share(0.02);

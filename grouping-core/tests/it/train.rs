@@ -6,12 +6,14 @@ use std::time::Duration;
 
 use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor, TensorData};
+use grouping_core::Error;
+use grouping_core::files::output::Existing;
 use grouping_core::kernels::cross_entropy;
 use grouping_core::nn::weights::{self, Layout};
 use grouping_core::nn::{Decoder, DecoderConfig, Initializer, LowRank};
 use grouping_core::train::{
     AdamWSettings, CheckpointPolicy, Event, JsonLines, Objective, Observer, Outcome, TrainConfig, Trainer,
-    WarmupCosine,
+    TrainingRun, WarmupCosine,
 };
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
@@ -217,6 +219,59 @@ fn a_checkpoint_of_another_run_is_refused_and_a_damaged_one_too() {
         std::fs::write(&path, whole).expect("the checkpoint can be mended");
     }
     start(config(24, 1), &checkpoints).expect("mended, it resumes");
+}
+
+fn training_run(out: &Path, existing: Existing) -> TrainingRun {
+    let (out, checkpoint_interval) = (out.to_owned(), Duration::ZERO);
+    let (n_steps, batch_size, learning_rate, n_threads) = (12, 16, 1e-2, 2);
+    TrainingRun { out, existing, n_steps, batch_size, learning_rate, n_threads, checkpoint_interval }
+}
+
+#[test]
+fn a_training_run_checks_its_settings_before_it_starts() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let fits = training_run(&dir.path().join("out"), Existing::Refuse);
+    fits.check().expect("settings that fit");
+    for (name, wrong) in [
+        ("n_threads", TrainingRun { n_threads: 0, ..fits.clone() }),
+        ("batch_size", TrainingRun { batch_size: 15, ..fits.clone() }),
+        ("batch_size", TrainingRun { batch_size: 0, ..fits.clone() }),
+        ("learning_rate", TrainingRun { learning_rate: f64::NAN, ..fits.clone() }),
+        ("learning_rate", TrainingRun { learning_rate: 0.0, ..fits.clone() }),
+    ] {
+        let error = wrong.check().expect_err("settings that do not fit");
+        assert!(matches!(&error, Error::Setting { name: found, .. } if found == name), "{name}: {error}");
+    }
+    let taken = training_run(dir.path(), Existing::Refuse);
+    assert_eq!(taken.check(), Err(Error::Exists { path: dir.path().into() }), "an output that is there");
+    training_run(dir.path(), Existing::Replace).check().expect("one that is to be replaced");
+}
+
+#[test]
+fn a_training_run_goes_on_from_its_checkpoints_and_removes_them() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let train = |out: &str, existing, n_steps_more: usize, description: &str| {
+        let run = training_run(&dir.path().join(out), existing);
+        let config = run.config(AdamWSettings::new(), 5, 3).with_n_steps_per_report(4);
+        let mut observer = StopAfter { n_steps: n_steps_more, events: Vec::new() };
+        let write = |decoder| {
+            std::fs::write(&run.out, bytes(&decoder)).expect("the output can be written");
+            Ok::<_, Error>(())
+        };
+        run.train(decoder(), config, &objective(), description.into(), &mut observer, write)
+    };
+    let read = |out: &str| std::fs::read(dir.path().join(out)).expect("an output");
+    assert_eq!(train("whole", Existing::Refuse, 99, "a"), Ok(Outcome::Finished), "in one go");
+    assert_eq!(train("parts", Existing::Refuse, 4, "a"), Ok(Outcome::Stopped), "stopped on the way");
+    assert!(!dir.path().join("parts").exists() && dir.path().join("parts.partial").exists(), "checkpoints");
+    let other = train("parts", Existing::Refuse, 99, "b").expect_err("checkpoints of another run");
+    assert!(matches!(other, Error::OtherRun { .. }), "{other}");
+    assert_eq!(train("parts", Existing::Refuse, 99, "a"), Ok(Outcome::Finished), "goes on");
+    assert_eq!(read("whole"), read("parts"), "the same bytes");
+    assert!(!dir.path().join("parts.partial").exists(), "no checkpoints are left");
+    assert_eq!(train("forced", Existing::Refuse, 4, "b"), Ok(Outcome::Stopped), "of another run");
+    assert_eq!(train("forced", Existing::Replace, 99, "a"), Ok(Outcome::Finished), "from the start");
+    assert_eq!(read("whole"), read("forced"), "nothing of the other run is in it");
 }
 
 #[test]
