@@ -21,8 +21,7 @@ pub mod nn;
 pub mod process;
 pub mod score;
 pub mod seed;
-#[cfg_attr(not(feature = "nn"), allow(dead_code, reason = "the kernels use all of it"))]
-mod simd;
+pub mod simd;
 pub mod stats;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;

@@ -1,18 +1,19 @@
-//! Run-time choice of the instruction set, and the vectorised building blocks of the kernels.
+//! Run-time choice of the instruction set, and vectorised building blocks.
 //!
-//! A kernel is written once, generic over [`Lanes`] and in plain Rust that LLVM turns into vector code; `dispatch!`
-//! compiles it for AVX-512, for AVX2 with FMA, and for the target's baseline, and calls the best that the CPU has.
+//! A loop is written once, in plain Rust that LLVM turns into vector code. [`dispatch!`] compiles it for AVX-512, for AVX2
+//! with FMA, and for the target's baseline, and calls the variant of the given [`Level`]. The loop is generic over [`Lanes`],
+//! which says how that variant multiplies and adds; loops that use no [`Lanes::mul_add`] give the same bits at every level.
 
 /// Independent accumulators of a sum: LLVM never reorders float additions by itself.
-pub(crate) const LANES: usize = 16;
+pub const LANES: usize = 16;
 
-/// The best instruction set that this CPU has; only detection makes one, so a level is always safe to run.
+/// An instruction set that this CPU has; only detection makes one, so a level is always safe to run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Level(pub(crate) Isa);
+pub struct Level(Isa);
 
-/// The instruction sets that kernels are compiled for.
+/// The instruction sets that loops are compiled for; exhaustive, because [`dispatch!`] answers each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Isa {
+pub enum Isa {
     /// What the compilation target guarantees.
     Baseline,
     /// AVX2 and FMA.
@@ -25,7 +26,7 @@ pub(crate) enum Isa {
 
 impl Level {
     /// The best level of this CPU.
-    pub(crate) fn detect() -> Self {
+    pub fn detect() -> Self {
         #[cfg(target_arch = "x86_64")]
         {
             if is_x86_feature_detected!("avx512f")
@@ -43,9 +44,8 @@ impl Level {
         Self(Isa::Baseline)
     }
 
-    /// Every level that this CPU can run, the best last.
-    #[cfg(test)]
-    pub(crate) fn supported() -> Vec<Self> {
+    /// Every level that this CPU can run, the best last: for tests, which compare them.
+    pub fn supported() -> Vec<Self> {
         let mut levels = vec![Self(Isa::Baseline)];
         #[cfg(target_arch = "x86_64")]
         match Self::detect().0 {
@@ -55,20 +55,27 @@ impl Level {
         }
         levels
     }
+
+    /// Its instruction set.
+    pub fn isa(self) -> Isa {
+        self.0
+    }
 }
 
 /// How an instruction set multiplies and adds.
-pub(crate) trait Lanes {
+pub trait Lanes {
     /// `a · b + c`, fused where that is one instruction.
     fn mul_add(a: f32, b: f32, c: f32) -> f32;
 }
 
 /// One rounding, one instruction: AVX2, AVX-512 and the baseline of 64-bit ARM.
-pub(crate) struct Fused;
+#[derive(Debug)]
+pub struct Fused;
 
 /// Two roundings; a fused form would be a library call on these targets.
 #[cfg(not(target_arch = "aarch64"))]
-pub(crate) struct Separate;
+#[derive(Debug)]
+pub struct Separate;
 
 impl Lanes for Fused {
     #[inline(always)]
@@ -87,18 +94,19 @@ impl Lanes for Separate {
 
 /// The arithmetic of the baseline.
 #[cfg(target_arch = "aarch64")]
-pub(crate) type BaselineLanes = Fused;
+pub type BaselineLanes = Fused;
 /// The arithmetic of the baseline.
 #[cfg(not(target_arch = "aarch64"))]
-pub(crate) type BaselineLanes = Separate;
+pub type BaselineLanes = Separate;
 
-/// Defines `$name(level, args…)`, with any visibility, which runs the generic kernel `$kernel::<Lanes>` compiled for that level.
-macro_rules! dispatch {
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __dispatch {
     ($(#[$doc:meta])* $vis:vis $name:ident = $kernel:ident($($arg:ident: $ty:ty),* $(,)?) $(-> $out:ty)?) => {
         $(#[$doc])*
         $vis fn $name(level: $crate::simd::Level, $($arg: $ty),*) $(-> $out)? {
             use $crate::simd::{BaselineLanes, Isa};
-            match level.0 {
+            match level.isa() {
                 #[cfg(target_arch = "x86_64")]
                 Isa::Avx512 => {
                     #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512bw,avx2,fma")]
@@ -122,7 +130,30 @@ macro_rules! dispatch {
         }
     };
 }
-pub(crate) use dispatch;
+
+/// Defines `$name(level, args…)`, with any visibility, which runs the generic loop `$kernel::<Lanes>` compiled for that level.
+///
+/// The loop and what it calls must be `#[inline(always)]`, so that they become part of each variant.
+///
+/// ```
+/// use grouping_core::simd::{Lanes, Level, dispatch};
+///
+/// dispatch!(
+///     /// `y ← a·x + y`.
+///     pub axpy = axpy_kernel(a: f32, x: &[f32], y: &mut [f32])
+/// );
+///
+/// #[inline(always)]
+/// fn axpy_kernel<L: Lanes>(a: f32, x: &[f32], y: &mut [f32]) {
+///     y.iter_mut().zip(x).for_each(|(y, &x)| *y = L::mul_add(a, x, *y));
+/// }
+///
+/// let mut y = [1., 2., 3.];
+/// axpy(Level::detect(), 2., &[1., 1., 1.], &mut y);
+/// assert_eq!(y, [3., 4., 5.]);
+/// ```
+#[doc(inline)]
+pub use __dispatch as dispatch;
 
 /// Adding it to an f32 of magnitude below 2²² rounds that to an integer, held in the low bits of the sum.
 const ROUND_TO_INT: f32 = 12_582_912.0;
@@ -135,7 +166,7 @@ const EXP_MAX: f32 = 88.722_83;
 ///
 /// Branch-free, so that LLVM vectorises it: x = k·ln 2 + r, a polynomial in r, and k added to the exponent's bits.
 #[inline(always)]
-pub(crate) fn exp<L: Lanes>(x: f32) -> f32 {
+pub fn exp<L: Lanes>(x: f32) -> f32 {
     let clamped = x.clamp(EXP_MIN, EXP_MAX);
     let shifted = L::mul_add(clamped, std::f32::consts::LOG2_E, ROUND_TO_INT);
     let k = shifted - ROUND_TO_INT;
@@ -160,7 +191,7 @@ pub(crate) fn exp<L: Lanes>(x: f32) -> f32 {
 
 /// `1 / (1 + e⁻ˣ)`.
 #[inline(always)]
-pub(crate) fn sigmoid<L: Lanes>(x: f32) -> f32 {
+pub fn sigmoid<L: Lanes>(x: f32) -> f32 {
     1.0 / (1.0 + exp::<L>(-x))
 }
 
@@ -174,7 +205,7 @@ const ERF_ONE: f32 = 4.0;
 /// Branch-free, so that LLVM vectorises it: `x + x·p(x²)` near zero, `1 − exp(−t + t·q(t))` with t = |x| beyond, p and q fitted
 /// by least maximal error (5 · 10⁻¹⁰ relative and 7 · 10⁻¹⁰ absolute before rounding).
 #[inline(always)]
-pub(crate) fn erf<L: Lanes>(x: f32) -> f32 {
+pub fn erf<L: Lanes>(x: f32) -> f32 {
     let s = x * x;
     let mut p = L::mul_add(8.316_824e-5, s, -8.130_026_4e-4);
     p = L::mul_add(p, s, 5.199_908_3e-3);
@@ -196,7 +227,7 @@ pub(crate) fn erf<L: Lanes>(x: f32) -> f32 {
 
 /// `Σᵢ term(i)` over `0..n`, in [`LANES`] interleaved partial sums; `term` receives the sum so far.
 #[inline(always)]
-pub(crate) fn accumulate(n: usize, term: impl Fn(usize, f32) -> f32) -> f32 {
+pub fn accumulate(n: usize, term: impl Fn(usize, f32) -> f32) -> f32 {
     let mut lanes = [0.0f32; LANES];
     let whole = n / LANES * LANES;
     for first in (0..whole).step_by(LANES) {
@@ -210,7 +241,7 @@ pub(crate) fn accumulate(n: usize, term: impl Fn(usize, f32) -> f32) -> f32 {
 
 /// The sum of the lanes, pairwise.
 #[inline(always)]
-pub(crate) fn sum_of(mut lanes: [f32; LANES]) -> f32 {
+pub fn sum_of(mut lanes: [f32; LANES]) -> f32 {
     let mut half = LANES / 2;
     while half > 0 {
         for lane in 0..half {
@@ -223,7 +254,7 @@ pub(crate) fn sum_of(mut lanes: [f32; LANES]) -> f32 {
 
 /// The greatest of `values` (NaN is passed over); −∞ of none.
 #[inline(always)]
-pub(crate) fn max(values: &[f32]) -> f32 {
+pub fn max(values: &[f32]) -> f32 {
     let mut lanes = [f32::NEG_INFINITY; LANES];
     let chunks = values.chunks_exact(LANES);
     let tail = chunks.remainder();
@@ -237,7 +268,7 @@ pub(crate) fn max(values: &[f32]) -> f32 {
 
 #[cfg(test)]
 mod tests {
-    use super::{Lanes, Level, accumulate, erf, exp, max};
+    use super::{Lanes, Level, accumulate, dispatch, erf, exp, max};
 
     dispatch!(exp_all = exp_kernel(x: &[f32], y: &mut [f32]));
     dispatch!(erf_all = erf_kernel(x: &[f32], y: &mut [f32]));

@@ -1,9 +1,14 @@
-//! The k-th largest magnitude of `f32` values that are too many to hold: exact, by counting them twice.
+//! The k-th largest magnitude of `f32` values, exact: of a slice ([`kth_largest`]), or of values that are too many to hold.
 //!
-//! The bits of a magnitude rise with it, so the first pass counts the upper 16 of its 31 bits ([`CoarseCounts`]) and finds
-//! the bucket that holds the k-th largest value; the second counts the lower 15 bits of that bucket's values
-//! ([`FineCounts`]). Counts of parts add up, in any order. Memory: 512 and 256 kB.
+//! The bits of a magnitude rise with it, so a histogram of its upper bits finds the bucket that holds the k-th largest value.
+//! Of values in memory, that bucket's are selected among (one and a half passes, where a selection among all takes several).
+//! Values that are too many to hold are counted twice: the upper 16 of the 31 bits ([`CoarseCounts`]), then the lower 15 bits
+//! of that bucket's values ([`FineCounts`]). Counts of parts add up, in any order. Memory: 512 and 256 kB.
 
+/// Lower bits of a magnitude in memory, selected among in the second pass: few enough counters for the first-level cache.
+const SELECTED_BITS: u32 = 20;
+/// Histograms that are filled in turn, so that runs of equal buckets do not wait for each other.
+const N_LANES: usize = 4;
 /// Lower bits of a magnitude, counted in the second pass.
 const FINE_BITS: u32 = 15;
 const N_COARSE: usize = 1 << (31 - FINE_BITS);
@@ -124,6 +129,36 @@ impl FineCounts {
     }
 }
 
+/// The `k`-th largest magnitude of `values`, counted from 1; `None` unless there are `k` values and `k > 0`.
+///
+/// ```
+/// use grouping_core::stats::magnitude::kth_largest;
+/// let second = kth_largest(&[1.0, -3.0, 0.5, 2.0, -2.0], 2).unwrap();
+/// assert_eq!(f32::from_bits(second.bits), 2.0);
+/// assert_eq!((second.n_equal, second.n_equal_wanted), (2, 1));
+/// ```
+pub fn kth_largest(values: &[f32], k: usize) -> Option<KthMagnitude> {
+    let bucket = |v: f32| (magnitude_bits(v) >> SELECTED_BITS) as usize;
+    let mut lanes = vec![[0u32; N_LANES]; 1 << (31 - SELECTED_BITS)];
+    let mut counts = vec![0u64; lanes.len()];
+    // A lane counts no further than its type.
+    for part in values.chunks(1 << 30) {
+        for four in part.chunks(N_LANES) {
+            four.iter().enumerate().for_each(|(lane, &v)| lanes[bucket(v)][lane] += 1);
+        }
+        for (count, lanes) in counts.iter_mut().zip(&mut lanes) {
+            *count += std::mem::take(lanes).iter().map(|&n| u64::from(n)).sum::<u64>();
+        }
+    }
+    let (found, n_wanted) = kth_from_above(&counts, k as u64)?;
+    let mut inside: Vec<u32> = Vec::with_capacity(counts[found] as usize);
+    inside.extend(values.iter().filter(|&&v| bucket(v) == found).map(|&v| magnitude_bits(v)));
+    let (larger, &mut bits, others) = inside.select_nth_unstable_by(n_wanted as usize - 1, |a, b| b.cmp(a));
+    let equal = |part: &[u32]| part.iter().filter(|&&m| m == bits).count() as u64;
+    let n_equal_wanted = equal(larger) + 1;
+    Some(KthMagnitude { bits, n_equal: n_equal_wanted + equal(others), n_equal_wanted })
+}
+
 /// The bin of the `k`-th value from above, and how many of its values belong to the k.
 fn kth_from_above(counts: &[u64], k: u64) -> Option<(usize, u64)> {
     let mut left = k.checked_sub(1)?;
@@ -134,4 +169,42 @@ fn kth_from_above(counts: &[u64], k: u64) -> Option<(usize, u64)> {
         left -= count;
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn it_is_that_of_the_sorted_magnitudes_in_memory_and_in_passes(
+            values in prop::collection::vec(prop_oneof![Just(0.0f32), Just(-1.0), Just(1.0), -2.0f32..2.0, any::<f32>()], 1..300),
+            place in any::<prop::sample::Index>(),
+        ) {
+            let k = place.index(values.len()) + 1;
+            let mut sorted: Vec<u32> = values.iter().map(|&v| magnitude_bits(v)).collect();
+            sorted.sort_unstable_by(|a, b| b.cmp(a));
+            let bits = sorted[k - 1];
+            let n_larger = sorted.iter().filter(|&&m| m > bits).count();
+            let n_equal = sorted.iter().filter(|&&m| m == bits).count() as u64;
+            let expected = KthMagnitude { bits, n_equal, n_equal_wanted: (k - n_larger) as u64 };
+            prop_assert_eq!(kth_largest(&values, k), Some(expected), "in memory");
+            let mut coarse = CoarseCounts::new();
+            coarse.count(&values);
+            let mut fine = FineCounts::new(coarse.bucket(k as u64).expect("that many values"));
+            fine.count(&values);
+            prop_assert_eq!(fine.kth(), Some(expected), "in passes");
+        }
+    }
+
+    #[test]
+    fn there_is_none_beyond_the_values() {
+        for (values, k) in [(&[][..], 1), (&[2.0][..], 0), (&[2.0][..], 2)] {
+            assert_eq!(kth_largest(values, k), None, "the {k}-th largest of {values:?}");
+        }
+    }
 }

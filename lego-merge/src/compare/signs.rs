@@ -4,6 +4,8 @@
 //! updates, 1 for opposite ones, ½ for independent ones. It is what an election of signs (TIES) would have to settle.
 //! Updates are formed a block at a time and kept as two bits a value. Cost: `2·d_out·d_in·Σ rᵢ` flops a module.
 
+use grouping_core::simd::{Lanes, Level, dispatch};
+
 use super::PairTable;
 use crate::adapter::Factors;
 use crate::merge::update::{Block, CHUNK, ROWS, form};
@@ -44,38 +46,31 @@ impl Signs {
     }
 }
 
-struct Count<'a> {
-    factors: &'a [Factors],
-    counts: &'a mut [(u64, u64)],
-}
+dispatch!(count_into = count_kernel(factors: &[Factors], counts: &mut [(u64, u64)]));
 
-impl pulp::WithSimd for Count<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: pulp::Simd>(self, _: S) {
-        let n = self.factors.len();
-        let Some(first) = self.factors.first() else { return };
-        let (n_rows, n_cols) = (first.b.n_rows(), first.a.n_cols());
-        let mut block: Block = [[0.0; CHUNK]; ROWS];
-        let mut signs = vec![[Signs { above: [0; CHUNK / 64], below: [0; CHUNK / 64] }; ROWS]; n];
-        for row in (0..n_rows).step_by(ROWS) {
-            for column in (0..n_cols).step_by(CHUNK) {
-                let len = CHUNK.min(n_cols - column);
-                for (factors, signs) in self.factors.iter().zip(&mut signs) {
-                    form(factors, row, column, len, &mut block);
-                    for (signs, values) in signs.iter_mut().zip(&mut block) {
-                        values[len..].fill(0.0);
-                        *signs = Signs::of(values);
-                    }
+#[inline(always)]
+fn count_kernel<L: Lanes>(factors: &[Factors], counts: &mut [(u64, u64)]) {
+    let n = factors.len();
+    let Some(first) = factors.first() else { return };
+    let (n_rows, n_cols) = (first.b.n_rows(), first.a.n_cols());
+    let mut block: Block = [[0.0; CHUNK]; ROWS];
+    let mut signs = vec![[Signs { above: [0; CHUNK / 64], below: [0; CHUNK / 64] }; ROWS]; n];
+    for row in (0..n_rows).step_by(ROWS) {
+        for column in (0..n_cols).step_by(CHUNK) {
+            let len = CHUNK.min(n_cols - column);
+            for (factors, signs) in factors.iter().zip(&mut signs) {
+                form(factors, row, column, len, &mut block);
+                for (signs, values) in signs.iter_mut().zip(&mut block) {
+                    values[len..].fill(0.0);
+                    *signs = Signs::of(values);
                 }
-                for (i, one) in signs.iter().enumerate() {
-                    for (j, other) in signs.iter().enumerate().skip(i + 1) {
-                        for (one, other) in one.iter().zip(other) {
-                            let (both, differ) = one.meet(other);
-                            let count = &mut self.counts[i * n + j];
-                            *count = (count.0 + both, count.1 + differ);
-                        }
+            }
+            for (i, one) in signs.iter().enumerate() {
+                for (j, other) in signs.iter().enumerate().skip(i + 1) {
+                    for (one, other) in one.iter().zip(other) {
+                        let (both, differ) = one.meet(other);
+                        let count = &mut counts[i * n + j];
+                        *count = (count.0 + both, count.1 + differ);
                     }
                 }
             }
@@ -87,7 +82,7 @@ impl pulp::WithSimd for Count<'_> {
 /// signs differ; `[n, n]`, the upper triangle.
 pub(super) fn count(factors: &[Factors]) -> Vec<(u64, u64)> {
     let mut counts = vec![(0, 0); factors.len() * factors.len()];
-    pulp::Arch::new().dispatch(Count { factors, counts: &mut counts });
+    count_into(Level::detect(), factors, &mut counts);
     counts
 }
 

@@ -9,7 +9,7 @@
 
 use std::sync::Arc;
 
-use super::election::disjoint_mean;
+use super::election::{Tie, disjoint_mean};
 use super::halves::merge_halves;
 use super::sparsify::drop_and_rescale;
 use super::{AllSources, Density, MajoritySign, Masks, MergeMethod, MergedModule, ModuleSources};
@@ -60,7 +60,7 @@ impl MergeMethod for Dare {
                 None => half.change_each(|values, seed| drop_and_rescale(values, self.density, seed)),
             }
             Ok(match self.majority {
-                Some(majority) => disjoint_mean(&half, majority),
+                Some(majority) => disjoint_mean(&half.tensors, &half.weights, majority, Tie::Positive),
                 None => half.weighted_sum(),
             })
         })

@@ -18,7 +18,6 @@ mod heads;
 mod in_span;
 mod inner;
 mod knots;
-mod kth_largest;
 mod lego;
 mod linear;
 mod magnitude_prune;

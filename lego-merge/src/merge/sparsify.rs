@@ -2,9 +2,9 @@
 //! arXiv 2311.03099).
 
 use grouping_core::seed::sequence;
-use pulp::{Arch, Simd, WithSimd};
+use grouping_core::simd::{Lanes, Level, dispatch};
+use grouping_core::stats::magnitude::{kth_largest, magnitude_bits};
 
-use super::kth_largest::{kth_largest, magnitude};
 use crate::{Error, Result};
 
 /// The share of values that is kept, above 0; at 1 and beyond every value is kept, as in PEFT.
@@ -41,19 +41,18 @@ pub(super) fn keep_largest(values: &mut [f32], density: Density) {
     if n_kept == values.len() {
         return;
     }
-    if n_kept == 0 {
+    let Some(least) = kth_largest(values, n_kept) else {
         values.fill(0.0);
         return;
-    }
-    let least = kth_largest(values, n_kept);
+    };
     // Of those equal to the least, as many as there is room for.
-    let mut room = n_kept - least.n_larger;
+    let mut room = least.n_equal_wanted;
     if room == least.n_equal {
-        values.iter_mut().for_each(|v| *v = if magnitude(*v) < least.bits { 0.0 } else { *v });
+        values.iter_mut().for_each(|v| *v = if magnitude_bits(*v) < least.bits { 0.0 } else { *v });
         return;
     }
     for v in values {
-        let m = magnitude(*v);
+        let m = magnitude_bits(*v);
         if m < least.bits || (m == least.bits && room == 0) {
             *v = 0.0;
         } else if m == least.bits {
@@ -69,26 +68,16 @@ pub(super) fn drop_and_rescale(values: &mut [f32], density: Density, seed: u64) 
         return;
     }
     let below = (density.get() * 2f64.powi(32)) as u64;
-    Arch::new().dispatch(Drop { values, below, density: density.get() as f32, seed });
+    drop_values(Level::detect(), values, below, density.get() as f32, seed);
 }
 
-/// The dropping, compiled for the best instructions that the CPU has.
-struct Drop<'a> {
-    values: &'a mut [f32],
-    below: u64,
-    density: f32,
-    seed: u64,
-}
+dispatch!(drop_values = drop_kernel(values: &mut [f32], below: u64, density: f32, seed: u64));
 
-impl WithSimd for Drop<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) {
-        for (i, v) in self.values.iter_mut().enumerate() {
-            let kept = *v / self.density;
-            *v = if sequence(self.seed, i as u64) >> 32 < self.below { kept } else { 0.0 };
-        }
+#[inline(always)]
+fn drop_kernel<L: Lanes>(values: &mut [f32], below: u64, density: f32, seed: u64) {
+    for (i, v) in values.iter_mut().enumerate() {
+        let kept = *v / density;
+        *v = if sequence(seed, i as u64) >> 32 < below { kept } else { 0.0 };
     }
 }
 

@@ -5,7 +5,7 @@
 //! sign has no meaning of its own (`B·A = (−B)·(−A)`), so votes on factors are noise unless the adapters share their
 //! initialisation.
 
-use super::election::disjoint_mean;
+use super::election::{Tie, disjoint_mean};
 use super::halves::merge_halves;
 use super::sparsify::keep_largest;
 use super::{Density, MajoritySign, MergeMethod, MergedModule, ModuleSources};
@@ -38,7 +38,7 @@ impl MergeMethod for Ties {
     fn merge(&self, module: &ModuleSources<'_>) -> grouping_core::Result<MergedModule> {
         merge_halves(module, |mut half| {
             half.change_each(|values, _| keep_largest(values, self.density));
-            Ok(disjoint_mean(&half, self.majority))
+            Ok(disjoint_mean(&half.tensors, &half.weights, self.majority, Tie::Positive))
         })
     }
 }

@@ -57,7 +57,7 @@ impl Keep<'_> {
 
 /// The value, or zero, without a branch, which would keep loops from being vectorised.
 #[inline(always)]
-pub(super) fn or_zero(value: f32, is_kept: bool) -> f32 {
+fn or_zero(value: f32, is_kept: bool) -> f32 {
     f32::from_bits(value.to_bits() & u32::from(is_kept).wrapping_neg())
 }
 

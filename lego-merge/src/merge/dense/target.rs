@@ -5,11 +5,13 @@
 
 use grouping_core::low_rank::RowTiles;
 use grouping_core::matrix::MatrixRef;
+use grouping_core::simd::{Lanes, Level, dispatch};
 
-use super::keep::{Keep, or_zero};
+use super::keep::Keep;
 use super::update::{Block, CHUNK, ROWS, form};
 use crate::adapter::Factors;
 use crate::merge::MajoritySign;
+use crate::merge::election::{means_of_agreeing, votes};
 
 /// About how many values a tile has: few enough that it stays in the third-level cache, as `f64` too.
 const TILE_VALUES: usize = 1 << 19;
@@ -49,10 +51,9 @@ impl RowTiles for Target<'_> {
         let tile_rows = (TILE_VALUES / n_cols.max(1)).clamp(ROWS, 256).next_multiple_of(ROWS);
         let mut tile = vec![0.0; tile_rows.min(n_rows) * n_cols];
         let mut blocks = vec![[[0.0; CHUNK]; ROWS]; self.parts.len()];
-        let simd = pulp::Arch::new();
         for first in (0..n_rows).step_by(tile_rows) {
             let tile = &mut tile[..tile_rows.min(n_rows - first) * n_cols];
-            simd.dispatch(Fill { target: self, first, n_cols, blocks: &mut blocks, tile: &mut *tile });
+            fill(Level::detect(), self, first, n_cols, &mut blocks, tile);
             if let Ok(tile) = MatrixRef::new(tile.len() / n_cols.max(1), n_cols, tile) {
                 visit(tile);
             }
@@ -60,82 +61,57 @@ impl RowTiles for Target<'_> {
     }
 }
 
-/// [`Target::fill`] with the best instructions of the processor.
-struct Fill<'a> {
-    target: &'a Target<'a>,
+dispatch!(fill = fill_kernel(
+    target: &Target<'_>, first: usize, n_cols: usize, blocks: &mut [Block], tile: &mut [f32],
+));
+
+/// Forms the rows from `first` on.
+#[inline(always)]
+fn fill_kernel<L: Lanes>(
+    target: &Target<'_>,
     first: usize,
     n_cols: usize,
-    blocks: &'a mut [Block],
-    tile: &'a mut [f32],
-}
-
-impl pulp::WithSimd for Fill<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: pulp::Simd>(self, _: S) {
-        self.target.fill(self.first, self.n_cols, self.blocks, self.tile);
+    blocks: &mut [Block],
+    tile: &mut [f32],
+) {
+    for column in (0..n_cols).step_by(CHUNK) {
+        let len = CHUNK.min(n_cols - column);
+        for (group, rows) in tile.chunks_mut(ROWS * n_cols).enumerate() {
+            let row = first + group * ROWS;
+            for (part, block) in target.parts.iter().zip(blocks.iter_mut()) {
+                form(part.factors, row, column, len, block);
+            }
+            for (i, out) in rows.chunks_exact_mut(n_cols).enumerate() {
+                for (part, block) in target.parts.iter().zip(blocks.iter_mut()) {
+                    part.keep.apply((row + i) * n_cols + column, &mut block[i][..len]);
+                }
+                target.combine(i, blocks, &mut out[column..column + len]);
+            }
+        }
     }
 }
 
 impl Target<'_> {
-    /// Forms the rows from `first` on.
-    #[inline(always)]
-    fn fill(&self, first: usize, n_cols: usize, blocks: &mut [Block], tile: &mut [f32]) {
-        for column in (0..n_cols).step_by(CHUNK) {
-            let len = CHUNK.min(n_cols - column);
-            for (group, rows) in tile.chunks_mut(ROWS * n_cols).enumerate() {
-                let row = first + group * ROWS;
-                for (part, block) in self.parts.iter().zip(blocks.iter_mut()) {
-                    form(part.factors, row, column, len, block);
-                }
-                for (i, out) in rows.chunks_exact_mut(n_cols).enumerate() {
-                    for (part, block) in self.parts.iter().zip(blocks.iter_mut()) {
-                        part.keep.apply((row + i) * n_cols + column, &mut block[i][..len]);
-                    }
-                    self.combine(i, blocks, &mut out[column..column + len]);
-                }
-            }
-        }
-    }
-
     /// One row of each block into one.
     #[inline(always)]
     fn combine(&self, row: usize, blocks: &mut [Block], out: &mut [f32]) {
         let len = out.len();
-        out.fill(0.0);
         let Combine::Elect(majority) = self.combine else {
+            out.fill(0.0);
             for (part, block) in self.parts.iter().zip(blocks) {
                 let weight = part.weight_before * part.weight_after;
                 out.iter_mut().zip(&block[row][..len]).for_each(|(sum, v)| *sum += weight * v);
             }
             return;
         };
-        let mut votes = [0f32; CHUNK];
-        for (part, block) in self.parts.iter().zip(blocks.iter_mut()) {
-            let values = &mut block[row][..len];
-            if part.weight_before != 1.0 {
-                values.iter_mut().for_each(|v| *v *= part.weight_before);
-            }
-            match majority {
-                MajoritySign::Total => {
-                    votes.iter_mut().zip(values).for_each(|(sum, v)| *sum += *v);
-                }
-                MajoritySign::Frequency => {
-                    let sign = |v: f32| f32::from(u8::from(v > 0.0)) - f32::from(u8::from(v < 0.0));
-                    votes.iter_mut().zip(values).for_each(|(sum, v)| *sum += sign(*v));
-                }
-            }
+        for (part, block) in self.parts.iter().zip(blocks.iter_mut()).filter(|(p, _)| p.weight_before != 1.0)
+        {
+            block[row][..len].iter_mut().for_each(|v| *v *= part.weight_before);
         }
-        let mut counts = [0f32; CHUNK];
-        for (part, block) in self.parts.iter().zip(blocks.iter()) {
-            let places = out.iter_mut().zip(&mut counts).zip(&votes).zip(&block[row][..len]);
-            for (((sum, count), &votes), &v) in places {
-                let toward = if votes >= 0.0 { v } else { -v };
-                *sum += or_zero(part.weight_after * v, toward > 0.0);
-                *count += or_zero(1.0, toward > 0.0);
-            }
-        }
-        out.iter_mut().zip(&counts).for_each(|(sum, count)| *sum /= count.max(1.0));
+        let blocks = &*blocks;
+        let votes: [f32; CHUNK] = votes(majority, blocks.iter().map(|block| &block[row][..len]));
+        let sources =
+            self.parts.iter().zip(blocks).map(|(part, block)| (&block[row][..len], part.weight_after));
+        out.copy_from_slice(&means_of_agreeing(&votes, sources)[..len]);
     }
 }

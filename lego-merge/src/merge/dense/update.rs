@@ -3,6 +3,8 @@
 //! Each value is a chain of fused multiply-adds in the order of the units, then one product with `s`, all in `f32`: what a
 //! matrix product of PEFT rounds to, and the same bits on every processor.
 
+use grouping_core::simd::{Lanes, Level, dispatch};
+
 use crate::adapter::Factors;
 
 /// Columns that are formed at once: those of seven sources stay in the first-level cache.
@@ -40,33 +42,23 @@ pub(crate) fn form(factors: &Factors, row: usize, column: usize, len: usize, out
     }
 }
 
-/// [`form`] with the best instructions of the processor.
-struct Form<'a> {
-    factors: &'a Factors,
-    row: usize,
-    column: usize,
-    len: usize,
-    out: &'a mut Block,
-}
+dispatch!(form_block = form_kernel(factors: &Factors, row: usize, column: usize, len: usize, out: &mut Block));
 
-impl pulp::WithSimd for Form<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: pulp::Simd>(self, _: S) {
-        form(self.factors, self.row, self.column, self.len, self.out);
-    }
+/// [`form`], whose products are fused at every level: the bits are the same on every processor.
+#[inline(always)]
+fn form_kernel<L: Lanes>(factors: &Factors, row: usize, column: usize, len: usize, out: &mut Block) {
+    form(factors, row, column, len, out);
 }
 
 /// Visits the whole update: `visit(row, column, values)`, each value once, the columns of a row in order.
 pub(super) fn for_each_run(factors: &Factors, mut visit: impl FnMut(usize, usize, &[f32])) {
     let (n_rows, n_cols) = (factors.b.n_rows(), factors.a.n_cols());
-    let simd = pulp::Arch::new();
+    let level = Level::detect();
     let mut block = [[0.0; CHUNK]; ROWS];
     for row in (0..n_rows).step_by(ROWS) {
         for column in (0..n_cols).step_by(CHUNK) {
             let len = CHUNK.min(n_cols - column);
-            simd.dispatch(Form { factors, row, column, len, out: &mut block });
+            form_block(level, factors, row, column, len, &mut block);
             for (i, values) in block.iter().enumerate().take(n_rows - row) {
                 visit(row + i, column, &values[..len]);
             }
