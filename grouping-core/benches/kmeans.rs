@@ -103,9 +103,8 @@ fn direct(c: &mut Criterion) {
     }
     #[cfg(feature = "kmeans")]
     {
-        let config = config.with_engine(grouping_core::cluster::Engine::KMeansCrate);
         group.bench_function("kmeans_crate_threads_1", |bench| {
-            in_threads(1, || bench.iter(|| config.fit(points).expect("a valid problem")));
+            in_threads(1, || bench.iter(|| config.fit_by_kmeans_crate(points).expect("a valid problem")));
         });
     }
     group.finish();

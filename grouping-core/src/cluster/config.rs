@@ -1,8 +1,7 @@
-//! Settings of k-means and their validation.
+//! Settings that every form of k-means has, and their validation.
 
 use serde::{Deserialize, Serialize};
 
-use crate::matrix::Matrix;
 use crate::{Error, Result};
 
 /// Where the first centroids come from.
@@ -19,8 +18,6 @@ pub enum Init {
     Points(Vec<usize>),
     /// The means of a given partition: one label in `0..k` a point, no cluster empty.
     Labels(Vec<usize>),
-    /// These centroids, `[k, d]`. The Gram form, which knows no coordinates, refuses them.
-    Centroids(Matrix),
 }
 
 /// What "near" means.
@@ -36,49 +33,8 @@ pub enum Metric {
     Cosine,
 }
 
-/// Whether a point and its opposite are told apart.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-#[non_exhaustive]
-pub enum Symmetry {
-    /// They are different points.
-    #[default]
-    None,
-    /// They are one: a point is at `min(‖x − c‖, ‖x + c‖)` from a centroid, and enters a mean with the sign that is
-    /// nearer. Negating points changes nothing. In the Gram form only.
-    Antipodal,
-}
-
-/// What happens to a cluster that loses all its points.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-#[non_exhaustive]
-pub enum EmptyClusters {
-    /// It takes the point that lies farthest from its own centroid, as in scikit-learn.
-    #[default]
-    Reseed,
-    /// It keeps its centroid, and may be empty in the result. In the Gram form only.
-    Keep,
-}
-
-/// Which implementation of Lloyd's algorithm runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub enum Engine {
-    /// This crate's own.
-    #[default]
-    Native,
-    /// The `kmeans` crate's, started from this crate's seeding: direct form and Euclidean metric only; it stops
-    /// when an iteration no longer improves the objective, whatever the tolerance.
-    ///
-    /// Ours stands beside it because it works on any stable toolchain, in Gram space and on tensors, gives the same
-    /// bytes for any number of threads, and is faster: `cargo bench -p grouping-core --features kmeans --bench
-    /// kmeans -- direct` measures both.
-    #[cfg(feature = "kmeans")]
-    KMeansCrate,
-}
-
-/// Settings of k-means; `fit*` runs it on points in one of their forms.
+/// Settings of k-means; `fit*` runs it on points in one of their forms. What only points by their Gram matrix can have is set on
+/// [`GramKMeansConfig`](super::GramKMeansConfig).
 ///
 /// ```
 /// use grouping_core::{cluster::KMeansConfig, matrix::MatrixRef};
@@ -96,9 +52,6 @@ pub struct KMeansConfig {
     pub(super) n_restarts: usize,
     pub(super) init: Init,
     pub(super) metric: Metric,
-    pub(super) symmetry: Symmetry,
-    pub(super) empty_clusters: EmptyClusters,
-    pub(super) engine: Engine,
     pub(super) max_iters: usize,
     pub(super) tolerance: f64,
 }
@@ -112,9 +65,6 @@ impl KMeansConfig {
             n_restarts: 10,
             init: Init::default(),
             metric: Metric::default(),
-            symmetry: Symmetry::default(),
-            empty_clusters: EmptyClusters::default(),
-            engine: Engine::default(),
             max_iters: 300,
             tolerance: 1e-4,
         }
@@ -146,27 +96,6 @@ impl KMeansConfig {
     #[must_use]
     pub fn with_metric(mut self, metric: Metric) -> Self {
         self.metric = metric;
-        self
-    }
-
-    /// Whether a point and its opposite are told apart.
-    #[must_use]
-    pub fn with_symmetry(mut self, symmetry: Symmetry) -> Self {
-        self.symmetry = symmetry;
-        self
-    }
-
-    /// What happens to a cluster that loses all its points.
-    #[must_use]
-    pub fn with_empty_clusters(mut self, empty_clusters: EmptyClusters) -> Self {
-        self.empty_clusters = empty_clusters;
-        self
-    }
-
-    /// Which implementation runs.
-    #[must_use]
-    pub fn with_engine(mut self, engine: Engine) -> Self {
-        self.engine = engine;
         self
     }
 
@@ -213,32 +142,6 @@ impl KMeansConfig {
             Init::Points(indices) => check_indices(indices, k, n_points),
             Init::Labels(labels) => check_labels(labels, k, n_points),
             _ => Ok(()),
-        }
-    }
-
-    /// Refuses what only the Gram form has.
-    pub(super) fn check_not_gram_only(&self) -> Result<()> {
-        let refuse = |name: &str, expected: &str, found: &str| {
-            let (name, expected) = (name.into(), format!("{expected}, outside the Gram form"));
-            Err(Error::Setting { name, expected, found: found.into() })
-        };
-        match (self.symmetry, self.empty_clusters) {
-            (Symmetry::None, EmptyClusters::Reseed) => Ok(()),
-            (Symmetry::Antipodal, _) => refuse("symmetry", "none", "antipodal"),
-            (_, EmptyClusters::Keep) => refuse("empty_clusters", "reseed", "keep"),
-        }
-    }
-
-    /// Refuses another engine where only our own has the form.
-    pub(super) fn check_native(&self) -> Result<()> {
-        match self.engine {
-            Engine::Native => Ok(()),
-            #[cfg(feature = "kmeans")]
-            Engine::KMeansCrate => Err(Error::Setting {
-                name: "engine".into(),
-                expected: "the native engine, outside the direct form".into(),
-                found: "the `kmeans` crate".into(),
-            }),
         }
     }
 }

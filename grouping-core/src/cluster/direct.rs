@@ -10,11 +10,12 @@ use faer::linalg::matmul::matmul;
 use faer::{Accum, MatMut, MatRef, Par};
 use rayon::prelude::*;
 
-use super::clusters::{Clusters, GramClusters};
-use super::config::{Engine, Init, KMeansConfig, Metric};
-use super::lloyd::{Assignment, Space, best_run, run};
+use super::config::{KMeansConfig, Metric};
+use super::lloyd::{Run, best_run, run};
 use super::nearest::Tiles;
+use super::partition::{Clusters, Partition};
 use super::points::{Points, squared_norm};
+use super::space::{Assignment, Space};
 use crate::Result;
 use crate::matrix::MatrixRef;
 use crate::simd::{Lanes, Level, dispatch};
@@ -41,25 +42,32 @@ impl KMeansConfig {
     /// [`Error::NotFinite`](crate::Error::NotFinite) for NaN and infinity;
     /// [`Error::ZeroNorm`](crate::Error::ZeroNorm) for a zero row under [`Metric::Cosine`].
     pub fn fit(&self, points: MatrixRef<'_>) -> Result<Clusters> {
+        self.fit_by(points, None, |space, first| run(space, self, first))
+    }
+
+    /// [`Self::fit`] in one run from the centroids `start [k, d]`, whatever the initialisation.
+    ///
+    /// # Errors
+    /// As [`Self::fit`], for the centroids as for the points.
+    pub fn fit_from(&self, points: MatrixRef<'_>, start: MatrixRef<'_>) -> Result<Clusters> {
+        self.fit_by(points, Some(start), |space, first| run(space, self, first))
+    }
+
+    /// Runs an engine from the given or the drawn centroids and keeps the best run.
+    pub(super) fn fit_by(
+        &self,
+        points: MatrixRef<'_>,
+        start: Option<MatrixRef<'_>>,
+        engine: impl Fn(&DirectSpace<'_>, Centroids) -> Result<Run<Centroids>>,
+    ) -> Result<Clusters> {
         self.check(points.n_rows())?;
-        self.check_not_gram_only()?;
         let points = Points::prepare(points, self.metric)?;
         let space = DirectSpace { points: &points };
-        let given = match &self.init {
-            Init::Centroids(c) => Some(Centroids::new(points.adopt(c, self.n_clusters)?, &points)),
-            _ => None,
-        };
-        let run = match self.engine {
-            Engine::Native => best_run(&space, self, given, |first| run(&space, self, first))?,
-            #[cfg(feature = "kmeans")]
-            Engine::KMeansCrate => {
-                let engine = super::kmeans_crate::CrateEngine::new(&space, self)?;
-                best_run(&space, self, given, |first| engine.run(&first))?
-            }
-        };
-        let (partition, centroids) = GramClusters::from_run(run, self);
-        let centroids = points.restore(&centroids.values, self.n_clusters);
-        Ok(Clusters { partition: partition.rescaled(points.squared_unit()), centroids })
+        let start = start.map(|start| points.adopt(start, self.n_clusters)).transpose()?;
+        let start = start.map(|values| Centroids::new(values, &points));
+        let run = best_run(&space, self, start, |first| engine(&space, first))?;
+        let restore = |centroids: Centroids| points.restore(&centroids.values, self.n_clusters);
+        Ok(Partition::from_run(run, self, restore).rescaled(points.squared_unit()))
     }
 }
 

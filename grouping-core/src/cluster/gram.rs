@@ -7,20 +7,71 @@
 //! centroid before, and distances take `|g_ji|`.
 //! An iteration costs `O(n² + n·k)`; coordinates and centroids are never needed.
 
-use super::clusters::GramClusters;
-use super::config::{Init, KMeansConfig, Metric, Symmetry};
-use super::lloyd::{Assignment, Space, best_run, run};
+use serde::{Deserialize, Serialize};
+
+use super::config::{KMeansConfig, Metric};
+use super::lloyd::{best_run, run};
+use super::partition::Partition;
+use super::space::{Assignment, Space};
 use crate::low_rank::Gram;
 use crate::{Error, Result};
 
+/// Whether a point and its opposite are told apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Symmetry {
+    /// They are different points.
+    #[default]
+    None,
+    /// They are one: a point is at `min(‖x − c‖, ‖x + c‖)` from a centroid, and enters a mean with the sign that is
+    /// nearer. Negating points changes nothing.
+    Antipodal,
+}
+
+/// What happens to a cluster that loses all its points.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum EmptyClusters {
+    /// It takes the point that lies farthest from its own centroid, as in scikit-learn.
+    #[default]
+    Reseed,
+    /// It keeps its centroid, and may be empty in the result.
+    Keep,
+}
+
+/// Settings of k-means on a Gram matrix: those of every form, and two that only this form has.
+///
+/// ```
+/// use grouping_core::cluster::{KMeansConfig, Symmetry};
+/// use grouping_core::{low_rank::row_gram, matrix::MatrixRef};
+/// let points = MatrixRef::new(3, 2, &[5., 0., -5., 0., 0., 1.])?;
+/// let config = KMeansConfig::new(2).in_gram_space().with_symmetry(Symmetry::Antipodal);
+/// let clusters = config.fit(&row_gram(&[points])?)?;
+/// assert_eq!(clusters.labels()[0], clusters.labels()[1]);
+/// assert_eq!(clusters.flipped(), [false, true, false]);
+/// # Ok::<(), grouping_core::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq)]
+pub struct GramKMeansConfig {
+    shared: KMeansConfig,
+    symmetry: Symmetry,
+    empty_clusters: EmptyClusters,
+}
+
 impl KMeansConfig {
-    /// Clusters `n` points given by their inner products, `[n, n]`.
-    ///
-    /// The labels are those of [`Self::fit`] on the points themselves, up to rounding.
+    /// These settings for points by their inner products, with what only that form has.
+    #[must_use]
+    pub fn in_gram_space(self) -> GramKMeansConfig {
+        let (symmetry, empty_clusters) = Default::default();
+        GramKMeansConfig { shared: self, symmetry, empty_clusters }
+    }
+
+    /// [`GramKMeansConfig::fit`] without what only that form has.
     ///
     /// # Errors
-    /// [`Error::ClusterCount`] unless `1 ≤ n_clusters ≤ n`; [`Error::Setting`] for settings that do not fit, among them
-    /// [`Init::Centroids`]; [`Error::ZeroNorm`] for a zero point under [`Metric::Cosine`].
+    /// As there.
     ///
     /// ```
     /// use grouping_core::{cluster::KMeansConfig, low_rank::row_gram, matrix::MatrixRef};
@@ -30,20 +81,39 @@ impl KMeansConfig {
     /// assert_eq!(clusters.inertia(), 0.5);
     /// # Ok::<(), grouping_core::Error>(())
     /// ```
-    pub fn fit_gram(&self, gram: &Gram) -> Result<GramClusters> {
-        self.check(gram.len())?;
-        self.check_native()?;
-        if matches!(self.init, Init::Centroids(_)) {
-            return Err(Error::Setting {
-                name: "init".into(),
-                expected: "k-means++, random, points or labels in the Gram form".into(),
-                found: "centroids by coordinates".into(),
-            });
-        }
-        let space = GramSpace::new(gram, self.metric, self.symmetry)?;
-        let best = best_run(&space, self, None, |first| run(&space, self, first))?;
+    pub fn fit_gram(&self, gram: &Gram) -> Result<Partition> {
+        self.clone().in_gram_space().fit(gram)
+    }
+}
+
+impl GramKMeansConfig {
+    /// Whether a point and its opposite are told apart.
+    #[must_use]
+    pub fn with_symmetry(mut self, symmetry: Symmetry) -> Self {
+        self.symmetry = symmetry;
+        self
+    }
+
+    /// What happens to a cluster that loses all its points.
+    #[must_use]
+    pub fn with_empty_clusters(mut self, empty_clusters: EmptyClusters) -> Self {
+        self.empty_clusters = empty_clusters;
+        self
+    }
+
+    /// Clusters `n` points given by their inner products, `[n, n]`.
+    ///
+    /// The labels are those of [`KMeansConfig::fit`] on the points themselves, up to rounding.
+    ///
+    /// # Errors
+    /// [`Error::ClusterCount`] unless `1 ≤ n_clusters ≤ n`; [`Error::Setting`] for settings that do not fit;
+    /// [`Error::ZeroNorm`] for a zero point under [`Metric::Cosine`].
+    pub fn fit(&self, gram: &Gram) -> Result<Partition> {
+        self.shared.check(gram.len())?;
+        let space = GramSpace::new(gram, self)?;
+        let best = best_run(&space, &self.shared, None, |first| run(&space, &self.shared, first))?;
         let flips = space.flips(&best.labels, &best.centroids);
-        Ok(GramClusters::from_run(best, self).0.with_flips(flips))
+        Ok(Partition::from_run(best, &self.shared, |_| ()).with_flips(&flips))
     }
 }
 
@@ -52,6 +122,7 @@ struct GramSpace {
     values: Vec<f64>,
     metric: Metric,
     symmetry: Symmetry,
+    empty_clusters: EmptyClusters,
     spread: f64,
 }
 
@@ -72,7 +143,8 @@ struct GramCentroids {
 }
 
 impl GramSpace {
-    fn new(gram: &Gram, metric: Metric, symmetry: Symmetry) -> Result<Self> {
+    fn new(gram: &Gram, config: &GramKMeansConfig) -> Result<Self> {
+        let GramKMeansConfig { shared: KMeansConfig { metric, .. }, symmetry, empty_clusters } = *config;
         let n = gram.len();
         let mut values = gram.values().to_vec();
         if metric == Metric::Cosine {
@@ -90,7 +162,7 @@ impl GramSpace {
         // A point and its opposite together have the mean 0.
         let total: f64 = if symmetry == Symmetry::Antipodal { 0.0 } else { values.iter().sum() };
         let spread = ((trace - total / n as f64) / n as f64).max(0.0);
-        Ok(Self { n, values, metric, symmetry, spread })
+        Ok(Self { n, values, metric, symmetry, empty_clusters, spread })
     }
 
     fn row(&self, i: usize) -> &[f64] {
@@ -144,6 +216,10 @@ impl Space for GramSpace {
 
     fn spread(&self) -> f64 {
         self.spread
+    }
+
+    fn reseeds(&self) -> bool {
+        self.empty_clusters == EmptyClusters::Reseed
     }
 
     fn squared_distances(&self, from: &[usize]) -> Result<Vec<f64>> {

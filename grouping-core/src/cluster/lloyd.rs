@@ -6,53 +6,12 @@
 //!
 //! An emptied cluster takes the point that lies farthest from its own centroid (as scikit-learn does), never the only
 //! member of another cluster: no cluster is ever empty in a result, even with fewer distinct points than clusters. On
-//! request it keeps its centroid instead ([`EmptyClusters::Keep`]).
+//! request it keeps its centroid instead ([`Space::reseeds`]).
 
-use super::config::{EmptyClusters, Init, KMeansConfig};
+use super::config::{Init, KMeansConfig};
 use super::seeding;
+use super::space::{Assignment, Space};
 use crate::Result;
-
-/// A form of the points `x_1 … x_n`, in which distances and means can be taken.
-pub(super) trait Space {
-    /// `k` centroids in this form.
-    type Centroids;
-
-    fn n_points(&self) -> usize;
-
-    /// `(1/n) Σ_i ‖x_i − x̄‖²`.
-    fn spread(&self) -> f64;
-
-    /// Squared distances of all points from each of the points `from`, `[from.len(), n]`, none negative.
-    fn squared_distances(&self, from: &[usize]) -> Result<Vec<f64>>;
-
-    /// The points `at` as centroids.
-    fn centroids_at(&self, at: &[usize]) -> Result<Self::Centroids>;
-
-    /// Means of the clusters `0..k` of `labels`. None is empty, unless the form keeps the centroids of those that are:
-    /// then they are taken from `before`, the centroids that gave the labels.
-    fn means(&self, labels: &[usize], k: usize, before: Option<&Self::Centroids>) -> Result<Self::Centroids>;
-
-    /// Whether `centroids` are the means of the clusters that they themselves would give for unchanged `labels`.
-    fn stands(&self, _centroids: &Self::Centroids, _labels: &[usize]) -> bool {
-        true
-    }
-
-    /// `Σ_j ‖to_j − from_j‖²`.
-    fn squared_shift(&self, from: &Self::Centroids, to: &Self::Centroids) -> Result<f64>;
-
-    /// Writes each point's nearest centroid and its squared distance from it.
-    fn assign(&self, centroids: &Self::Centroids, to: &mut Assignment) -> Result<()>;
-
-    /// Squared distances of the points from their own centroids, as exactly as the form allows.
-    fn own_distances(&self, centroids: &Self::Centroids, assignment: &Assignment) -> Result<Vec<f64>>;
-}
-
-/// One label and one squared distance a point.
-#[derive(Debug, Clone)]
-pub(super) struct Assignment {
-    pub(super) labels: Vec<usize>,
-    pub(super) squared_distances: Vec<f64>,
-}
 
 /// The end of a run.
 #[derive(Debug)]
@@ -100,7 +59,7 @@ pub(super) fn run<S: Space>(
     first: S::Centroids,
 ) -> Result<Run<S::Centroids>> {
     let (n, k) = (space.n_points(), config.n_clusters);
-    let reseeds = config.empty_clusters == EmptyClusters::Reseed;
+    let reseeds = space.reseeds();
     let limit = config.tolerance * config.tolerance * space.spread();
     let mut now = Assignment { labels: vec![usize::MAX; n], squared_distances: vec![0.0; n] };
     let mut labels_before = now.labels.clone();

@@ -5,8 +5,8 @@
 
 use rayon::prelude::*;
 
-use super::clusters::{Clusters, GramClusters};
 use super::config::KMeansConfig;
+use super::partition::{Clusters, Partition};
 use crate::Result;
 use crate::low_rank::Gram;
 use crate::matrix::MatrixRef;
@@ -26,7 +26,7 @@ impl KMeansConfig {
     /// assert_eq!(clusters[1].labels()[1], clusters[1].labels()[2]);
     /// # Ok::<(), grouping_core::Error>(())
     /// ```
-    pub fn fit_gram_many(&self, problems: &[Gram]) -> Result<Vec<GramClusters>> {
+    pub fn fit_gram_many(&self, problems: &[Gram]) -> Result<Vec<Partition>> {
         self.each(problems, |config, gram| config.fit_gram(gram))
     }
 

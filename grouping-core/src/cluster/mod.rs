@@ -6,13 +6,13 @@
 //! | inner products `[n, n]` | [`KMeansConfig::fit_gram`] | `O(n² + n·k)` in `f64`, for few points in many dimensions |
 //! | a Burn tensor `[n, d]` | `KMeansConfig::fit_tensor` (feature `burn`) | two matrix products on the tensor's device |
 //!
-//! Seeding, restarts, stopping and re-seeding of empty clusters are one code for all forms: the same settings give the
+//! What only the Gram form can do, points that equal their opposites and clusters that stay empty, is set on
+//! [`GramKMeansConfig`]. Seeding, restarts, stopping and re-seeding of empty clusters are one code for all forms: the same settings give the
 //! same labels, up to rounding. On the host results are the same bytes for any number of threads.
 //!
 //! k-means finds round groups of similar spread; it splits elongated ones, and its result is a local optimum, which
 //! restarts improve but do not cure.
 
-mod clusters;
 mod config;
 mod direct;
 mod gram;
@@ -21,14 +21,17 @@ mod kmeans_crate;
 mod lloyd;
 mod many;
 mod nearest;
+mod partition;
 mod points;
 mod score;
 mod seeding;
+mod space;
 #[cfg(feature = "burn")]
 mod tensor;
 
-#[cfg(feature = "burn")]
-pub use clusters::TensorClusters;
-pub use clusters::{Clusters, GramClusters};
-pub use config::{EmptyClusters, Engine, Init, KMeansConfig, Metric, Symmetry};
+pub use config::{Init, KMeansConfig, Metric};
+pub use gram::{EmptyClusters, GramKMeansConfig, Symmetry};
+pub use partition::{Clusters, Partition};
 pub use score::{adjusted_rand_index, inertia, silhouette};
+#[cfg(feature = "burn")]
+pub use tensor::TensorClusters;

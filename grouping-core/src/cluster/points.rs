@@ -76,7 +76,7 @@ impl Points {
     }
 
     /// Given centroids `[k, d]` in the coordinates of the prepared points.
-    pub(super) fn adopt(&self, centroids: &Matrix, k: usize) -> Result<Vec<f64>> {
+    pub(super) fn adopt(&self, centroids: MatrixRef<'_>, k: usize) -> Result<Vec<f64>> {
         let (expected, found) = ([k, self.n_dims], [centroids.n_rows(), centroids.n_cols()]);
         if expected != found {
             let (expected, found) = (expected.to_vec(), found.to_vec());
@@ -84,7 +84,7 @@ impl Points {
         }
         check_finite("initial centroids", centroids.values())?;
         if self.metric == Metric::Cosine {
-            return Ok(unit_rows("initial centroids", centroids.view())?.collect());
+            return Ok(unit_rows("initial centroids", centroids)?.collect());
         }
         let columns = self.origin.iter().cycle();
         Ok(centroids.values().iter().zip(columns).map(|(&c, o)| (f64::from(c) - o) / self.unit).collect())

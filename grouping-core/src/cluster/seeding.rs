@@ -11,7 +11,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::config::{Init, KMeansConfig};
-use super::lloyd::Space;
+use super::space::Space;
 use crate::Result;
 
 /// Indices of the `k` points that a restart begins with.

@@ -10,11 +10,23 @@
 
 use burn::tensor::{Device, FloatDType, Int, Tensor, TensorData};
 
-use super::clusters::{GramClusters, TensorClusters};
-use super::config::{Init, KMeansConfig, Metric};
-use super::lloyd::{Assignment, Space, best_run, run};
+use super::config::{KMeansConfig, Metric};
+use super::lloyd::{best_run, run};
+use super::partition::Partition;
 use super::points::power_of_two_below;
+use super::space::{Assignment, Space};
+use crate::matrix::MatrixRef;
 use crate::{Error, Result};
+
+/// A partition of the rows of a tensor, with centroids `[n_clusters, d]` on the tensor's device.
+pub type TensorClusters = Partition<Tensor<2>>;
+
+impl TensorClusters {
+    /// The labels as a tensor on the device of the points, `[n]`.
+    pub fn labels_tensor(&self) -> Tensor<1, Int> {
+        labels_on(self.labels(), &self.centroids().device())
+    }
+}
 
 impl KMeansConfig {
     /// Clusters the rows of `points [n, d]` on their device. Gradients are not tracked.
@@ -35,23 +47,29 @@ impl KMeansConfig {
     /// # Ok::<(), grouping_core::Error>(())
     /// ```
     pub fn fit_tensor(&self, points: Tensor<2>) -> Result<TensorClusters> {
+        self.fit_rows(points, None)
+    }
+
+    /// [`Self::fit_tensor`] in one run from the centroids `start [k, d]`, whatever the initialisation.
+    ///
+    /// # Errors
+    /// As [`Self::fit_tensor`], for the centroids as for the points.
+    pub fn fit_tensor_from(&self, points: Tensor<2>, start: MatrixRef<'_>) -> Result<TensorClusters> {
+        self.fit_rows(points, Some(start))
+    }
+
+    fn fit_rows(&self, points: Tensor<2>, start: Option<MatrixRef<'_>>) -> Result<TensorClusters> {
         self.check(points.dims()[0])?;
-        self.check_not_gram_only()?;
-        self.check_native()?;
         let space = TensorSpace::new(points, self.metric)?;
-        let given = match &self.init {
-            Init::Centroids(c) => Some(space.adopt(c, self.n_clusters)?),
-            _ => None,
-        };
-        let best = best_run(&space, self, given, |first| run(&space, self, first))?;
-        let (partition, centroids) = GramClusters::from_run(best, self);
-        let centroids = centroids * space.unit as f32 + space.origin;
-        Ok(TensorClusters { partition: partition.rescaled(space.unit * space.unit), centroids })
+        let start = start.map(|start| space.adopt(start, self.n_clusters)).transpose()?;
+        let best = best_run(&space, self, start, |first| run(&space, self, first))?;
+        let restore = |centroids: Tensor<2>| centroids * space.unit as f32 + space.origin.clone();
+        Ok(Partition::from_run(best, self, restore).rescaled(space.unit * space.unit))
     }
 }
 
 /// Labels as a tensor, `[n]`.
-pub(super) fn labels_on(labels: &[usize], device: &Device) -> Tensor<1, Int> {
+fn labels_on(labels: &[usize], device: &Device) -> Tensor<1, Int> {
     let labels: Vec<i32> = labels.iter().map(|&l| l as i32).collect();
     let n = labels.len();
     Tensor::from_data(TensorData::new(labels, [n]), device)
@@ -106,7 +124,7 @@ impl TensorSpace {
         Ok(Self { points, squared_norms, metric, spread, origin, unit })
     }
 
-    fn adopt(&self, centroids: &crate::matrix::Matrix, k: usize) -> Result<Tensor<2>> {
+    fn adopt(&self, centroids: MatrixRef<'_>, k: usize) -> Result<Tensor<2>> {
         let d = self.points.dims()[1];
         let (expected, found) = (vec![k, d], vec![centroids.n_rows(), centroids.n_cols()]);
         if expected != found {

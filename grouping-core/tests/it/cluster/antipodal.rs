@@ -1,14 +1,14 @@
 //! k-means where a point and its opposite are one.
 
-use grouping_core::cluster::{Init, KMeansConfig, Metric, Symmetry, adjusted_rand_index};
+use grouping_core::cluster::{GramKMeansConfig, Init, KMeansConfig, Metric, Symmetry, adjusted_rand_index};
 use grouping_core::low_rank::{Gram, row_gram};
 use grouping_core::matrix::Matrix;
 use proptest::prelude::*;
 
 use super::groups;
 
-fn antipodal(k: usize) -> KMeansConfig {
-    KMeansConfig::new(k).with_symmetry(Symmetry::Antipodal).with_tolerance(0.0)
+fn antipodal(config: KMeansConfig) -> GramKMeansConfig {
+    config.with_tolerance(0.0).in_gram_space().with_symmetry(Symmetry::Antipodal)
 }
 
 fn gram(points: &Matrix) -> Gram {
@@ -34,10 +34,11 @@ proptest! {
     #[test]
     fn objective_never_rises((points, k, _) in problem(), cosine in any::<bool>()) {
         let metric = if cosine { Metric::Cosine } else { Metric::Euclidean };
-        let config = antipodal(k).with_metric(metric).with_init(Init::Points((0..k).collect()));
+        let config = KMeansConfig::new(k).with_metric(metric).with_init(Init::Points((0..k).collect()));
         let mut before = f64::INFINITY;
         for max_iters in 1..10 {
-            let fit = config.clone().with_max_iters(max_iters).fit_gram(&gram(&points)).expect("a valid problem");
+            let config = antipodal(config.clone().with_max_iters(max_iters));
+            let fit = config.fit(&gram(&points)).expect("a valid problem");
             let now = fit.inertia();
             prop_assert!(now <= before * (1.0 + 1e-9) + 1e-9, "iteration {}: {} after {}", max_iters, now, before);
             before = now;
@@ -46,9 +47,9 @@ proptest! {
 
     #[test]
     fn negating_points_changes_only_which_are_flipped((points, k, flips) in problem(), seed in 0u64..50) {
-        let config = antipodal(k).with_seed(seed).with_n_restarts(3);
-        let plain = config.fit_gram(&gram(&points)).expect("a valid problem");
-        let other = config.fit_gram(&gram(&negated(&points, &flips))).expect("a valid problem");
+        let config = antipodal(KMeansConfig::new(k).with_seed(seed).with_n_restarts(3));
+        let plain = config.fit(&gram(&points)).expect("a valid problem");
+        let other = config.fit(&gram(&negated(&points, &flips))).expect("a valid problem");
         prop_assert_eq!(plain.labels(), other.labels(), "labels");
         prop_assert!((plain.inertia() - other.inertia()).abs() <= 1e-12 * plain.inertia(), "inertia");
         for (i, &l) in plain.labels().iter().enumerate() {
@@ -60,7 +61,7 @@ proptest! {
 
     #[test]
     fn signs_and_inertia_are_those_of_the_flipped_points((points, k, _) in problem(), seed in 0u64..50) {
-        let fit = antipodal(k).with_seed(seed).fit_gram(&gram(&points)).expect("a valid problem");
+        let fit = antipodal(KMeansConfig::new(k).with_seed(seed)).fit(&gram(&points)).expect("a valid problem");
         prop_assert!(fit.converged(), "small problems come to rest");
         let turned = negated(&points, fit.flipped());
         let d = points.n_cols();
@@ -87,12 +88,13 @@ fn opposite_groups_are_one() {
     let labels = KMeansConfig::new(4).fit_gram(&gram(&points)).expect("a valid problem").labels().to_vec();
     let flips: Vec<bool> = (0..60).map(|i| i % 3 == 0).collect();
     let mixed = gram(&negated(&points, &flips));
-    let score = |config: KMeansConfig| {
-        let found = config.fit_gram(&mixed).expect("a valid problem");
+    let four = || KMeansConfig::new(4);
+    let score = |config: GramKMeansConfig| {
+        let found = config.fit(&mixed).expect("a valid problem");
         adjusted_rand_index(found.labels(), &labels).expect("equal lengths")
     };
-    assert_eq!(score(antipodal(4)), 1.0, "the groups are found through the signs");
-    assert!(score(KMeansConfig::new(4)) < 0.9, "and not without the symmetry");
-    let given = antipodal(4).with_init(Init::Labels(labels.clone()));
+    assert_eq!(score(antipodal(four())), 1.0, "the groups are found through the signs");
+    assert!(score(four().in_gram_space()) < 0.9, "and not without the symmetry");
+    let given = antipodal(four().with_init(Init::Labels(labels.clone())));
     assert_eq!(score(given), 1.0, "also from given labels");
 }

@@ -78,9 +78,10 @@ fn given_centroids_agree_between_direct_and_tensor_form() {
     let points = groups(80, 4, 3, 6.0, 5);
     let start = groups(3, 4, 3, 6.0, 6);
     for metric in [Metric::Euclidean, Metric::Cosine] {
-        let config = KMeansConfig::new(3).with_init(Init::Centroids(start.clone())).with_metric(metric);
-        let direct = config.fit(points.view()).expect("direct form");
-        let on_device = config.fit_tensor(tensor(&points, &Device::flex())).expect("tensor form");
+        let config = KMeansConfig::new(3).with_metric(metric);
+        let direct = config.fit_from(points.view(), start.view()).expect("direct form");
+        let on_device = tensor(&points, &Device::flex());
+        let on_device = config.fit_tensor_from(on_device, start.view()).expect("tensor form");
         assert_eq!(direct.labels(), on_device.labels(), "{metric:?}");
     }
 }
@@ -152,15 +153,14 @@ fn threads_do_not_change_a_byte() {
 #[cfg(feature = "kmeans")]
 #[test]
 fn kmeans_crate_agrees_with_ours() {
-    use grouping_core::cluster::{Engine, adjusted_rand_index};
+    use grouping_core::cluster::adjusted_rand_index;
     use grouping_core::testing::assert_refused;
     for (n, d, k, spread) in [(200, 5, 6, 8.0), (300, 3, 4, 6.0), (56, 2000, 8, 1.0)] {
         let points = groups(n, d, k, spread, n as u64);
         for init in [Init::KMeansPlusPlus, Init::Random, Init::Points((0..k).collect())] {
-            let ours = KMeansConfig::new(k).with_init(init.clone()).with_seed(5);
-            let theirs = ours.clone().with_engine(Engine::KMeansCrate);
-            let ours = ours.fit(points.view()).expect("our engine");
-            let theirs = theirs.fit(points.view()).expect("the crate's engine");
+            let config = KMeansConfig::new(k).with_init(init.clone()).with_seed(5);
+            let ours = config.fit(points.view()).expect("our engine");
+            let theirs = config.fit_by_kmeans_crate(points.view()).expect("the crate's engine");
             let what = format!("{n} × {d} into {k}, {init:?}");
             let agreement = adjusted_rand_index(ours.labels(), theirs.labels()).expect("equal lengths");
             assert!(agreement > 0.999, "{what}: adjusted Rand index {agreement}");
@@ -169,14 +169,6 @@ fn kmeans_crate_agrees_with_ours() {
         }
     }
     let points = groups(20, 3, 2, 8.0, 1);
-    let refused = KMeansConfig::new(2).with_engine(Engine::KMeansCrate);
-    assert_refused(
-        refused.clone().with_metric(Metric::Cosine).fit(points.view()),
-        "metric: expected euclidean",
-    );
-    assert_refused(refused.fit_gram(&gram(&points)), "engine: expected the native engine");
-    assert_refused(
-        refused.fit_tensor(tensor(&points, &Device::flex())),
-        "engine: expected the native engine",
-    );
+    let cosine = KMeansConfig::new(2).with_metric(Metric::Cosine).fit_by_kmeans_crate(points.view());
+    assert_refused(cosine, "metric: expected euclidean");
 }

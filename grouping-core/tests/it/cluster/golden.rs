@@ -141,8 +141,8 @@ fn emptied_cluster_takes_the_farthest_point_as_in_scikit_learn() {
     let case = golden().empty;
     let points = points(&case.points, 2);
     let start = Matrix::new(case.n_clusters, 2, case.start).expect("k rows");
-    let config = KMeansConfig::new(case.n_clusters).with_init(Init::Centroids(start)).with_tolerance(0.0);
-    let clusters = config.fit(points.view()).expect("a valid problem");
+    let config = KMeansConfig::new(case.n_clusters).with_tolerance(0.0);
+    let clusters = config.fit_from(points.view(), start.view()).expect("a valid problem");
     assert_eq!(clusters.labels(), case.labels, "labels");
     assert_centroids(clusters.centroids(), &case.centroids, "re-seeded");
     assert_close(clusters.inertia(), case.inertia, 1e-5, "inertia");
@@ -186,8 +186,8 @@ fn emptied_cluster_keeps_its_centroid_on_request() {
     for (i, case) in golden().kept.into_iter().enumerate() {
         let gram = row_gram(&[points(&case.points, 2).view()]).expect("finite points");
         let config = KMeansConfig::new(6).with_init(Init::Points(case.start)).with_tolerance(0.0);
-        let kept = config.clone().with_empty_clusters(EmptyClusters::Keep);
-        let kept = kept.fit_gram(&gram).expect("a valid problem");
+        let kept = config.clone().in_gram_space().with_empty_clusters(EmptyClusters::Keep);
+        let kept = kept.fit(&gram).expect("a valid problem");
         assert_eq!(kept.labels(), case.labels, "case {i}: labels");
         assert!(kept.sizes().contains(&0), "case {i}: a cluster is empty");
         assert_close(kept.inertia(), case.inertia, 1e-9, &format!("case {i}"));

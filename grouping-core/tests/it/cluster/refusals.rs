@@ -2,9 +2,7 @@
 
 use burn::tensor::{Device, Tensor};
 use grouping_core::Error;
-use grouping_core::cluster::{
-    EmptyClusters, Init, KMeansConfig, Metric, Symmetry, adjusted_rand_index, inertia,
-};
+use grouping_core::cluster::{Init, KMeansConfig, Metric, adjusted_rand_index, inertia};
 use grouping_core::low_rank::row_gram;
 use grouping_core::matrix::{Matrix, MatrixRef};
 
@@ -59,37 +57,22 @@ fn settings_name_what_is_wrong() {
 }
 
 #[test]
-fn what_only_the_gram_form_has_is_refused_elsewhere() {
-    for (config, words) in [
-        (KMeansConfig::new(2).with_symmetry(Symmetry::Antipodal), "symmetry"),
-        (KMeansConfig::new(2).with_empty_clusters(EmptyClusters::Keep), "empty_clusters"),
-    ] {
-        let direct = config.fit(square().view()).expect_err("the direct form refuses").to_string();
-        assert!(direct.contains(words) && direct.contains("Gram form"), "{direct}");
+fn given_centroids_are_checked() {
+    let matrix = |n, d, v: Vec<f32>| Matrix::new(n, d, v).expect("a matrix");
+    let config = KMeansConfig::new(2);
+    let on_tensor = |start: &Matrix| {
         let tensor = Tensor::<2>::from_floats([[0., 0.], [1., 1.]], &Device::flex());
-        let tensor = config.fit_tensor(tensor).expect_err("the tensor form refuses").to_string();
-        assert_eq!(direct, tensor, "both forms say the same");
-    }
-}
-
-#[test]
-fn centroids_are_checked_and_have_no_place_in_the_gram_form() {
-    let with = |n, d, v: Vec<f32>| {
-        KMeansConfig::new(2).with_init(Init::Centroids(Matrix::new(n, d, v).expect("a matrix")))
+        config.fit_tensor_from(tensor, start.view()).expect_err("the tensor form refuses")
     };
-    let three_columns = with(2, 3, vec![0.0; 6]).fit(square().view());
+    let three_columns = matrix(2, 3, vec![0.0; 6]);
+    let error = config.fit_from(square().view(), three_columns.view()).expect_err("three columns");
     let (expected, found) = (vec![2, 2], vec![2, 3]);
-    assert_eq!(three_columns, Err(Error::Shape { what: "initial centroids".into(), expected, found }));
-    let infinite = with(2, 2, vec![0.0, f32::INFINITY, 0.0, 0.0]);
-    assert!(
-        matches!(infinite.fit(square().view()), Err(Error::NotFinite { index: 1, .. })),
-        "infinite centroid"
-    );
-    let tensor = Tensor::<2>::from_floats([[0., 0.], [1., 1.]], &Device::flex());
-    assert!(matches!(infinite.fit_tensor(tensor), Err(Error::NotFinite { index: 1, .. })), "on a tensor");
-    let gram = row_gram(&[square().view()]).expect("finite points");
-    let message = with(2, 2, vec![0.0; 4]).fit_gram(&gram).expect_err("no coordinates").to_string();
-    assert!(message.contains("found centroids"), "{message}");
+    assert_eq!(error, Error::Shape { what: "initial centroids".into(), expected, found });
+    assert_eq!(on_tensor(&three_columns), error, "on a tensor");
+    let infinite = matrix(2, 2, vec![0.0, f32::INFINITY, 0.0, 0.0]);
+    let error = config.fit_from(square().view(), infinite.view()).expect_err("an infinite centroid");
+    assert!(matches!(error, Error::NotFinite { index: 1, .. }), "{error}");
+    assert_eq!(on_tensor(&infinite), error, "on a tensor");
 }
 
 #[test]

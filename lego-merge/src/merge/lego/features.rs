@@ -92,7 +92,7 @@ impl Lego {
         if k >= n {
             return Ok(Grouping { labels: (0..n).collect(), flipped: vec![false; n], inertia: 0.0, total });
         }
-        let fit = self.k_means(k, d, seed).fit_gram(&gram)?;
+        let fit = self.k_means(k, d, seed).fit(&gram)?;
         let (labels, flipped) = (fit.labels().to_vec(), fit.flipped().to_vec());
         Ok(Grouping { labels, flipped, inertia: fit.inertia(), total })
     }

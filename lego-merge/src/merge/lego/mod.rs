@@ -22,7 +22,7 @@ mod reweight;
 pub(super) use auto::clearest_number_of_clusters;
 pub(crate) use features::Grouping;
 pub use features::{Features, Gauge};
-use grouping_core::cluster::{EmptyClusters, Init, KMeansConfig, Symmetry};
+use grouping_core::cluster::{EmptyClusters, GramKMeansConfig, Init, KMeansConfig, Symmetry};
 pub use preset::Preset;
 pub use report::ClusterReport;
 pub use reweight::{Norm, RefRank, Reweighting};
@@ -112,21 +112,21 @@ impl Lego {
     }
 
     /// Settings of k-means for `k` clusters of points in `d` dimensions.
-    fn k_means(&self, k: usize, d: usize, seed: u64) -> KMeansConfig {
+    fn k_means(&self, k: usize, d: usize, seed: u64) -> GramKMeansConfig {
         let config = KMeansConfig::new(k)
             .with_seed(seed)
             .with_n_restarts(self.n_restarts)
-            .with_init(self.init.clone())
-            .with_symmetry(self.symmetry);
-        match self.preset {
-            None => config,
+            .with_init(self.init.clone());
+        let (config, empty_clusters) = match self.preset {
+            None => (config, EmptyClusters::Reseed),
             // scikit-learn's tolerance is relative to the mean variance of a column.
-            Some(Preset::Smoea) => config.with_tolerance((1e-4 / d.max(1) as f64).sqrt()),
-            // Ten assignments, a mean after each but the last.
-            Some(Preset::Nsc) => {
-                config.with_tolerance(0.0).with_max_iters(9).with_empty_clusters(EmptyClusters::Keep)
+            Some(Preset::Smoea) => {
+                (config.with_tolerance((1e-4 / d.max(1) as f64).sqrt()), EmptyClusters::Reseed)
             }
-        }
+            // Ten assignments, a mean after each but the last.
+            Some(Preset::Nsc) => (config.with_tolerance(0.0).with_max_iters(9), EmptyClusters::Keep),
+        };
+        config.in_gram_space().with_symmetry(self.symmetry).with_empty_clusters(empty_clusters)
     }
 
     /// The units that are averaged.
