@@ -4,6 +4,7 @@ mod activation;
 pub mod cluster;
 #[cfg(feature = "command")]
 pub mod command;
+pub mod correlation;
 #[cfg(feature = "burn")]
 pub mod device;
 mod error;

@@ -2,6 +2,7 @@
 
 mod apportion;
 mod cluster;
+mod correlation;
 mod device;
 mod generation;
 mod grouped_attention;
