@@ -6,7 +6,8 @@
 //! | Spearman | Pearson of the ranks; equal values share the mean of their ranks | constant |
 //! | cosine | `x·y / (‖x‖·‖y‖)` | zero |
 //!
-//! Rows are standardised and multiplied in `f64`, tile by tile: some rows by some rows, a panel of columns at a time. Tiles run
+//! Rows are standardised and multiplied in `f64`, tile by tile: some rows by some rows, a panel of columns at a time. (Products in
+//! `f32` by panels of 256 columns, added in `f64`, take about 0.7 of the time and are up to 1.4e-7 off at 8,192 columns.) Tiles run
 //! side by side and have a fixed size, so results do not depend on the number of threads. Cost: `n·m·d` multiply-adds, half of
 //! them for the rows of one matrix. Memory beside the result: three tiles a thread; Spearman also holds ranks of at most 256 MB.
 

@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
 use faer::linalg::matmul::matmul;
+use faer::linalg::matmul::triangular::{self, BlockStructure};
 use faer::{Accum, MatMut, MatRef, Par};
 use rayon::prelude::*;
 
@@ -65,13 +66,24 @@ pub(super) fn multiply(
             let panel = first..(first + PANEL).min(x.n_cols());
             x.panel(rows.clone(), panel.clone(), &mut scratch.left);
             let left = MatRef::from_row_major_slice(&scratch.left, rows.len(), panel.len());
-            let right = if is_diagonal {
-                left
+            if is_diagonal {
+                let (half, whole) = (BlockStructure::TriangularLower, BlockStructure::Rectangular);
+                triangular::matmul(
+                    tile.as_mut(),
+                    half,
+                    Accum::Add,
+                    left,
+                    whole,
+                    left.transpose(),
+                    whole,
+                    1.0,
+                    Par::Seq,
+                );
             } else {
                 other.panel(columns.clone(), panel.clone(), &mut scratch.right);
-                MatRef::from_row_major_slice(&scratch.right, columns.len(), panel.len())
-            };
-            matmul(tile.as_mut(), Accum::Add, left, right.transpose(), 1.0, Par::Seq);
+                let right = MatRef::from_row_major_slice(&scratch.right, columns.len(), panel.len());
+                matmul(tile.as_mut(), Accum::Add, left, right.transpose(), 1.0, Par::Seq);
+            }
         }
         // Rounding may lead a little beyond the bounds.
         scratch.tile.iter_mut().for_each(|r| *r = r.clamp(-1.0, 1.0));

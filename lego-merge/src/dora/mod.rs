@@ -5,12 +5,12 @@
 //! `V = W + s·B·A`, `Δ = diag(m_i / ‖V_i‖)·V − W`, norms over the inputs of each output.
 //!
 //! `diag(g)·W` makes `Δ` full-rank whatever the rank of `B·A`, so that it is formed, one module at a time, and approximated by
-//! `B'·A'` of rank `k` (see `range`); what is lost is reported. Cost: `O(d_out·d_in·(r + k))` and one dense `f32` matrix.
+//! `B'·A'` of rank `k` ([`truncate`]); what is lost is reported. Modules run side by side, each on one thread with one dense `f32`
+//! matrix. Cost: `O(d_out·d_in·r)` for the update and `O(d_out·d_in·k)` a pass.
 
 mod base_model;
-mod range;
 
-use grouping_core::low_rank::LowRankSum;
+use grouping_core::low_rank::truncate;
 use grouping_core::matrix::Matrix;
 use rayon::prelude::*;
 use serde::Serialize;
@@ -51,27 +51,30 @@ pub fn compress(
     if rank == Some(0) {
         return Err(Error::Option { option: "rank", expected: "at least 1".into(), found: "0".into() });
     }
-    let (mut modules, mut lost) = (vec![], vec![]);
-    for module in adapter.modules() {
+    let compressed = adapter.modules().par_iter().map(|module| {
         let factors = adapter.factors(&module.name)?;
-        let (a, b) = if module.has_magnitude {
+        let mut bias = adapter.bias(&module.name)?;
+        bias.iter_mut().flatten().for_each(|v| *v = (module.scale * f64::from(*v)) as f32);
+        let (a, b, lost) = if module.has_magnitude {
             let delta = update(adapter, base, module, &factors)?;
-            let k = rank.unwrap_or(module.rank).min(module.n_outputs).min(module.n_inputs);
-            let (a, b, norm, residual) =
-                approximate(&delta, k, seed).map_err(Error::numeric(&module.name))?;
+            let rank = rank.unwrap_or(module.rank).min(module.n_outputs).min(module.n_inputs);
+            let best = truncate(&delta.view(), rank, seed).map_err(Error::numeric(&module.name))?;
+            let residual = if best.norm > 0.0 { best.residual / best.norm } else { 0.0 };
             let (adapter, module) = (adapter.path().display().to_string(), module.name.clone());
-            lost.push(Compression { adapter, module, rank: k, norm, residual });
-            (a, b)
+            let lost = Compression { adapter, module, rank, norm: best.norm, residual };
+            (best.right, best.left_scaled, Some(lost))
         } else {
             let mut b = factors.b;
             b.values_mut().iter_mut().for_each(|v| *v = (module.scale * f64::from(*v)) as f32);
-            (factors.a, b)
+            (factors.a, b, None)
         };
-        let mut bias = adapter.bias(&module.name)?;
-        bias.iter_mut().flatten().for_each(|v| *v = (module.scale * f64::from(*v)) as f32);
-        modules.push(ModuleTensors { name: module.name.clone(), kind: module.kind.clone(), a, b, bias });
-    }
-    Ok((adapter.with_modules(modules)?, lost))
+        Ok((ModuleTensors { name: module.name.clone(), kind: module.kind.clone(), a, b, bias }, lost))
+    });
+    // Collected before they are looked at, so that the first error is that of the first module.
+    let compressed: Vec<Result<_>> = compressed.collect();
+    let (modules, lost): (Vec<_>, Vec<_>) =
+        compressed.into_iter().collect::<Result<Vec<_>>>()?.into_iter().unzip();
+    Ok((adapter.with_modules(modules)?, lost.into_iter().flatten().collect()))
 }
 
 /// `Δ [d_out, d_in]`.
@@ -98,28 +101,4 @@ fn update(adapter: &Adapter, base: &BaseModel, module: &LoraModule, factors: &Fa
             Err(Error::format(adapter.path(), field, "a row of W + s·B·A that is not zero", "zeros"))
         }
     }
-}
-
-/// `A' [k, d_in]`, `B' [d_out, k]`, `‖Δ‖_F` and the relative residual.
-fn approximate(delta: &Matrix, k: usize, seed: u64) -> grouping_core::Result<(Matrix, Matrix, f64, f64)> {
-    let basis = range::leading_range(delta, k, seed);
-    let coordinates = range::coordinates(delta, &basis);
-    let svd =
-        LowRankSum::new(delta.n_rows(), delta.n_cols()).plus(1.0, basis.view(), coordinates.view())?.svd()?;
-    let (a, b) = (svd.right(k)?, svd.left_scaled(k)?);
-    let squares = delta.values().par_chunks(delta.n_cols()).enumerate().map(|(i, row)| {
-        let mut rest: Vec<f64> = row.iter().map(|&v| f64::from(v)).collect();
-        for (t, &b) in b.view().row(i).iter().enumerate() {
-            let b = f64::from(b);
-            rest.iter_mut().zip(a.view().row(t)).for_each(|(r, &a)| *r -= b * f64::from(a));
-        }
-        let square = |values: &mut dyn Iterator<Item = f64>| values.map(|v| v * v).sum::<f64>();
-        (square(&mut row.iter().map(|&v| f64::from(v))), square(&mut rest.into_iter()))
-    });
-    // Collected before they are summed, so that the sum does not depend on the number of threads.
-    let squares: Vec<(f64, f64)> = squares.collect();
-    let total: f64 = squares.iter().map(|s| s.0).sum();
-    let lost: f64 = squares.iter().map(|s| s.1).sum();
-    let residual = if total > 0.0 { (lost / total).sqrt() } else { 0.0 };
-    Ok((a, b, total.sqrt(), residual))
 }
