@@ -122,7 +122,7 @@ impl Recipe {
     /// Reads a recipe: JSON where the file's name ends so, else TOML. Paths are made relative to where the process runs.
     ///
     /// # Errors
-    /// [`Error::Core`] for a file that cannot be read, [`Error::Format`] for one that is no recipe.
+    /// [`Error::Core`] for a file that cannot be read, [`Error::FileField`](grouping_core::Error::FileField) for one that is no recipe.
     pub fn read(path: &Path) -> Result<Self> {
         let text = read_text(path, RECIPE_LIMIT)?;
         let misfit = |e: String| Error::format(path, "recipe", "adapters and how to merge them", e);
@@ -143,7 +143,7 @@ impl Recipe {
     /// Checks the content of every adapter that has a hash, and gives a hash to every other.
     ///
     /// # Errors
-    /// [`Error::Format`] for an adapter whose content is another, [`Error::Io`] for one that cannot be read.
+    /// [`Error::FileField`](grouping_core::Error::FileField) for an adapter whose content is another, [`Error::Io`](grouping_core::Error::Io) for one that cannot be read.
     pub fn check_content(&mut self) -> Result<()> {
         for adapter in &mut self.adapters {
             let found = content_hash(&adapter.path)?;
@@ -200,7 +200,7 @@ impl Recipe {
     /// The recipe as it is written into `folder`, beside the merged adapter: paths relative to it where they can be.
     ///
     /// # Errors
-    /// [`Error::Format`] for values that JSON cannot hold.
+    /// [`Error::FileField`](grouping_core::Error::FileField) for values that JSON cannot hold.
     pub fn to_json(&self, folder: &Path) -> Result<String> {
         let mut recipe = self.clone();
         let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
@@ -220,7 +220,7 @@ impl Recipe {
 /// SHA-256 of an adapter in hexadecimal digits: of its file, or of its tensors' file followed by its configuration.
 ///
 /// # Errors
-/// [`Error::Io`] for files that cannot be read.
+/// [`Error::Io`](grouping_core::Error::Io) for files that cannot be read.
 pub fn content_hash(adapter: &Path) -> Result<String> {
     let files = if adapter.is_dir() {
         let tensors = adapter.join(TENSOR_FILE);

@@ -199,7 +199,7 @@ impl AdapterConfig {
     /// Parses the text of the configuration at `path` (which only names the file in errors).
     ///
     /// # Errors
-    /// [`Error::Format`] for text that is no LoRA configuration, [`Error::Unsupported`] for fields that are refused.
+    /// [`Error::FileField`](grouping_core::Error::FileField) for text that is no LoRA configuration, [`Error::Unsupported`] for fields that are refused.
     pub fn parse(path: &Path, text: &str) -> Result<Self> {
         let config: Self = serde_json::from_str(text).map_err(|e| misfit(path, text, &e))?;
         if config.peft_type != "LORA" {

@@ -63,7 +63,7 @@ impl Tensors {
     /// Decodes one tensor.
     ///
     /// # Errors
-    /// [`Error::Format`] for a missing tensor, a type other than f32, f16 or bf16, and for NaN or infinity.
+    /// [`Error::FileField`](grouping_core::Error::FileField) for a missing tensor, a type other than f32, f16 or bf16, and for NaN or infinity.
     pub(crate) fn decode(&self, label: &Path, name: &str) -> Result<Tensor> {
         let missing = || Error::format(label, name, "a tensor of this name", "none");
         let tensors = match self {

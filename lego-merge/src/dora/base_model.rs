@@ -17,7 +17,7 @@ impl BaseModel {
     /// Opens a safetensors file, or a folder of them; where there is an index the folder is read by it.
     ///
     /// # Errors
-    /// [`Error::Core`] for files that cannot be read, [`Error::Format`] for damaged ones, or a folder without any.
+    /// [`Error::Core`] for files that cannot be read, [`Error::FileField`](grouping_core::Error::FileField) for damaged ones, or a folder without any.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         Ok(Self { tensors: TensorFolder::open(path.as_ref())? })
     }

@@ -65,7 +65,7 @@ impl Masks {
     /// Maps a file and checks its header; the masks themselves are checked once a merge says which it needs.
     ///
     /// # Errors
-    /// [`Error::Core`] for a file that cannot be read, [`Error::Format`] for a damaged one.
+    /// [`Error::Core`] for a file that cannot be read, [`Error::FileField`](grouping_core::Error::FileField) for a damaged one.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         Ok(Self { path: path.into(), tensors: Tensors::open(path)? })
@@ -74,7 +74,7 @@ impl Masks {
     /// The mask of this name.
     ///
     /// # Errors
-    /// [`Error::Format`] when there is none, or one of another shape or type.
+    /// [`Error::FileField`](grouping_core::Error::FileField) when there is none, or one of another shape or type.
     pub(super) fn mask(&self, name: &str, shape: [usize; 2]) -> Result<Mask<'_>> {
         let refused = |found: String| {
             let expected = format!("a mask of shape {shape:?} and type U8, BOOL or F32");
@@ -94,7 +94,7 @@ impl Masks {
     /// Checks that the masks of all dense updates are there.
     ///
     /// # Errors
-    /// [`Error::Format`] for the first that is missing, misshapen, or holds anything but zeros and ones.
+    /// [`Error::FileField`](grouping_core::Error::FileField) for the first that is missing, misshapen, or holds anything but zeros and ones.
     pub(super) fn check_dense(&self, sources: &AllSources<'_>) -> Result<()> {
         for module in sources.modules() {
             for &i in &module.members {
