@@ -19,6 +19,8 @@ pub mod matching;
 pub mod matrix;
 #[cfg(feature = "nn")]
 pub mod nn;
+#[cfg(feature = "files")]
+mod platform;
 pub mod process;
 pub mod score;
 pub mod seed;

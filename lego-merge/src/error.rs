@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A file could not be read or written, or a routine of the core failed.
+    /// A file could not be read or written, an output is there already, or a routine of the core failed.
     #[error(transparent)]
     Core(grouping_core::Error),
     /// The adapter uses something that merging would silently get wrong.
@@ -46,12 +46,6 @@ pub enum Error {
         expected: String,
         /// What was given.
         found: String,
-    },
-    /// The output is there already.
-    #[error("{}: exists already; --force replaces it", path.display())]
-    Exists {
-        /// The output.
-        path: PathBuf,
     },
     /// A numeric routine failed on one module.
     #[error("module `{module}` cannot be computed")]

@@ -6,15 +6,15 @@
 //! give equal bytes; f32, f16 and bf16 are read.
 
 use std::collections::{BTreeMap, HashMap};
+use std::fs::File;
 use std::path::Path;
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{Tensor, TensorData};
-use safetensors::Dtype;
-use safetensors::tensor::TensorView;
+use safetensors::tensor::{Metadata, TensorInfo};
 
 pub use super::sources::TensorSource;
-use crate::files::tensor_file::TensorFolder;
+use crate::files::tensor_file::{Dtype, Planned, TensorFolder, TensorWriter};
 use crate::{Error, Result};
 
 /// Which parameters a file holds, and how they lie there.
@@ -64,24 +64,28 @@ pub fn load_from<M: Module>(module: M, source: &dyn TensorSource, layout: Layout
 /// Tensors by name: shape and row-major values.
 pub(crate) type NamedTensors = BTreeMap<String, (Vec<usize>, Vec<f32>)>;
 
-/// Writes tensors as one f32 safetensors file.
+/// Writes tensors as one f32 safetensors file, whose header is as the crate `safetensors` spells it.
 pub(crate) fn write_tensors(tensors: &NamedTensors, path: &Path, metadata: &[(&str, &str)]) -> Result<()> {
-    let fail = |reason: String| Error::File { path: path.to_owned(), reason };
-    let metadata: HashMap<String, String> =
-        metadata.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-    let bytes: Vec<Vec<u8>> = tensors
-        .values()
-        .map(|(_, values)| values.iter().flat_map(|value| value.to_le_bytes()).collect())
-        .collect();
-    let views = tensors.iter().zip(&bytes).map(|((name, (shape, _)), bytes)| {
-        TensorView::new(Dtype::F32, shape.clone(), bytes).map(|view| (name.as_str(), view))
-    });
-    let views = views.collect::<std::result::Result<Vec<_>, _>>().map_err(|e| fail(e.to_string()))?;
     // Several keys of metadata would be written in the order of a hash map.
     assert!(metadata.len() < 2, "metadata of several keys has no fixed order");
-    let metadata = (!metadata.is_empty()).then_some(metadata);
-    let file = safetensors::serialize(views, metadata).map_err(|e| fail(e.to_string()))?;
-    std::fs::write(path, file).map_err(|e| fail(e.to_string()))
+    let metadata: HashMap<_, _> =
+        metadata.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+    let mut end = 0;
+    let entries = tensors.iter().map(|(name, (shape, values))| {
+        let start = end;
+        end += 4 * values.len();
+        (name.clone(), TensorInfo { dtype: Dtype::F32, shape: shape.clone(), data_offsets: (start, end) })
+    });
+    let refuse = |e: &dyn std::fmt::Display| Error::File { path: path.to_owned(), reason: e.to_string() };
+    let header = Metadata::new((!metadata.is_empty()).then_some(metadata), entries.collect());
+    let mut header = serde_json::to_vec(&header.map_err(|e| refuse(&e))?).map_err(|e| refuse(&e))?;
+    header.resize(header.len().next_multiple_of(8), b' ');
+    let head = [&(header.len() as u64).to_le_bytes()[..], &header].concat();
+    let planned = tensors.iter().map(|(name, (shape, _))| Planned::new(name, shape.clone(), Dtype::F32));
+    let file = File::create(path).map_err(Error::file(path, "create"))?;
+    let writer = TensorWriter::headed(file, path, &head, &planned.collect::<Vec<_>>())?;
+    tensors.iter().try_for_each(|(name, (_, values))| writer.write(name, values))?;
+    writer.finish()
 }
 
 /// Reads every tensor of a file as f32.

@@ -50,10 +50,7 @@ impl TrainingRun {
         if !self.learning_rate.is_finite() || self.learning_rate <= 0.0 {
             return Err(Error::setting("learning_rate", "a number above zero", self.learning_rate));
         }
-        if self.existing == Existing::Refuse && self.out.symlink_metadata().is_ok() {
-            return Err(Error::Exists { path: self.out.clone() });
-        }
-        Ok(())
+        self.existing.check(&self.out)
     }
 
     /// The training: a warm-up of a twentieth of the steps (from 5 to `most_warmup_steps`), half a cosine down to 2 % of the

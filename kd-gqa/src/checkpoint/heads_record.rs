@@ -190,7 +190,7 @@ pub(crate) enum Keeps {
 /// that lay there are removed.
 ///
 /// # Errors
-/// [`Error::Exists`] for what is there and not to be replaced, those of `fill`, and those of the system.
+/// [`Error::Core`] for what is there and not to be replaced, those of `fill`, and those of the system.
 pub(crate) fn write_recorded(
     out: &Path,
     record: &HeadsRecord,
@@ -201,11 +201,7 @@ pub(crate) fn write_recorded(
     let place = HeadsRecord::place_to_write(out);
     let beside = !record.is_uniform() || keeps == Keeps::Beside && record.allocation.is_some();
     let places = [Some(out), beside.then_some(place.as_path())];
-    for place in places.into_iter().flatten().filter(|_| existing == Existing::Refuse) {
-        if place.symlink_metadata().is_ok() {
-            return Err(grouping_core::Error::Exists { path: place.to_path_buf() }.into());
-        }
-    }
+    places.into_iter().flatten().try_for_each(|place| existing.check(place))?;
     if beside {
         let text = record.clone().with_file(out).to_json() + "\n";
         return write_file(&place, existing, |mut file| {

@@ -214,7 +214,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let start = Instant::now();
     let config = args.config()?;
     let source = args.vit.open(&args.checkpoint)?;
-    let existing = if args.force { Existing::Replace } else { Existing::Refuse };
+    let existing = Existing::replaced_if(args.force);
     check(&source, &config, &args.out, existing)?;
     args.check_allocation(&source)?;
     let config = match args.calibration.calibration.as_deref().filter(|_| args.uses_calibration()) {

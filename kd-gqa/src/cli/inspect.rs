@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use burn::tensor::Device;
 use grouping_core::command::svg::{Cells, HeatMap, Shade, heat_maps};
 use grouping_core::command::{bar, table};
+use grouping_core::files::output::{Existing, write_text};
 use grouping_core::image::ImageFolder;
 use serde_json::json;
 
-use super::console::write_new;
 use super::images::VitArgs;
 use kd_gqa::Error;
 use kd_gqa::allocation::{AllocationConfig, Fidelity, Method, Mt19937, allocate};
@@ -89,7 +89,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     };
     if let Some(path) = &args.plot {
         let maps: Vec<HeatMap> = layers.iter().enumerate().map(|(i, layer)| layer.heat_map(i)).collect();
-        write_new(path, &heat_maps(&maps, Cells::Plain)?, args.force)?;
+        write_text(path, Existing::replaced_if(args.force), &heat_maps(&maps, Cells::Plain)?)?;
     }
     if args.json { print_json(&checkpoint, &layers) } else { print_table(&checkpoint, &layers) }
 }

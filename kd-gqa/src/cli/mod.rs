@@ -4,7 +4,6 @@ mod account;
 mod allocate;
 mod allocation;
 mod classify;
-mod console;
 mod convert;
 mod eval;
 mod generate;

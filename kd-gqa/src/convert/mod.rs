@@ -190,7 +190,7 @@ pub struct LayerReport {
 /// Whether `source` can be converted so, and the result written to `out`, before any work is done.
 ///
 /// # Errors
-/// [`Error::Option`] and [`Error::Indivisible`] for what does not fit the checkpoint, [`Error::Exists`] for an output that is there.
+/// [`Error::Option`] and [`Error::Indivisible`] for what does not fit the checkpoint, [`Error::Core`] for an output that is there.
 pub fn check(source: &Checkpoint, config: &ConvertConfig, out: &Path, existing: Existing) -> Result<()> {
     let sizes = source.groups().iter().try_for_each(|groups| plan::check(config, groups));
     sizes.and_then(|()| write::check_place(source.dialect(), out, existing))
@@ -225,7 +225,7 @@ pub fn check(source: &Checkpoint, config: &ConvertConfig, out: &Path, existing: 
 /// ```
 ///
 /// # Errors
-/// [`Error::Option`] and [`Error::Indivisible`] for what does not fit the checkpoint, [`Error::Exists`] for an output that is there,
+/// [`Error::Option`] and [`Error::Indivisible`] for what does not fit the checkpoint, [`Error::Core`] for an output that is there,
 /// [`Error::Format`] and [`Error::Core`] for values that are not finite, and from the system.
 pub fn convert(
     source: &Checkpoint,

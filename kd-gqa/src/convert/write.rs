@@ -127,7 +127,7 @@ impl<'a> Conversion<'a> {
     /// Writes the output, whole or not at all.
     ///
     /// # Errors
-    /// [`Error::Exists`] for an output that is there and not to be replaced, [`Error::Option`] for a place that does not fit
+    /// [`Error::Core`] for an output that is there and not to be replaced, or a place that does not fit
     /// the dialect, and those of reading and writing.
     pub(super) fn write(mut self, out: &Path, existing: Existing) -> Result<()> {
         check_place(self.source.dialect(), out, existing)?;
@@ -267,7 +267,7 @@ impl<'a> Conversion<'a> {
 /// Whether the output of a dialect can be written to `out`.
 ///
 /// # Errors
-/// [`Error::Exists`] for an output that is there and not to be replaced, [`Error::Option`] for a place that does not fit the dialect.
+/// [`Error::Core`] for an output that is there and not to be replaced, or a place that does not fit the dialect.
 pub(super) fn check_place(dialect: Dialect, out: &Path, existing: Existing) -> Result<()> {
     let (ends, wanted) = match dialect {
         Dialect::Llama => (None, "a folder"),
@@ -283,10 +283,7 @@ pub(super) fn check_place(dialect: Dialect, out: &Path, existing: Existing) -> R
         let expected = format!("{wanted} for the dialect {}", dialect.label());
         return Err(Error::option("--out", expected, out.display()));
     }
-    if existing == Existing::Refuse && out.symlink_metadata().is_ok() {
-        return Err(grouping_core::Error::Exists { path: out.to_path_buf() }.into());
-    }
-    Ok(())
+    Ok(existing.check(out)?)
 }
 
 /// The text of an index: the file of each tensor, and the bytes of all.

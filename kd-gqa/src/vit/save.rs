@@ -36,7 +36,7 @@ impl Vit {
     ///
     /// # Errors
     /// [`Error::Option`] for a model that timm would not compute as it is (norms after the sums, ReLU, another ε than 1e-6, another grid
-    /// than a square, updates of low rank), and for an allocation of other heads; [`Error::Exists`] for a file that is there and not to be replaced; those of the system.
+    /// than a square, updates of low rank), and for an allocation of other heads; [`Error::Core`] for a file that is there and not to be replaced; those of the system.
     pub fn save(&self, path: &Path, allocation: Option<&AllocationState>, existing: Existing) -> Result<()> {
         let config = self.config();
         self.check_timm()?;

@@ -47,7 +47,7 @@ impl AdapterWriter {
     /// Starts the output: everything but the values.
     ///
     /// # Errors
-    /// [`Error::Exists`], [`Error::Io`], [`Error::Option`] for a folder in a format without one, and
+    /// [`Error::Core`] for an output that is there or cannot be written, or a folder in a format without one, and
     /// [`Error::Unsupported`] for what the format has no place for.
     pub(crate) fn create(output: &Output, outline: &Outline<'_>) -> Result<Self> {
         let format = output.resolve(outline.first.format())?;
@@ -82,7 +82,7 @@ impl AdapterWriter {
     /// Writes one part of a module, row-major.
     ///
     /// # Errors
-    /// [`Error::Format`] for values that do not fit the shape or overflow the type, [`Error::Io`] from the system.
+    /// [`Error::Core`] for values that do not fit the shape or overflow the type, and from the system.
     pub(crate) fn part(&self, module: &str, part: Part, values: &[f32]) -> Result<()> {
         let missing =
             || Error::format(self.construction.place(), module, "a part that was announced", "another");
@@ -107,7 +107,7 @@ impl AdapterWriter {
     /// Puts the output in its place.
     ///
     /// # Errors
-    /// [`Error::Exists`] when the place was taken meanwhile, [`Error::Io`] from the system.
+    /// [`Error::Core`] when the place was taken meanwhile, and from the system.
     pub(crate) fn finish(self) -> Result<()> {
         self.construction.finish(self.config.as_ref())
     }

@@ -20,6 +20,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use grouping_core::files::output::Existing;
 use grouping_core::files::tensor_file::{self, Dtype};
 use grouping_core::matrix::Matrix;
 use indexmap::IndexMap;
@@ -29,7 +30,7 @@ pub use convert::convert;
 pub use format::Format;
 pub use grouping_core::files::tensor_file::Tensor;
 pub use module::{Factors, LoraModule, ModuleKind, ModuleTensors};
-pub use output::{Existing, Output, OutputType};
+pub use output::{Output, OutputType};
 
 pub use align::aligned;
 pub(crate) use assemble::{in_module, is_of_base, targets};
@@ -303,9 +304,9 @@ impl Adapter {
     /// Writes the adapter as a PEFT folder in `f32`, beside its place and then renamed.
     ///
     /// # Errors
-    /// [`Error::Exists`] when the folder is there and `force` is not set, [`Error::Io`] when it cannot be written.
+    /// [`Error::Core`] when the folder is there and `force` is not set, and when it cannot be written.
     pub fn write(&self, folder: impl AsRef<Path>, force: bool) -> Result<()> {
-        let existing = if force { Existing::Replace } else { Existing::Refuse };
-        convert(self, &Output::new(folder.as_ref()).with_format(Format::Peft).with_existing(existing))
+        let output = Output::new(folder.as_ref()).with_format(Format::Peft);
+        convert(self, &output.with_existing(Existing::replaced_if(force)))
     }
 }

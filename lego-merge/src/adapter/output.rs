@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use grouping_core::files::output::Existing;
 use safetensors::tensor::Dtype;
 
 use super::Format;
@@ -45,17 +46,6 @@ fn is_kept(dtype: Dtype) -> bool {
     matches!(dtype, Dtype::F32 | Dtype::F16 | Dtype::BF16)
 }
 
-/// What to do when there is something at the output's place.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Existing {
-    /// An error.
-    #[default]
-    Refuse,
-    /// Replace it if it is an adapter; anything else is an error.
-    Replace,
-}
-
 /// Where and how an adapter is written: a path that ends with `.safetensors` is a single file, any other a PEFT folder.
 #[derive(Debug, Clone)]
 pub struct Output {
@@ -93,7 +83,7 @@ impl Output {
         self
     }
 
-    /// What to do when there is something at the place.
+    /// What to do when there is something at the place; what is replaced is an adapter, never anything else.
     pub fn with_existing(mut self, existing: Existing) -> Self {
         self.existing = existing;
         self

@@ -1,66 +1,53 @@
-//! Writing a safetensors file tensor by tensor, alone or in a PEFT folder, under a temporary name, then one rename.
+//! Writing a safetensors file tensor by tensor, alone or in a PEFT folder.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use grouping_core::files::output::{Existing, Staged};
 use grouping_core::files::tensor_file::{Planned, TensorWriter, largest};
-use tempfile::{NamedTempFile, TempDir};
 
-use super::{Adapter, AdapterConfig, CONFIG_FILE, Existing, Output, TENSOR_FILE};
+use super::{Adapter, AdapterConfig, CONFIG_FILE, Output, TENSOR_FILE};
 use crate::{Error, Result};
 
-/// A file, or a folder with one, under construction. It lies beside its place under a temporary name, is removed when
-/// dropped, and takes its place in [`Construction::finish`]. Tensors may be written in any order, from any thread.
+/// Files of adapters: what a folder may hold that is replaced.
+const KNOWN: [&str; 5] = [CONFIG_FILE, TENSOR_FILE, "adapter_model.bin", "merge.json", "README.md"];
+
+/// A file, or a folder with one, under construction; dropped before [`Construction::finish`], it is removed. Tensors may be
+/// written in any order, from any thread.
 #[derive(Debug)]
 pub(crate) struct Construction {
     place: PathBuf,
-    existing: Existing,
-    beside: Beside,
+    staged: Staged,
     tensors: TensorWriter,
-}
-
-#[derive(Debug)]
-enum Beside {
-    Folder(TempDir),
-    File(NamedTempFile),
 }
 
 impl Construction {
     /// Starts an output with these tensors, in this order, and these entries in its header.
     ///
     /// # Errors
-    /// [`Error::Exists`] when the place is taken and nothing is to be replaced, [`Error::Io`] when it cannot be written.
+    /// [`Error::Core`] when the place is taken and nothing is to be replaced, by something else than an adapter, or cannot be written.
     pub(crate) fn begin(
         output: &Output,
         tensors: &[Planned],
         metadata: BTreeMap<String, String>,
     ) -> Result<Self> {
-        let (place, is_file) = (output.path(), output.is_file());
-        check_free(place, output.existing(), is_file)?;
-        let parent = match place.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => parent,
-            _ => Path::new("."),
-        };
-        fs::create_dir_all(parent).map_err(Error::io(parent, "create"))?;
-        let mut names = tempfile::Builder::new();
-        names.prefix(".lego-merge-");
-        let (beside, file) = if is_file {
-            let made = names.tempfile_in(parent).map_err(Error::io(parent, "write in"))?;
-            let file = made.as_file().try_clone().map_err(Error::io(made.path(), "open"))?;
-            (Beside::File(made), file)
+        let (place, existing) = (output.path(), output.existing());
+        let (staged, file) = if output.is_file() {
+            check_file(place, existing)?;
+            Staged::file(place, existing)?
         } else {
-            let folder = names.tempdir_in(parent).map_err(Error::io(parent, "write in"))?;
+            let staged = Staged::folder(place, existing)?.replacing(&KNOWN)?;
             for (name, text) in output.documents() {
-                let path = folder.path().join(name);
+                let path = staged.path().join(name);
                 fs::write(&path, text).map_err(Error::io(&path, "write"))?;
             }
-            let path = folder.path().join(TENSOR_FILE);
-            (Beside::Folder(folder), File::create(&path).map_err(Error::io(&path, "create"))?)
+            let path = staged.path().join(TENSOR_FILE);
+            let file = File::create(&path).map_err(Error::io(&path, "create"))?;
+            (staged, file)
         };
         let tensors = TensorWriter::safetensors(file, place, tensors, &metadata)?;
-        Ok(Self { place: place.to_path_buf(), existing: output.existing(), beside, tensors })
+        Ok(Self { place: place.to_path_buf(), staged, tensors })
     }
 
     /// Where the output will be.
@@ -71,8 +58,8 @@ impl Construction {
     /// Writes one tensor's values, each rounded once to the tensor's type.
     ///
     /// # Errors
-    /// [`Error::Format`] when there is no such tensor, it has another length, or a value is beyond its type's range;
-    /// [`Error::Io`] from the system.
+    /// [`Error::Core`] when there is no such tensor, it has another length, or a value is beyond its type's range, and from
+    /// the system.
     pub(crate) fn write(&self, name: &str, values: &[f32]) -> Result<()> {
         if let Some(dtype) = self.tensors.dtype(name)
             && let Some(value) = values.iter().find(|v| v.abs() > largest(dtype))
@@ -94,111 +81,33 @@ impl Construction {
     /// Adds the configuration to a folder and puts the output in its place.
     ///
     /// # Errors
-    /// [`Error::Exists`] when the place was taken meanwhile, [`Error::Io`] from the system.
+    /// [`Error::Core`] when the place was taken meanwhile, and from the system.
     pub(crate) fn finish(self, config: Option<&AdapterConfig>) -> Result<()> {
-        match self.beside {
-            Beside::File(made) => {
-                check_free(&self.place, self.existing, true)?;
-                open_to_readers(made.path(), 0o644)?;
-                let placed = match self.existing {
-                    Existing::Replace => made.persist(&self.place),
-                    Existing::Refuse => made.persist_noclobber(&self.place),
-                };
-                placed.map(|_| ()).map_err(|e| Error::io(&self.place, "rename to")(e.error))
-            }
-            Beside::Folder(folder) => {
-                if let Some(config) = config {
-                    write_config(folder.path(), config)?;
-                }
-                check_free(&self.place, self.existing, false)?;
-                open_to_readers(folder.path(), 0o755)?;
-                let made = folder.keep();
-                let result = replace(&made, &self.place);
-                if result.is_err() {
-                    let _ = fs::remove_dir_all(&made);
-                }
-                result
-            }
+        if let Some(config) = config {
+            let path = self.staged.path().join(CONFIG_FILE);
+            let mut text = serde_json::to_string_pretty(config)
+                .map_err(|e| Error::format(&path, "configuration", "values that JSON can hold", e))?;
+            text.push('\n');
+            fs::write(&path, text).map_err(Error::io(&path, "write"))?;
         }
+        // Windows renames no folder with an open file in it.
+        drop(self.tensors);
+        Ok(self.staged.commit()?)
     }
 }
 
-fn write_config(folder: &Path, config: &AdapterConfig) -> Result<()> {
-    let path = folder.join(CONFIG_FILE);
-    let mut text = serde_json::to_string_pretty(config)
-        .map_err(|e| Error::format(&path, "configuration", "values that JSON can hold", e))?;
-    text.push('\n');
-    fs::write(&path, text).map_err(Error::io(&path, "write"))
-}
-
-/// What is temporary is private; an adapter is as readable as any other file of the user.
-fn open_to_readers(path: &Path, mode: u32) -> Result<()> {
-    fs::set_permissions(path, fs::Permissions::from_mode(mode)).map_err(Error::io(path, "open"))
-}
-
-fn check_free(place: &Path, existing: Existing, is_file: bool) -> Result<()> {
+/// What is replaced by a file is an adapter's, and no file comes to lie beside another adapter's configuration.
+fn check_file(place: &Path, existing: Existing) -> Result<()> {
+    existing.check(place)?;
     // Whoever opens the folder would read these tensors by another adapter's ranks and scales.
-    if is_file && place.ends_with(TENSOR_FILE) && place.with_file_name(CONFIG_FILE).exists() {
+    if place.ends_with(TENSOR_FILE) && place.with_file_name(CONFIG_FILE).exists() {
         let expected = "the adapter's folder, or a file outside of it";
         return Err(Error::format(place, "output", expected, format!("its tensors beside {CONFIG_FILE}")));
     }
-    let found = match fs::symlink_metadata(place) {
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-        Err(e) => return Err(Error::io(place, "look at")(e)),
-        Ok(_) if existing == Existing::Refuse => return Err(Error::Exists { path: place.to_path_buf() }),
-        Ok(found) => found,
-    };
-    if is_file {
-        if found.is_file() && Adapter::read(place).is_ok() {
-            return Ok(());
-        }
+    if place.exists() && Adapter::read(place).is_err() {
         return Err(Error::format(place, "output", "an adapter's file to replace", "something else"));
     }
-    if found.is_dir() && holds_only_an_adapter(place) {
-        return Ok(());
-    }
-    Err(Error::format(place, "output", "an adapter's folder to replace", "something else"))
-}
-
-/// What is replaced is an adapter (or an empty folder), never a folder that holds other things.
-fn holds_only_an_adapter(folder: &Path) -> bool {
-    const KNOWN: [&str; 5] = [CONFIG_FILE, TENSOR_FILE, "adapter_model.bin", "merge.json", "README.md"];
-    fs::read_dir(folder).is_ok_and(|entries| {
-        entries
-            .into_iter()
-            .all(|e| e.is_ok_and(|e| e.file_name().to_str().is_some_and(|n| KNOWN.contains(&n))))
-    })
-}
-
-/// Renames `made` to `place`; what was there is kept until the new folder is in place.
-fn replace(made: &Path, place: &Path) -> Result<()> {
-    if place.exists() && swap(made, place) {
-        return fs::remove_dir_all(made).map_err(Error::io(made, "remove"));
-    }
-    let old = made.with_extension("replaced");
-    let had_old = place.exists();
-    if had_old {
-        fs::rename(place, &old).map_err(Error::io(place, "move aside"))?;
-    }
-    if let Err(e) = fs::rename(made, place) {
-        if had_old {
-            let _ = fs::rename(&old, place);
-        }
-        return Err(Error::io(place, "rename to")(e));
-    }
-    if had_old { fs::remove_dir_all(&old).map_err(Error::io(&old, "remove")) } else { Ok(()) }
-}
-
-/// Swaps two folders in one step, so that at no moment there is none at either place; `false` where that cannot be.
-#[cfg(any(target_os = "linux", target_os = "macos"))]
-fn swap(made: &Path, place: &Path) -> bool {
-    use rustix::fs::{CWD, RenameFlags, renameat_with};
-    renameat_with(CWD, made, CWD, place, RenameFlags::EXCHANGE).is_ok()
-}
-
-#[cfg(not(any(target_os = "linux", target_os = "macos")))]
-fn swap(_made: &Path, _place: &Path) -> bool {
-    false
+    Ok(())
 }
 
 #[cfg(test)]

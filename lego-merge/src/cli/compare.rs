@@ -6,9 +6,10 @@ use std::path::PathBuf;
 use anyhow::ensure;
 use grouping_core::command::svg::{Cells, HeatMap, Shade, heat_maps};
 use grouping_core::command::table;
+use grouping_core::files::output::{Existing, write_text};
 use serde_json::json;
 
-use super::console::{open, write_new};
+use super::console::open;
 use lego_merge::compare::{Comparison, PairTable, compare};
 
 #[derive(Debug, clap::Args)]
@@ -39,7 +40,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let adapters = open(&args.adapters)?;
     let comparison = compare(&adapters, args.seed)?;
     if let Some(path) = &args.plot {
-        write_new(path, &plot(&comparison)?, args.force)?;
+        write_text(path, Existing::replaced_if(args.force), &plot(&comparison)?)?;
     }
     let mut out = stdout();
     if args.json {

@@ -4,9 +4,9 @@ use std::io::{Write, stdout};
 use std::path::PathBuf;
 
 use grouping_core::command::table;
+use grouping_core::files::output::{Existing, write_text};
 use serde_json::json;
 
-use super::console::write_new;
 use super::plot;
 use lego_merge::adapter::Adapter;
 use lego_merge::inspect::{AdapterReport, ModuleClusters, spectra, unit_clusters};
@@ -35,7 +35,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let reports = adapters.iter().map(spectra).collect::<Result<Vec<_>, _>>()?;
     let clusters = unit_clusters(&adapters, args.seed)?;
     if let Some(path) = &args.plot {
-        write_new(path, &plot::spectra(&reports)?, args.force)?;
+        write_text(path, Existing::replaced_if(args.force), &plot::spectra(&reports)?)?;
     }
     let mut out = stdout();
     if args.json {

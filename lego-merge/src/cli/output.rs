@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use lego_merge::adapter::{Existing, Format, Output, OutputType};
+use grouping_core::files::output::Existing;
+use lego_merge::adapter::{Format, Output, OutputType};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct OutputArgs {
@@ -19,7 +20,7 @@ pub(super) struct OutputArgs {
 
 impl OutputArgs {
     pub(super) fn output(&self, out: &Path) -> Output {
-        let existing = if self.force { Existing::Replace } else { Existing::Refuse };
+        let existing = Existing::replaced_if(self.force);
         Output::new(out).with_format(self.to).with_type(self.dtype).with_existing(existing)
     }
 }

@@ -36,6 +36,7 @@ mod tsv;
 
 use std::path::Path;
 
+use grouping_core::files::output::Existing;
 use rayon::prelude::*;
 
 pub use agreement::Agreement;
@@ -69,7 +70,7 @@ pub use task_arithmetic::TaskArithmetic;
 pub use ties::Ties;
 pub use tsv::Tsv;
 
-use crate::adapter::{Adapter, AdapterWriter, Existing, ModuleTensors, Outline, Output, Part, aligned};
+use crate::adapter::{Adapter, AdapterWriter, ModuleTensors, Outline, Output, Part, aligned};
 use crate::{Error, Result};
 use report::report;
 
@@ -155,15 +156,15 @@ pub fn merge_to_folder(
     force: bool,
     on_module: impl Fn(&ModuleReport) + Sync,
 ) -> Result<MergeReport> {
-    let existing = if force { Existing::Replace } else { Existing::Refuse };
-    merge_to(adapters, config, &Output::new(folder).with_existing(existing), on_module)
+    let output = Output::new(folder).with_existing(Existing::replaced_if(force));
+    merge_to(adapters, config, &output, on_module)
 }
 
 /// Merges adapters into a folder or file, module by module: memory holds one module a thread.
 ///
 /// # Errors
-/// Those of [`merge`], [`Error::Exists`] and [`Error::Io`] for the output, and [`Error::Unsupported`] for what its
-/// format has no place for.
+/// Those of [`merge`], [`Error::Core`] for an output that is there or cannot be written, and [`Error::Unsupported`] for what
+/// its format has no place for.
 pub fn merge_to(
     adapters: &[Adapter],
     config: &MergeConfig,

@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
+use grouping_core::files::output::Existing;
 use grouping_core::matrix::Matrix;
 use lego_merge::adapter::{
-    Adapter, AdapterConfig, Existing, Format, ModuleKind, ModuleTensors, Output, OutputType, convert,
+    Adapter, AdapterConfig, Format, ModuleKind, ModuleTensors, Output, OutputType, convert,
 };
 use lego_merge::merge::{Cat, MergeConfig, Svd, merge, merge_to};
 use proptest::prelude::*;

@@ -9,6 +9,7 @@
 
 use std::collections::HashMap;
 use std::fs;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -87,16 +88,21 @@ impl Slot {
     }
 }
 
-/// Writes beside the path and renames, so that the name never stands for half a file.
+/// Writes beside the path, to the disk, and renames, so that the name never stands for half a file. The crates' writer of outputs does more;
+/// this program depends on none of them, so that it compiles in seconds, and writes short files of its own that are always replaced.
 pub(crate) fn write_atomic(path: &Path, bytes: &[u8]) -> Result<()> {
     let mut beside = path.as_os_str().to_owned();
     beside.push(format!(".{}.partial", std::process::id()));
-    let write = || {
-        if let Some(folder) = path.parent() {
-            fs::create_dir_all(folder)?;
-        }
-        fs::write(&beside, bytes)?;
-        fs::rename(&beside, path)
+    let write = || -> io::Result<()> {
+        let folder = path.parent();
+        folder.map_or(Ok(()), fs::create_dir_all)?;
+        let mut file = fs::File::create(&beside)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(&beside, path)?;
+        // The name is on the disk when its folder is; where folders cannot be synced, the system does it in its time.
+        let _ = folder.and_then(|folder| fs::File::open(folder).ok()).map(|folder| folder.sync_all());
+        Ok(())
     };
     write().with_context(|| format!("cannot write {}", path.display()))
 }

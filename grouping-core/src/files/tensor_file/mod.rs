@@ -19,7 +19,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use indexmap::IndexMap;
-use memmap2::{Mmap, UncheckedAdvice};
+use memmap2::Mmap;
 pub use safetensors::tensor::Dtype;
 
 pub use folder::TensorFolder;
@@ -27,7 +27,7 @@ pub use values::{encode, is_float, largest};
 pub use writer::{Planned, TensorWriter};
 
 use crate::stats::finite::first_not_finite;
-use crate::{Error, Result};
+use crate::{Error, Result, platform};
 use values::{decode, gather};
 
 /// A memory-mapped file of tensors, whose values stay in the file until they are asked for.
@@ -337,8 +337,6 @@ fn release(map: &Mmap, range: &Range<usize>) {
     let from = range.start.saturating_sub(AROUND) / FOLIO * FOLIO;
     let to = (range.end + AROUND).next_multiple_of(FOLIO).min(map.len());
     if from < to {
-        // SAFETY: the map is a read-only view of a file, so its pages hold nothing that the file does not. A system
-        // that does not take the advice keeps the pages, which is no error.
-        let _ = unsafe { map.unchecked_advise_range(UncheckedAdvice::DontNeed, from, to - from) };
+        platform::release(map, from..to);
     }
 }

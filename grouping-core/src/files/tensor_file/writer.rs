@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Write;
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -12,6 +11,7 @@ use safetensors::tensor::Dtype;
 use serde_json::json;
 
 use super::{encode, largest};
+use crate::platform::Positioned;
 use crate::{Error, Result};
 
 /// A tensor that will be written, or that lies where a format without a header says.
@@ -36,7 +36,7 @@ impl Planned {
 #[derive(Debug)]
 pub struct TensorWriter {
     label: PathBuf,
-    file: File,
+    file: Positioned,
     slots: IndexMap<String, Slot>,
 }
 
@@ -90,7 +90,7 @@ impl TensorWriter {
         let end = slots.values().last().map_or(0, |slot| slot.offset + slot.n_bytes as u64);
         file.write_all(head).and_then(|()| file.set_len(start + end)).map_err(Error::file(label, "write"))?;
         slots.values_mut().for_each(|slot| slot.offset += start);
-        Ok(Self { label: label.to_path_buf(), file, slots })
+        Ok(Self { label: label.to_path_buf(), file: Positioned::new(file), slots })
     }
 
     /// Type of one planned tensor.

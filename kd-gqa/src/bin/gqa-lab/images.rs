@@ -5,6 +5,7 @@
 
 use std::path::Path;
 
+use grouping_core::files::output::{Existing, write_folder};
 use grouping_core::seed::derive_seed;
 use image::{Rgb, RgbImage};
 use rand::{RngExt, SeedableRng};
@@ -54,22 +55,21 @@ pub(crate) fn draw(class: usize, index: usize, seed: u64) -> Vec<f32> {
 /// Writes `n_per_class` PNG files a class into folders of the classes' names below `dir`, which must not hold them.
 ///
 /// # Errors
-/// [`Error::Exists`] or [`Error::Io`].
+/// [`Error::Core`] for a folder that is there or cannot be written.
 pub(crate) fn write(dir: &Path, n_per_class: usize, first_index: usize, seed: u64) -> Result<()> {
     for (class, name) in CLASSES.iter().enumerate() {
-        let folder = dir.join(name);
-        if folder.exists() {
-            return Err(grouping_core::Error::Exists { path: folder }.into());
-        }
-        std::fs::create_dir_all(&folder).map_err(Error::io(&folder, "create"))?;
-        (first_index..first_index + n_per_class).into_par_iter().try_for_each(|index| {
-            let values = draw(class, index, seed);
-            let image = RgbImage::from_fn(SIDE as u32, SIDE as u32, |x, y| {
-                let at = y as usize * SIDE + x as usize;
-                Rgb(std::array::from_fn(|channel| (values[channel * SIDE * SIDE + at] * 255.0).round() as u8))
-            });
-            let path = folder.join(format!("{index:05}.png"));
-            image.save(&path).map_err(|e| Error::io(&path, "write")(std::io::Error::other(e)))
+        write_folder(&dir.join(name), Existing::Refuse, |folder| {
+            (first_index..first_index + n_per_class).into_par_iter().try_for_each(|index| {
+                let values = draw(class, index, seed);
+                let image = RgbImage::from_fn(SIDE as u32, SIDE as u32, |x, y| {
+                    let at = y as usize * SIDE + x as usize;
+                    Rgb(std::array::from_fn(|channel| {
+                        (values[channel * SIDE * SIDE + at] * 255.0).round() as u8
+                    }))
+                });
+                let path = folder.join(format!("{index:05}.png"));
+                image.save(&path).map_err(|e| Error::io(&path, "write")(std::io::Error::other(e)))
+            })
         })?;
     }
     Ok(())

@@ -219,7 +219,7 @@ fn list_tasks() -> Result<()> {
 
 impl RunArgs {
     fn settings(self, n_steps: usize, batch_size: usize, learning_rate: f64) -> TrainingRun {
-        let existing = if self.force { Existing::Replace } else { Existing::Refuse };
+        let existing = Existing::replaced_if(self.force);
         TrainingRun {
             n_steps,
             batch_size,
