@@ -14,7 +14,7 @@
 //!
 //! Measured against faer 0.24's `partial_svd`, which multiplies one vector at a time, on matrices in memory (4,096² updates of
 //! DoRA and 11,008 × 4,096 pruned sums, ranks 8, 16 and 32): 4 to 15 passes against 128 to 352, 0.4 to 2.0 s of CPU time against
-//! 1.1 to 3.1 s, and residuals that are equal to 1e-7 or less; where tiles are made anew for each pass, passes decide.
+//! 1.1 to 3.4 s, and residuals that are equal to 2e-7 or less; where tiles are made anew for each pass, passes decide.
 //!
 //! Cost of a pass: the tiles and `4·n_rows·n_cols·b` operations in `f64`; memory `(n_rows + n_cols)·b` values a pass. One
 //! thread, so that the result does not depend on the number of threads.
