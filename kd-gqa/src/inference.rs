@@ -23,8 +23,11 @@ pub enum Inference {
 
 impl Inference {
     /// What was saved with a checkpoint: the allocation in its state, else the groups alone.
-    pub fn saved(checkpoint: &Checkpoint) -> Self {
-        checkpoint.allocation().map_or(Self::Own, |state| Self::Allocated(Box::new(state.clone())))
+    ///
+    /// # Errors
+    /// Those of [`AllocationState::of`].
+    pub fn saved(checkpoint: &Checkpoint) -> Result<Self> {
+        Ok(AllocationState::of(checkpoint)?.map_or(Self::Own, |state| Self::Allocated(Box::new(state))))
     }
 
     /// The noise of PGQA.

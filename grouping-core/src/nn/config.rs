@@ -1,8 +1,8 @@
-//! Shape and constants of a decoder, and the family of checkpoints that it belongs to.
+//! Shape and constants of a decoder.
 
 use burn::config::Config;
-use serde::{Deserialize, Serialize};
 
+pub use crate::files::model_config::Family;
 use crate::kernels::{Rope, RopeScaling};
 
 /// Shape and constants of a [`Decoder`](super::Decoder).
@@ -87,37 +87,5 @@ impl DecoderConfig {
     /// What the spread of a weight that writes into the residual stream is multiplied by.
     pub fn residual_scale(&self) -> f64 {
         1.0 / (2.0 * self.n_layers as f64).sqrt()
-    }
-}
-
-/// A family of checkpoints of this architecture.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub enum Family {
-    /// Llama.
-    Llama,
-    /// Mistral: Llama with a sliding window.
-    Mistral,
-    /// Qwen2 and Qwen2.5: Llama with biases on q, k and v.
-    Qwen2,
-}
-
-impl Family {
-    /// Its `model_type`.
-    pub fn model_type(self) -> &'static str {
-        match self {
-            Self::Llama => "llama",
-            Self::Mistral => "mistral",
-            Self::Qwen2 => "qwen2",
-        }
-    }
-
-    /// Its entry in `architectures`.
-    pub fn architecture(self) -> &'static str {
-        match self {
-            Self::Llama => "LlamaForCausalLM",
-            Self::Mistral => "MistralForCausalLM",
-            Self::Qwen2 => "Qwen2ForCausalLM",
-        }
     }
 }

@@ -40,11 +40,6 @@ impl FeedForward {
         }
     }
 
-    /// A part over given projections.
-    pub fn with_projections(activation: Activation, fc1: Projection, fc2: Projection) -> Self {
-        Self { fc1, fc2, activation }
-    }
-
     /// `residual + mlp(x)`, all `[.., d_model]`.
     pub fn forward_onto<const D: usize>(&self, residual: Tensor<D>, x: Tensor<D>) -> Tensor<D> {
         let hidden = self.fc1.forward(x);

@@ -5,23 +5,21 @@
 //! norms on queries and keys, any tensor without a place here) is refused by name; see `config.rs` and `tensors.rs`.
 
 mod config;
-mod fields;
 mod tensors;
 
 use std::path::Path;
 
 use burn::tensor::Device;
 
-use self::config::CONFIG_FILE;
 use super::attention::{Attention, SelfAttention};
 use super::config::DecoderConfig;
 use super::decoder::Decoder;
 use super::init::Initializer;
 use super::weights::{self, Layout};
+use crate::files::json::Fields;
+use crate::files::model_config::{CONFIG_FILE, WEIGHT_FILE};
 use crate::files::output::{Existing, write_folder};
 use crate::{Error, Result};
-use fields::setting;
-use tensors::MODEL_FILE;
 
 /// Reads a decoder from the folder `dir` to `device`.
 ///
@@ -33,7 +31,7 @@ pub fn read_llama(dir: &Path, device: &Device) -> Result<Decoder> {
     let (n_heads, n_kv_heads) = (config.n_heads, config.n_kv_heads());
     if !n_heads.is_multiple_of(n_kv_heads) {
         let expected = format!("a divisor of num_attention_heads = {n_heads}");
-        return Err(setting(&dir.join(CONFIG_FILE), "num_key_value_heads", expected, n_kv_heads));
+        return Err(Error::file_field(&dir.join(CONFIG_FILE), "num_key_value_heads", expected, n_kv_heads));
     }
     read_llama_with(dir, device, SelfAttention::new)
 }
@@ -55,7 +53,12 @@ pub fn read_llama_with<A: Attention>(
     // Every layer has tensors, so a file bounds what its configuration may ask for.
     if config.n_layers > n_tensors {
         let expected = format!("at most {n_tensors}, the number of tensors");
-        return Err(setting(&dir.join(CONFIG_FILE), "num_hidden_layers", expected, config.n_layers));
+        return Err(Error::file_field(
+            &dir.join(CONFIG_FILE),
+            "num_hidden_layers",
+            expected,
+            config.n_layers,
+        ));
     }
     tensors::check_names(&files, &config)?;
     weights::load_from(config.init_with(0, device, attention), &files, Layout::Checkpoint)
@@ -66,7 +69,7 @@ pub fn read_llama_with<A: Attention>(
 /// # Errors
 /// [`Error::File`] or [`Error::FileField`].
 pub fn read_llama_config(dir: &Path) -> Result<DecoderConfig> {
-    config::read(&dir.join(CONFIG_FILE))
+    config::decoder(&Fields::read(&dir.join(CONFIG_FILE))?)
 }
 
 /// Writes `decoder` as the folder `dir`, which appears whole or not at all; weights are f32 in one file.
@@ -76,16 +79,16 @@ pub fn read_llama_config(dir: &Path) -> Result<DecoderConfig> {
 /// an attention has what no file says, or the family has no field for a setting.
 pub fn write_llama<A: Attention>(decoder: &Decoder<A>, dir: &Path, existing: Existing) -> Result<()> {
     if let Some((name, _)) = decoder.projections().into_iter().find(|(_, p)| p.low_rank.is_some()) {
-        return Err(setting(dir, &name, "no update of low rank (fold it first)".into(), "one"));
+        return Err(Error::file_field(dir, name, "no update of low rank (fold it first)", "one"));
     }
     if let Some(unsaid) = decoder.model.layers.iter().find_map(|layer| layer.self_attn.unsaid()) {
-        return Err(setting(dir, "self_attn", "what the format has a place for".into(), &unsaid));
+        return Err(Error::file_field(dir, "self_attn", "what the format has a place for", unsaid));
     }
     let fields = config::to_json(decoder.config(), dir)?;
     let text = serde_json::to_string_pretty(&fields).expect("plain values serialise");
     write_folder(dir, existing, |staging| {
         let path = staging.join(CONFIG_FILE);
         std::fs::write(&path, text + "\n").map_err(|e| Error::File { path, reason: e.to_string() })?;
-        weights::save(decoder, &staging.join(MODEL_FILE), Layout::Checkpoint, &[("format", "pt")])
+        weights::save(decoder, &staging.join(WEIGHT_FILE), Layout::Checkpoint, &[("format", "pt")])
     })
 }

@@ -20,7 +20,6 @@ mod patches;
 mod projection;
 mod rms_norm;
 mod sampling;
-mod sources;
 pub mod weights;
 
 pub use attention::{Attention, SelfAttention};
@@ -32,7 +31,7 @@ pub use generate::{Generation, GenerationConfig, GenerationEvent, Stop, generate
 pub use init::Initializer;
 pub use layer_norm::LayerNorm;
 pub use llama::{read_llama, read_llama_config, read_llama_with, write_llama};
-pub use llama2c::{Llama2cConfig, read_llama2c, read_llama2c_config, read_llama2c_with, write_llama2c};
+pub use llama2c::{read_llama2c, read_llama2c_with, write_llama2c};
 pub use patches::patches;
 pub use projection::{Bias, LowRank, Projection};
 pub use rms_norm::RmsNorm;

@@ -5,7 +5,7 @@
 //! exactly the parameters under training, as they lie in memory. Both write f32 in the order of names, so that equal weights
 //! give equal bytes; f32, f16 and bf16 are read.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::fs::File;
 use std::path::Path;
 
@@ -13,7 +13,7 @@ use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{Tensor, TensorData};
 use safetensors::tensor::{Metadata, TensorInfo};
 
-pub use super::sources::TensorSource;
+use crate::files::source::{NamedTensors, TensorSource};
 use crate::files::tensor_file::{Dtype, Planned, TensorFolder, TensorWriter};
 use crate::{Error, Result};
 
@@ -36,7 +36,7 @@ pub fn save<M: Module>(module: &M, path: &Path, layout: Layout, metadata: &[(&st
 }
 
 /// The parameters of `module`, by the names that [`save`] gives them.
-pub(crate) fn collect<M: Module>(module: &M, layout: Layout) -> NamedTensors {
+pub fn collect<M: Module>(module: &M, layout: Layout) -> NamedTensors {
     let mut collector = Collector { place: Place::new(layout), found: Vec::new() };
     module.visit(&mut collector);
     collector.found.into_iter().collect()
@@ -60,9 +60,6 @@ pub fn load_from<M: Module>(module: M, source: &dyn TensorSource, layout: Layout
     let module = module.map(&mut loader);
     loader.error.map_or(Ok(module), Err)
 }
-
-/// Tensors by name: shape and row-major values.
-pub(crate) type NamedTensors = BTreeMap<String, (Vec<usize>, Vec<f32>)>;
 
 /// Writes tensors as one f32 safetensors file, whose header is as the crate `safetensors` spells it.
 pub(crate) fn write_tensors(tensors: &NamedTensors, path: &Path, metadata: &[(&str, &str)]) -> Result<()> {

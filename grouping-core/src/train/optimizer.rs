@@ -14,8 +14,8 @@ use burn::optim::{
 use burn::tensor::{Device, Tensor, TensorData};
 
 use crate::Error;
+use crate::files::source::NamedTensors;
 use crate::kernels::adamw::{self, AdamWStep};
-use crate::nn::weights::NamedTensors;
 
 /// Constants of AdamW.
 #[derive(Config, Debug, PartialEq)]

@@ -172,6 +172,15 @@ fn what_is_not_computed_is_refused_by_name() {
 }
 
 #[test]
+fn a_configuration_without_an_end_is_not_held() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let file = std::fs::File::create(dir.path().join("config.json")).expect("it can be created");
+    file.set_len(1 << 40).expect("a file with a hole");
+    let error = read_llama_config(dir.path()).expect_err("it is refused").to_string();
+    assert!(error.contains("config.json: `size`: expected at most 16777216 bytes"), "{error}");
+}
+
+#[test]
 fn absent_fields_mean_what_the_families_say() {
     let mistral = with_fields(
         json!({"model_type": "mistral", "num_attention_heads": 8, "num_key_value_heads": "absent", "head_dim": "absent"}),
@@ -409,25 +418,26 @@ fn damaged_llama2c_checkpoints_are_named() {
     let n_values = (whole.len() - 28) / 4;
     let tables = n_values - 2 * 32 * 2;
     for (bytes, wanted) in [
-        (Vec::new(), "28 bytes"),
-        (whole[..27].to_vec(), "28 bytes"),
-        (whole[..whole.len() - 4].to_vec(), "by its header"),
-        ([&whole[..], &[0]].concat(), "by its header"),
+        (Vec::new(), "header`: expected seven whole numbers of llama2.c, found 0 bytes"),
+        (whole[..27].to_vec(), "found 27 bytes"),
+        (whole[..whole.len() - 4].to_vec(), "freqs_sin"),
+        ([&whole[..], &[0]].concat(), "bytes for this header"),
         (number(0, -1), "dim"),
         (number(0, 18), "n_heads"),
-        (number(0, i32::MAX - 7), "by its header"),
+        (number(0, i32::MAX - 7), "tok_embeddings.weight"),
         (number(1, 0), "hidden_dim"),
-        (number(2, i32::MAX), "by its header"),
-        (number(3, 16), "dim"),
-        (number(4, 3), "by its header"),
-        (number(4, -2), "-2 (unequal groups)"),
-        (number(4, 5), "n_kv_heads"),
-        (number(5, i32::MIN), "by its header"),
+        (number(2, i32::MAX), "n_layers"),
+        (number(3, 16), "n_heads`: expected a divisor of dim / 2"),
+        (number(4, 3), "n_kv_heads`: expected a divisor of n_heads = 4, found 3"),
+        (number(4, -2), "n_kv_heads`: expected a divisor of n_heads = 4, found -2"),
+        (number(4, 5), "n_kv_heads`: expected at most n_heads = 4, found 5"),
+        (number(5, i32::MIN), "tok_embeddings.weight"),
         (number(5, 0), "vocab_size"),
         (number(6, 0), "seq_len"),
-        (float(5, f32::NAN), "model.embed_tokens.weight"),
-        (float(tables + 3, 0.3), "cosines[1][1]"),
-        (float(tables + 3, f32::NAN), "cosines[1][1]"),
+        (number(0, 0x616b_3432), "ak42"),
+        (float(5, f32::NAN), "tok_embeddings.weight"),
+        (float(tables + 3, 0.3), "freqs_cos[1][1]"),
+        (float(tables + 3, f32::NAN), "freqs_cos"),
     ] {
         let path = dir.path().join("damaged.bin");
         std::fs::write(&path, bytes).expect("it can be written");

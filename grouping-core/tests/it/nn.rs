@@ -190,7 +190,7 @@ fn damaged_folders_are_errors_that_name_what_is_wrong() {
     let leaked: &'static dyn Fn(Vec<u8>) -> Vec<u8> = Box::leak(Box::new(not_a_number));
     check(&weights(leaked), &["finite values", "`model."]);
     let absent = read_llama(Path::new("no/such/folder"), &device).expect_err("an absent folder is refused");
-    assert!(matches!(absent, Error::File { .. }), "absent files are File errors: {absent}");
+    assert!(matches!(absent, Error::Io { .. }), "absent files are the system's errors: {absent}");
 }
 
 #[test]

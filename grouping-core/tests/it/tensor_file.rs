@@ -216,7 +216,7 @@ fn nested(name: &str) -> Vec<u8> {
 
 #[test]
 fn dictionaries_inside_others_are_found_under_known_names() {
-    for name in ["state_dict", "model_state_dict", "model"] {
+    for name in ["state_dict", "model_state_dict", "model", "base_model"] {
         // A bare pickle has no storages, so that the tensor is found and then missed.
         let error = names(&nested(name)).expect_err("no storage").to_string();
         assert!(error.contains("`weight`: expected a storage 0, found none"), "{name}: {error}");

@@ -21,6 +21,7 @@ use grouping_core::stats::running::{ExponentialMean, WindowDifference};
 use serde::{Deserialize, Serialize};
 
 use super::{AllocationConfig, Fidelity, Method, Mt19937, allocate, check_norms, official, robust};
+use crate::checkpoint::Checkpoint;
 use crate::{Error, Groups, Result};
 
 /// What a forward pass is for.
@@ -115,6 +116,24 @@ impl AllocationState {
             state.layers.iter_mut().zip(groups).for_each(|(layer, groups)| layer.groups = groups.clone());
         }
         Ok(state)
+    }
+
+    /// The state that was saved with a checkpoint, if one was.
+    ///
+    /// # Errors
+    /// [`Error::Format`] for what is no such state, or one of other groups than the checkpoint's.
+    pub fn of(checkpoint: &Checkpoint) -> Result<Option<Self>> {
+        let Some((path, saved)) = checkpoint.saved_allocation() else { return Ok(None) };
+        let state = Self::deserialize(saved)
+            .map_err(|e| Error::format(path, "allocation", "the state of an allocation", e))?;
+        let (groups, of_state) = (checkpoint.groups(), state.all_groups());
+        if of_state != groups {
+            let sizes =
+                |groups: &[Groups]| format!("{:?}", groups.iter().map(Groups::sizes).collect::<Vec<_>>());
+            let expected = format!("the groups of its layers, {}", sizes(groups));
+            return Err(Error::format(path, "allocation", expected, sizes(&of_state)));
+        }
+        Ok(Some(state))
     }
 
     /// The method and its settings.

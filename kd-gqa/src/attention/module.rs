@@ -144,42 +144,6 @@ impl GroupedAttentionConfig {
         Ok(GroupedAttention { q_proj, k_proj, v_proj, o_proj, q_norm, k_norm, extents })
     }
 
-    /// A module over given projections, in the order q, k, v, o, and norms of query and key heads, where there are some.
-    ///
-    /// # Errors
-    /// As [`init`](Self::init), and [`grouping_core::Error::Shape`] where a projection or norm has another shape.
-    pub fn with_projections(
-        &self,
-        projections: [Projection; 4],
-        norms: [Option<LayerNorm>; 2],
-    ) -> crate::Result<GroupedAttention> {
-        let extents = self.extents()?;
-        let (q_size, kv_size) = (self.n_heads * extents.head_dim, self.n_kv_heads * extents.head_dim);
-        let expected = [
-            [self.d_model, q_size],
-            [self.d_model, kv_size],
-            [self.d_model, kv_size],
-            [q_size, self.d_model],
-        ];
-        for ((name, projection), expected) in
-            ["q_proj", "k_proj", "v_proj", "o_proj"].into_iter().zip(&projections).zip(expected)
-        {
-            if projection.dims() != expected {
-                return Err(super::shape(name, &expected, &projection.dims()));
-            }
-        }
-        for (name, norm) in ["q_norm", "k_norm"].into_iter().zip(&norms) {
-            if let Some(found) =
-                norm.as_ref().map(|norm| norm.weight.dims()).filter(|d| *d != [extents.head_dim])
-            {
-                return Err(super::shape(name, &[extents.head_dim], &found));
-            }
-        }
-        let [q_proj, k_proj, v_proj, o_proj] = projections;
-        let [q_norm, k_norm] = norms;
-        Ok(GroupedAttention { q_proj, k_proj, v_proj, o_proj, q_norm, k_norm, extents })
-    }
-
     fn extents(&self) -> crate::Result<Extents> {
         if !(0.0..1.0).contains(&self.dropout) {
             return Err(Error::option("dropout", "a probability from 0 up to, but not, 1", self.dropout));

@@ -4,10 +4,11 @@ use std::path::Path;
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use grouping_core::files::text::read_text;
+use grouping_core::matching::procrustes::PairLayout;
 use grouping_core::nn::Attention;
 
 use super::Calibration;
-use crate::checkpoint::{Checkpoint, Dialect};
+use crate::checkpoint::Checkpoint;
 use crate::decoder::{GroupedDecoder, GroupedSelfAttention, LanguageModel, read_decoder};
 use crate::{Error, Groups, Result};
 
@@ -36,7 +37,8 @@ pub fn calibrate_decoder(
     let mut n_done = 0;
     for tokens in sequences {
         n_done += tokens.len();
-        run(&decoder, tokens, checkpoint.dialect() == Dialect::Llama2c, &mut calibration)?;
+        let interleaved = checkpoint.dialect().rotary_pairs() == Some(PairLayout::Interleaved);
+        run(&decoder, tokens, interleaved, &mut calibration)?;
         done(n_done, n_tokens);
     }
     Ok(calibration)

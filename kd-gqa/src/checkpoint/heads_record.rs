@@ -1,8 +1,8 @@
 //! `kd_gqa.json`: what the shapes of tensors do not say, kept in a header's metadata and beside the weights.
 //!
 //! `{"n_heads":8,"head_dim":16,"layers":[{"groups":[2,1,3,2]},…]}`: the number of query heads, their length, and for each layer how
-//! many consecutive query heads share each key/value head. `"allocation"` is the state of the method that made the groups and may go on changing
-//! them, where there is one ([`AllocationState`]). `"vit"` are constants of a vision transformer that no tensor says ([`VitSettings`]).
+//! many consecutive query heads share each key/value head. `"allocation"` is what the method that made the groups saved to go on changing them,
+//! where there is one; only that method reads it ([`AllocationState::of`](crate::allocation::AllocationState::of)). `"vit"` are constants of a vision transformer that no tensor says ([`VitSettings`]).
 //! `"file"` names the file that a record beside it belongs to, where the file itself has no place for it.
 
 use std::fs::{self, File};
@@ -12,9 +12,9 @@ use std::path::{Path, PathBuf};
 use grouping_core::files::output::{Existing, write_file};
 use grouping_core::files::text::read_text;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::VitSettings;
-use crate::allocation::AllocationState;
 use crate::{Error, Groups, Result};
 
 /// Name of the file, and of the entry in a safetensors header.
@@ -22,9 +22,9 @@ pub const RECORD_FILE: &str = "kd_gqa.json";
 /// A record of a thousand layers of a thousand heads, with the state of their allocation, is smaller than this.
 const LIMIT: u64 = 16 << 20;
 
-/// Heads and groups of a checkpoint.
+/// Heads and groups of a checkpoint. `A` is what a method saves with its groups: any JSON where it is read.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct HeadsRecord {
+pub struct HeadsRecord<A = Value> {
     /// The number of query heads H.
     pub n_heads: usize,
     /// The length of a head.
@@ -33,7 +33,7 @@ pub struct HeadsRecord {
     pub layers: Vec<LayerRecord>,
     /// How the groups go on, if a method allocates them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub allocation: Option<AllocationState>,
+    pub allocation: Option<A>,
     /// Constants of a vision transformer.
     #[serde(default, skip_serializing_if = "VitSettings::is_empty")]
     pub vit: VitSettings,
@@ -63,15 +63,10 @@ impl HeadsRecord {
         }
     }
 
-    /// The record of the groups in use of an allocation, and of its state.
-    pub fn of_allocation(head_dim: usize, state: &AllocationState) -> Self {
-        Self { allocation: Some(state.clone()), ..Self::new(head_dim, &state.all_groups()) }
-    }
-
-    /// With constants of a vision transformer.
-    pub fn with_vit(mut self, vit: VitSettings) -> Self {
-        self.vit = vit;
-        self
+    /// With what the method saves that made the groups, if one did.
+    pub fn with_allocation<B>(self, allocation: Option<B>) -> HeadsRecord<B> {
+        let Self { n_heads, head_dim, layers, vit, file, .. } = self;
+        HeadsRecord { n_heads, head_dim, layers, allocation, vit, file }
     }
 
     /// Reads the text of a record; `path` is named in errors.
@@ -140,6 +135,14 @@ impl HeadsRecord {
             _ => plain,
         }
     }
+}
+
+impl<A: Serialize> HeadsRecord<A> {
+    /// With constants of a vision transformer.
+    pub fn with_vit(mut self, vit: VitSettings) -> Self {
+        self.vit = vit;
+        self
+    }
 
     /// Whether the record says that it belongs to the file `path`.
     pub fn is_of(&self, path: &Path) -> bool {
@@ -191,14 +194,14 @@ pub(crate) enum Keeps {
 ///
 /// # Errors
 /// [`Error::Core`] for what is there and not to be replaced, those of `fill`, and those of the system.
-pub(crate) fn write_recorded(
+pub(crate) fn write_recorded<A: Clone + Serialize>(
     out: &Path,
-    record: &HeadsRecord,
+    record: &HeadsRecord<A>,
     keeps: Keeps,
     existing: Existing,
     fill: impl FnOnce(File) -> Result<()>,
 ) -> Result<()> {
-    let place = HeadsRecord::place_to_write(out);
+    let place = <HeadsRecord>::place_to_write(out);
     let beside = !record.is_uniform() || keeps == Keeps::Beside && record.allocation.is_some();
     let places = [Some(out), beside.then_some(place.as_path())];
     places.into_iter().flatten().try_for_each(|place| existing.check(place))?;
@@ -210,7 +213,7 @@ pub(crate) fn write_recorded(
         });
     }
     write_file(out, existing, fill)?;
-    while let Ok(Some((old, _))) = HeadsRecord::beside(out) {
+    while let Ok(Some((old, _))) = <HeadsRecord>::beside(out) {
         fs::remove_file(&old).map_err(Error::io(&old, "remove"))?;
     }
     Ok(())

@@ -7,7 +7,6 @@
 mod attention;
 mod dialect;
 mod heads_record;
-pub(crate) mod llama2c;
 mod model_config;
 mod open;
 mod vit_settings;
@@ -15,18 +14,20 @@ mod vit_tensors;
 
 use std::path::{Path, PathBuf};
 
+use grouping_core::files::llama2c::Header;
 use grouping_core::files::tensor_file::TensorFolder;
+use serde_json::Value;
 
 pub use attention::{AttentionTensors, Layer};
 use dialect::Names;
 pub use dialect::{Dialect, Projection, QKV};
+pub(crate) use dialect::{Output, TIMM_EPS};
 pub use heads_record::{HeadsRecord, LayerRecord, RECORD_FILE};
 pub(crate) use heads_record::{Keeps, write_recorded};
-pub(crate) use model_config::{CONFIG_FILE, ModelConfig};
+pub(crate) use model_config::ModelConfig;
 pub use vit_settings::VitSettings;
-pub use vit_tensors::VitTensors;
+pub use vit_tensors::{VitShape, VitTensors};
 
-use crate::allocation::AllocationState;
 use crate::{Groups, Result};
 
 /// Where the number of query heads was found.
@@ -75,11 +76,12 @@ pub struct Checkpoint {
     hidden_size: usize,
     n_heads: usize,
     head_dim: usize,
-    allocation: Option<AllocationState>,
+    /// What a method saved with its groups, and the file where it stands.
+    allocation: Option<(PathBuf, Value)>,
     heads_from: HeadsFrom,
     config: Option<ModelConfig>,
     vit_settings: VitSettings,
-    header: Option<llama2c::Header>,
+    header: Option<Header>,
 }
 
 impl Checkpoint {
@@ -122,9 +124,9 @@ impl Checkpoint {
         &self.names.prefix
     }
 
-    /// What stands before the names of one layer's tensors, such as `blocks.3.`.
-    pub fn layer_prefix(&self, layer: usize) -> String {
-        self.names.layer(layer)
+    /// The name of the tensor of a neutral name (such as `layers.3.attention.q_proj.weight`); none where the dialect has no such tensor.
+    pub fn stored_name(&self, neutral: &str) -> Option<String> {
+        self.names.stored(neutral)
     }
 
     /// All tensors.
@@ -168,9 +170,10 @@ impl Checkpoint {
         &self.groups
     }
 
-    /// How the groups go on, where a method allocates them and its state was saved.
-    pub fn allocation(&self) -> Option<&AllocationState> {
-        self.allocation.as_ref()
+    /// What a method saved with its groups to go on, and the file where it stands;
+    /// [`AllocationState::of`](crate::allocation::AllocationState::of) reads it.
+    pub fn saved_allocation(&self) -> Option<(&Path, &Value)> {
+        self.allocation.as_ref().map(|(path, saved)| (path.as_path(), saved))
     }
 
     /// Where each layer's projections lie.
@@ -191,15 +194,9 @@ impl Checkpoint {
 
     /// Names of the norms of query and key heads.
     fn head_norms(&self) -> impl Iterator<Item = String> {
-        let stem = match self.dialect() {
-            Dialect::Timm => Some("attn"),
-            Dialect::Llama => Some("self_attn"),
-            _ => None,
-        };
         let parts = ["q_norm.weight", "q_norm.bias", "k_norm.weight", "k_norm.bias"];
-        let of_layer = move |layer| parts.into_iter().filter_map(move |part| Some((layer, stem?, part)));
-        let names = (0..self.n_layers()).flat_map(of_layer);
-        let names = names.map(|(layer, stem, part)| format!("{}{stem}.{part}", self.layer_prefix(layer)));
+        let of_layer = move |layer| parts.map(|part| format!("layers.{layer}.attention.{part}"));
+        let names = (0..self.n_layers()).flat_map(of_layer).filter_map(|name| self.names.stored(&name));
         names.filter(|name| self.tensors.shape(name).is_some())
     }
 
@@ -214,7 +211,7 @@ impl Checkpoint {
     }
 
     /// The header of a file of llama2.c.
-    pub(crate) fn header(&self) -> Option<&llama2c::Header> {
+    pub(crate) fn header(&self) -> Option<&Header> {
         self.header.as_ref()
     }
 
@@ -229,7 +226,7 @@ impl Checkpoint {
         self.layers[layer].decode(&self.tensors)
     }
 
-    /// All tensors of a vision transformer by neutral names, and its configuration: `vit.config().load(&vit, &device)` is the model.
+    /// All tensors of a vision transformer by neutral names, and its sizes and constants.
     ///
     /// # Errors
     /// [`Error::Format`](crate::Error::Format) for a decoder, for what is missing, and for what such a model would have to compute

@@ -2,14 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
+use grouping_core::files::llama2c::Header;
+use grouping_core::files::model_config::{CONFIG_FILE, heads};
 use grouping_core::files::tensor_file::{TensorFile, TensorFolder, has_names, is_float};
 
+use super::dialect::{ConfigFile, Model};
 use super::heads_record::{HeadsRecord, RECORD_FILE};
-use super::{CONFIG_FILE, Checkpoint, Dialect, HeadsFrom, Layer, ModelConfig, Names, VitSettings, llama2c};
+use super::{Checkpoint, Dialect, HeadsFrom, Layer, ModelConfig, Names, VitSettings};
 use crate::{Error, Groups, Result};
 
-/// Length of a head of vision transformers that do not say it.
-const USUAL_HEAD_DIM: usize = 64;
 /// What a folder's weights are called before safetensors.
 const PICKLE_FILE: &str = "pytorch_model.bin";
 /// Ends of names that only quantised checkpoints have.
@@ -51,29 +52,27 @@ pub(super) fn open(path: &Path, n_heads: Option<usize>) -> Result<Checkpoint> {
     };
     refuse_quantised(&tensors)?;
     let names = Names::of(path, tensors.names())?;
-    // A file may have its configuration beside it.
-    let config = match (config, names.dialect) {
-        (None, Dialect::HuggingFaceVit | Dialect::HuggingFaceVitNew) if config_path.exists() => {
-            Some(ModelConfig::read(&config_path)?)
-        }
-        (None, Dialect::Llama) => {
-            let expected = format!("a folder with {CONFIG_FILE} beside the weights (Llama family)");
+    let config = match (config, names.dialect.spec().config) {
+        (None, ConfigFile::Beside) if config_path.exists() => Some(ModelConfig::read(&config_path)?),
+        (None, ConfigFile::Required) => {
+            let expected =
+                format!("a folder with {CONFIG_FILE} beside the weights ({})", names.dialect.label());
             return Err(Error::format(path, "checkpoint", expected, "tensors without a configuration"));
         }
         (config, _) => config,
     };
     if let Some(config) = &config
-        && config.is_vit() != names.dialect.is_vit()
+        && config.family.is_none() != names.dialect.is_vit()
     {
-        return Err(
-            config.misfit("model_type", format!("that of the tensors' names ({})", names.dialect.label()))
-        );
+        let expected = format!("that of the tensors' names ({})", names.dialect.label());
+        return Err(config.fields.misfit("model_type", expected).into());
     }
     let layers: Vec<Layer> =
         (0..names.n_layers).map(|layer| Layer::find(&tensors, &names, layer)).collect::<Result<_>>()?;
     check_sizes(&tensors, &layers)?;
     let record = record(path, &tensors)?;
-    let said = config.as_ref().filter(|config| config.is_vit()).map(VitSettings::of_config).transpose()?;
+    let of_vit = config.as_ref().filter(|config| config.family.is_none());
+    let said = of_vit.map(|config| VitSettings::of_config(&config.fields)).transpose()?;
     let recorded = record.as_ref().map(|(_, record)| record.vit.clone()).unwrap_or_default();
     let vit_settings = recorded.or(said.unwrap_or_default());
     let sizes = HeadSizes {
@@ -86,7 +85,7 @@ pub(super) fn open(path: &Path, n_heads: Option<usize>) -> Result<Checkpoint> {
     };
     let (n_heads, head_dim, heads_from) = sizes.heads()?;
     let groups = sizes.groups(n_heads, head_dim)?;
-    let allocation = record.and_then(|(_, record)| record.allocation);
+    let allocation = record.and_then(|(path, record)| Some((path, record.allocation?)));
     let hidden_size = layers[0].hidden_size();
     let checkpoint = Checkpoint {
         path: path.to_path_buf(),
@@ -121,7 +120,7 @@ fn check_head_norms(checkpoint: &Checkpoint) -> Result<()> {
 }
 
 fn open_llama2c(path: &Path, n_heads: Option<usize>) -> Result<Checkpoint> {
-    let header = llama2c::Header::read(path)?;
+    let header = Header::read(path)?;
     let tensors = TensorFolder::of(path, vec![header.open(path)?])?;
     let names = Names { dialect: Dialect::Llama2c, prefix: String::new(), n_layers: header.n_layers };
     let layers: Vec<Layer> =
@@ -130,9 +129,9 @@ fn open_llama2c(path: &Path, n_heads: Option<usize>) -> Result<Checkpoint> {
     let (groups, allocation) = match HeadsRecord::beside(path)? {
         Some((place, record)) => {
             let groups = groups_of_record(&place, &record, &layers, header.n_heads, header.head_dim())?;
-            (groups, record.allocation)
+            (groups, record.allocation.map(|saved| (place, saved)))
         }
-        None if header.is_uniform => {
+        None if !header.is_marked => {
             (vec![Groups::uniform(header.n_heads, header.n_kv_heads)?; header.n_layers], None)
         }
         None => {
@@ -232,22 +231,17 @@ impl HeadSizes<'_> {
             return Ok((record.n_heads, record.head_dim, HeadsFrom::Record));
         }
         if let Some(config) = self.config {
-            let n_heads = config.size("num_attention_heads")?;
+            let (n_heads, head_dim) = heads(&config.fields, self.layers[0].hidden_size())?;
             check_given(self.given, n_heads)?;
-            let hidden_size = self.layers[0].hidden_size();
-            let head_dim = config.optional_size("head_dim")?.unwrap_or(hidden_size / n_heads);
             if n_heads.checked_mul(head_dim) != Some(n_rows) {
                 let name = self.layers[0].weight(super::Projection::Query);
                 let expected =
                     format!("heads of {head_dim} that have the {n_rows} rows of queries in {name}");
-                return Err(config.misfit("num_attention_heads", expected));
+                return Err(config.fields.misfit("num_attention_heads", expected).into());
             }
-            if config.is_llama() {
-                let n_layers = config.size("num_hidden_layers")?;
-                if n_layers != self.layers.len() {
-                    let expected = format!("{}, the layers in the tensors' names", self.layers.len());
-                    return Err(config.misfit("num_hidden_layers", expected));
-                }
+            if config.family.is_some() && config.fields.size("num_hidden_layers")? != self.layers.len() {
+                let expected = format!("{}, the layers in the tensors' names", self.layers.len());
+                return Err(config.fields.misfit("num_hidden_layers", expected).into());
             }
             return Ok((n_heads, head_dim, HeadsFrom::Configuration));
         }
@@ -258,26 +252,30 @@ impl HeadSizes<'_> {
             }
             return Ok((given, n_rows / given, HeadsFrom::Given));
         }
-        if self.dialect == Dialect::TorchEncoder {
+        let usual = match &self.dialect.spec().model {
+            Model::Vit(defaults) => defaults.head_dim,
+            Model::Decoder(_) => None,
+        };
+        let Some(usual) = usual else {
             let expected = format!("the number of query heads, which {} does not say", self.path.display());
             return Err(Error::option("--heads", expected, "none"));
-        }
-        if !n_rows.is_multiple_of(USUAL_HEAD_DIM) {
+        };
+        if !n_rows.is_multiple_of(usual) {
             let expected = format!(
-                "the number of heads of {} (its {n_rows} rows of queries are not heads of {USUAL_HEAD_DIM})",
+                "the number of heads of {} (its {n_rows} rows of queries are not heads of {usual})",
                 self.path.display()
             );
             return Err(Error::option("--heads", expected, "none"));
         }
-        Ok((n_rows / USUAL_HEAD_DIM, USUAL_HEAD_DIM, HeadsFrom::Assumed))
+        Ok((n_rows / usual, usual, HeadsFrom::Assumed))
     }
 
     fn groups(&self, n_heads: usize, head_dim: usize) -> Result<Vec<Groups>> {
         if let Some((path, record)) = self.record {
             return groups_of_record(path, record, self.layers, n_heads, head_dim);
         }
-        let said = match self.config.filter(|config| config.is_llama()) {
-            Some(config) => Some((config, config.n_kv_heads(n_heads)?)),
+        let said = match self.config.and_then(|config| Some((config, config.family?))) {
+            Some((config, family)) => Some((config, family.n_kv_heads(&config.fields, n_heads)?)),
             None => None,
         };
         let groups_of = |layer: &Layer| {
@@ -288,7 +286,7 @@ impl HeadSizes<'_> {
             {
                 let name = layer.weight(super::Projection::Key);
                 let expected = format!("heads of {head_dim} that have the {n_rows} rows of {name}");
-                return Err(config.misfit("num_key_value_heads", expected));
+                return Err(config.fields.misfit("num_key_value_heads", expected).into());
             }
             if !n_rows.is_multiple_of(head_dim) || !n_heads.is_multiple_of(n_kv_heads.max(1)) {
                 let expected = format!(
@@ -327,15 +325,6 @@ fn groups_of_record(
                 format!("groups for the {n_rows} rows of {}", layer.weight(super::Projection::Key));
             let found = format!("{} groups of heads of {head_dim}", groups.n_kv_heads());
             return Err(Error::format(path, format!("layers[{i}].groups"), expected, found));
-        }
-    }
-    if let Some(state) = &record.allocation {
-        let of_state = state.all_groups();
-        if of_state != groups {
-            let sizes =
-                |groups: &[Groups]| format!("{:?}", groups.iter().map(Groups::sizes).collect::<Vec<_>>());
-            let expected = format!("the groups of its layers, {}", sizes(&groups));
-            return Err(Error::format(path, "allocation", expected, sizes(&of_state)));
         }
     }
     Ok(groups)

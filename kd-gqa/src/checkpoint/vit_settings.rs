@@ -1,11 +1,9 @@
 //! What neither names nor shapes say of a vision transformer: read from `config.json`, kept in the [`HeadsRecord`](super::HeadsRecord) of
 //! what this crate writes, or said by the user.
 
-use grouping_core::Activation;
+use grouping_core::files::json::Fields;
+use grouping_core::{Activation, Result};
 use serde::{Deserialize, Serialize};
-
-use super::ModelConfig;
-use crate::Result;
 
 /// Constants of a vision transformer; absent, they are as the dialect's library has them by default.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -29,22 +27,22 @@ impl VitSettings {
     /// What a Hugging Face configuration says.
     ///
     /// # Errors
-    /// [`Error::Format`](crate::Error::Format) for values that no such model here has.
-    pub(super) fn of_config(config: &ModelConfig) -> Result<Self> {
-        let activation = match config.present("hidden_act").map(|act| act.as_str()) {
+    /// [`Error::FileField`](grouping_core::Error::FileField) for values that no such model here has.
+    pub(super) fn of_config(fields: &Fields) -> Result<Self> {
+        let activation = match fields.present("hidden_act").map(|act| act.as_str()) {
             None => None,
             Some(Some("gelu")) => Some(Activation::Gelu),
             Some(Some("relu")) => Some(Activation::Relu),
-            Some(_) => return Err(config.misfit("hidden_act", "gelu or relu")),
+            Some(_) => return Err(fields.misfit("hidden_act", "gelu or relu")),
         };
-        let norm_eps = match config.present("layer_norm_eps") {
+        let norm_eps = match fields.present("layer_norm_eps") {
             None => None,
             Some(eps) => {
                 let eps = eps.as_f64().filter(|eps| eps.is_finite() && *eps >= 0.0);
-                Some(eps.ok_or_else(|| config.misfit("layer_norm_eps", "a number from 0 on"))?)
+                Some(eps.ok_or_else(|| fields.misfit("layer_norm_eps", "a number from 0 on"))?)
             }
         };
-        Ok(Self { image_size: image_size(config)?, activation, norm_eps, norm_first: None })
+        Ok(Self { image_size: image_size(fields)?, activation, norm_eps, norm_first: None })
     }
 
     /// These, and where they say nothing `other`.
@@ -64,14 +62,14 @@ impl VitSettings {
 }
 
 /// Height and width of images: one number for both, or two.
-fn image_size(config: &ModelConfig) -> Result<Option<[usize; 2]>> {
-    match config.present("image_size").and_then(|size| size.as_array()) {
-        None => Ok(config.optional_size("image_size")?.map(|size| [size; 2])),
+fn image_size(fields: &Fields) -> Result<Option<[usize; 2]>> {
+    match fields.present("image_size").and_then(|size| size.as_array()) {
+        None => Ok(fields.optional_size("image_size")?.map(|size| [size; 2])),
         Some(sizes) => {
             let sizes: Option<Vec<usize>> =
                 sizes.iter().map(|size| size.as_u64().map(|n| n as usize)).collect();
             let sizes = sizes.and_then(|sizes| <[usize; 2]>::try_from(sizes).ok());
-            sizes.map(Some).ok_or_else(|| config.misfit("image_size", "height and width"))
+            sizes.map(Some).ok_or_else(|| fields.misfit("image_size", "height and width"))
         }
     }
 }

@@ -42,7 +42,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     for path in &args.images {
         let image = LabelledImage { path: path.clone(), class: 0 };
         let batch = batch_tensor(&[image], &preparation, &Device::flex())?;
-        let logits = match Inference::saved(&source) {
+        let logits = match Inference::saved(&source)? {
             Inference::Own => vit.forward(batch)?,
             // From the saved state for each image, so that none depends on those before.
             mut inference => vit.forward_hooked(batch, &mut |call| inference.attend(call))?,

@@ -74,7 +74,7 @@ impl Args {
                     return Err(Error::option("--calibration", expected, "none"));
                 }
                 return Ok(match self.allocation {
-                    None => Inference::saved(source),
+                    None => Inference::saved(source)?,
                     Some(_) => Inference::noisy(self.how.share.fidelity, self.seed),
                 });
             }

@@ -6,6 +6,7 @@ use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use grouping_core::Activation;
 use grouping_core::command::say;
 use grouping_core::image::{ImageFolder, LabelledImage, Preparation};
+use kd_gqa::allocation::AllocationState;
 use kd_gqa::checkpoint::{Checkpoint, HeadsFrom, VitSettings};
 use kd_gqa::vit::Vit;
 use kd_gqa::{Error, Result};
@@ -59,6 +60,8 @@ impl VitArgs {
     /// Opens a checkpoint and says where its number of heads is a guess.
     pub(super) fn open(&self, path: &Path) -> Result<Checkpoint> {
         let checkpoint = Checkpoint::open_with_heads(path, self.heads)?;
+        // A command that has no use for what an allocation saved refuses a damaged one too.
+        AllocationState::of(&checkpoint)?;
         if checkpoint.heads_from() == HeadsFrom::Assumed {
             let (n_heads, head_dim) = (checkpoint.n_heads(), checkpoint.head_dim());
             say(format_args!(

@@ -4,14 +4,13 @@
 
 use std::sync::Arc;
 
-use grouping_core::matching::procrustes::PairLayout;
 use grouping_core::matrix::Matrix;
 
 use super::pool::LayerPool;
 use super::search::Distances;
 use super::{Align, ConvertConfig};
 use crate::calibrate::{Calibration, HeadGram, LayerActivations, Maps, align, distances};
-use crate::checkpoint::{Checkpoint, Dialect};
+use crate::checkpoint::Checkpoint;
 use crate::{Error, Result};
 
 /// The activations of one layer and the maps that may turn its heads.
@@ -23,11 +22,10 @@ pub(super) struct Calibrated<'a> {
 /// Which maps may turn keys (with their queries) and values. A norm by coordinate, with weights of its own, stands between a
 /// projection and its heads under QK-norm: no map of the projection's rows is one of the heads, so keys stay as they are.
 fn maps(source: &Checkpoint, wanted: Align) -> [Maps; 2] {
-    let keys = match source.dialect() {
+    let keys = match source.dialect().rotary_pairs() {
         _ if source.has_qk_norm() => Maps::Identity,
-        Dialect::Llama2c => Maps::Planar(PairLayout::Interleaved),
-        dialect if dialect.is_vit() => Maps::Orthogonal,
-        _ => Maps::Planar(PairLayout::Halves),
+        Some(pairs) => Maps::Planar(pairs),
+        None => Maps::Orthogonal,
     };
     match wanted {
         Align::None => [Maps::Identity; 2],

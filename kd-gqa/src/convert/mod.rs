@@ -250,13 +250,14 @@ pub fn convert(
         plan::allocate(&mut plans, state)?;
     }
     plan::shape(&mut plans, config.form)?;
-    let allocation = config.allocation.as_ref();
+    let saved = AllocationState::of(source)?;
+    let allocation = config.allocation.as_ref().or(saved.as_ref());
     let conversion = Conversion { source, plans: &plans, allocation, progress: &mut progress };
     let is_weight = |name: &str| !name.starts_with("freqs_");
     let planned = conversion.planned();
     let planned = planned.iter().flat_map(|(_, planned)| planned).filter(|planned| is_weight(&planned.name));
     let n_after = planned.map(|planned| planned.shape.iter().product::<usize>()).sum();
-    let allocation_dropped = source.allocation().is_some() && conversion.allocation().is_none();
+    let allocation_dropped = saved.is_some() && conversion.allocation().is_none();
     conversion.write(out, existing)?;
     let layers = plans.into_iter().zip(source.groups()).map(|(plan, before)| LayerReport {
         before: before.clone(),

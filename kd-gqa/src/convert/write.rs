@@ -9,6 +9,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
+use grouping_core::files::llama2c::Header;
+use grouping_core::files::model_config::{CONFIG_FILE, INDEX_FILE, WEIGHT_FILE};
 use grouping_core::files::output::{Existing, write_folder};
 use grouping_core::files::tensor_file::{Dtype, Planned, TensorWriter};
 use serde_json::{Value, json};
@@ -18,14 +20,10 @@ use super::apply::LayerWork;
 use super::plan::LayerPlan;
 use crate::allocation::AllocationState;
 use crate::checkpoint::{
-    CONFIG_FILE, Checkpoint, Dialect, HeadsRecord, Keeps, Projection, QKV, RECORD_FILE, write_recorded,
+    Checkpoint, Dialect, HeadsRecord, Keeps, Output, Projection, QKV, RECORD_FILE, write_recorded,
 };
 use crate::{Error, Groups, Result};
 
-/// The index of a folder of several files.
-const INDEX_FILE: &str = "model.safetensors.index.json";
-/// The one file of a folder.
-const WEIGHT_FILE: &str = "model.safetensors";
 /// Ends of the names of files that hold weights, and so are not copied.
 const WEIGHT_ENDS: [&str; 9] =
     [".safetensors", ".bin", ".pt", ".pth", ".gguf", ".h5", ".msgpack", ".onnx", ".safetensors.index.json"];
@@ -61,6 +59,7 @@ impl Sink {
 pub(super) struct Conversion<'a> {
     pub(super) source: &'a Checkpoint,
     pub(super) plans: &'a [LayerPlan],
+    /// The allocation asked for, or the one that the source was saved with.
     pub(super) allocation: Option<&'a AllocationState>,
     pub(super) progress: &'a mut dyn FnMut(Progress),
 }
@@ -74,20 +73,17 @@ impl<'a> Conversion<'a> {
         self.plans.iter().all(|plan| plan.written.uniform_size().is_some())
     }
 
-    fn record(&self) -> HeadsRecord {
-        let head_dim = self.source.head_dim();
-        let record = match self.allocation() {
-            Some(state) => HeadsRecord::of_allocation(head_dim, state),
-            None => HeadsRecord::new(head_dim, &self.written()),
-        };
-        record.with_vit(self.source.vit_settings().clone())
+    fn record(&self) -> HeadsRecord<&'a AllocationState> {
+        let record = HeadsRecord::new(self.source.head_dim(), &self.written());
+        record.with_allocation(self.allocation()).with_vit(self.source.vit_settings().clone())
     }
 
-    /// The allocation that is written: the one asked for, or a saved one that goes on; where the heads are those that it is of.
+    /// The allocation that is written: where the heads are those that it is of.
     pub(super) fn allocation(&self) -> Option<&'a AllocationState> {
-        let state = self.allocation.or(self.source.allocation())?;
-        let fits = self.written() == state.all_groups() && self.plans.iter().all(LayerPlan::keeps_heads);
-        fits.then_some(state)
+        let fits = |state: &&AllocationState| {
+            self.written() == state.all_groups() && self.plans.iter().all(LayerPlan::keeps_heads)
+        };
+        self.allocation.filter(fits)
     }
 
     /// Rows of query, key and value of a layer as it is written.
@@ -131,7 +127,7 @@ impl<'a> Conversion<'a> {
     /// the dialect, and those of reading and writing.
     pub(super) fn write(mut self, out: &Path, existing: Existing) -> Result<()> {
         check_place(self.source.dialect(), out, existing)?;
-        if self.source.dialect() == Dialect::Llama {
+        if self.source.dialect().spec().output == Output::Folder {
             return write_folder(out, existing, |staging| self.folder(staging));
         }
         let keeps = if self.source.header().is_some() { Keeps::Beside } else { Keeps::Within };
@@ -143,8 +139,9 @@ impl<'a> Conversion<'a> {
         let planned: Vec<Planned> = self.planned().into_iter().flat_map(|(_, planned)| planned).collect();
         let writer = match self.source.header() {
             Some(header) => {
-                let head = header.with_kv_heads(self.plans[0].copies.len(), self.is_uniform());
-                TensorWriter::headed(file, out, &head.to_bytes(), &planned)?
+                let n_kv_heads = self.plans[0].copies.len();
+                let head = Header { n_kv_heads, is_marked: !self.is_uniform(), ..header.clone() };
+                TensorWriter::headed(file, out, &head.to_bytes()?, &planned)?
             }
             None => {
                 let metadata =
@@ -269,15 +266,12 @@ impl<'a> Conversion<'a> {
 /// # Errors
 /// [`Error::Core`] for an output that is there and not to be replaced, or a place that does not fit the dialect.
 pub(super) fn check_place(dialect: Dialect, out: &Path, existing: Existing) -> Result<()> {
-    let (ends, wanted) = match dialect {
-        Dialect::Llama => (None, "a folder"),
-        Dialect::Llama2c => (Some("bin"), "FILE.bin"),
-        _ => (Some("safetensors"), "FILE.safetensors"),
-    };
     let extension = out.extension().and_then(|extension| extension.to_str());
-    let fits = match ends {
-        Some(ends) => extension == Some(ends),
-        None => !extension.is_some_and(|e| ["safetensors", "bin", "pth"].contains(&e)),
+    let (fits, wanted) = match dialect.spec().output {
+        Output::Folder => {
+            (!extension.is_some_and(|e| ["safetensors", "bin", "pth"].contains(&e)), "a folder".to_string())
+        }
+        Output::File(ends) => (extension == Some(ends), format!("FILE.{ends}")),
     };
     if !fits {
         let expected = format!("{wanted} for the dialect {}", dialect.label());

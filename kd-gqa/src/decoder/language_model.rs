@@ -4,16 +4,14 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
-use grouping_core::files::text::read_text;
+use grouping_core::files::json::Fields;
+use grouping_core::files::model_config::CONFIG_FILE;
 use grouping_core::nn::{Generation, GenerationConfig, GenerationEvent, generate};
 use serde_json::Value;
 
 use super::{GroupedDecoder, read_decoder};
 use crate::text::{TextStream, Tokenizer, open_tokenizer};
 use crate::{Error, Result};
-
-/// Configurations of models are far smaller than this.
-const LIMIT: u64 = 16 << 20;
 
 /// A decoder, its tokenizer, and the tokens that end a text.
 #[derive(Debug)]
@@ -153,28 +151,20 @@ fn find_tokenizer(path: &Path, is_folder: bool, vocab_size: usize) -> Result<Pat
 
 /// `eos_token_id`, one or several, of the file that has it.
 fn eos_tokens(dir: &Path) -> Result<Vec<u32>> {
-    for name in ["generation_config.json", "config.json"] {
+    for name in ["generation_config.json", CONFIG_FILE] {
         let path = dir.join(name);
         if !path.exists() {
             continue;
         }
-        let text = read_text(&path, LIMIT)?;
-        let fields: Value =
-            serde_json::from_str(&text).map_err(|e| Error::format(&path, "content", "a JSON object", e))?;
-        let field = match fields.get("eos_token_id") {
-            None | Some(Value::Null) => continue,
-            Some(field) => field,
-        };
-        let tokens = match field {
-            Value::Array(tokens) => tokens.as_slice(),
-            token => std::slice::from_ref(token),
+        let fields = Fields::read(&path)?;
+        let tokens = match fields.present("eos_token_id") {
+            None => continue,
+            Some(Value::Array(tokens)) => tokens.as_slice(),
+            Some(token) => std::slice::from_ref(token),
         };
         let token = |token: &Value| token.as_u64().and_then(|token| u32::try_from(token).ok());
-        return tokens
-            .iter()
-            .map(token)
-            .collect::<Option<Vec<u32>>>()
-            .ok_or_else(|| Error::format(&path, "eos_token_id", "a token or a list of tokens", field));
+        let tokens = tokens.iter().map(token).collect::<Option<Vec<u32>>>();
+        return Ok(tokens.ok_or_else(|| fields.misfit("eos_token_id", "a token or a list of tokens"))?);
     }
     Ok(Vec::new())
 }

@@ -15,7 +15,8 @@ use grouping_core::nn::{Decoder, DecoderConfig, Initializer, read_llama_with, re
 pub use attention::{GroupedSelfAttention, LayerCache};
 pub use language_model::{Completion, LanguageModel, TextEvent};
 
-use crate::checkpoint::{Checkpoint, Dialect};
+use crate::allocation::AllocationState;
+use crate::checkpoint::Checkpoint;
 use crate::{Error, Result};
 
 /// A decoder whose layers may group their heads each in its own way.
@@ -36,14 +37,15 @@ pub fn read_decoder(path: &Path, device: &Device) -> Result<GroupedDecoder> {
         return refuse("a file of safetensors or of torch.save");
     }
     let checkpoint = Checkpoint::open(path)?;
-    let dialect = checkpoint.dialect();
-    if dialect.is_vit() {
-        return refuse(dialect.label());
+    if checkpoint.dialect().is_vit() {
+        return refuse(checkpoint.dialect().label());
     }
+    // What an allocation saved is not needed here, and a damaged one is refused all the same.
+    AllocationState::of(&checkpoint)?;
     let attention = |config: &DecoderConfig, layer_idx: usize, init: &mut Initializer| {
         GroupedSelfAttention::new(config, layer_idx, &checkpoint.groups()[layer_idx], init)
     };
-    Ok(if dialect == Dialect::Llama2c {
+    Ok(if checkpoint.header().is_some() {
         read_llama2c_with(path, device, attention)?
     } else {
         read_llama_with(path, device, attention)?

@@ -2,8 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
+use grouping_core::files::text::read_bytes;
+
 use super::Tokenizer;
 use crate::{Error, Result};
+
+/// The largest tokenizers, of a quarter of a million tokens, are a fourth of this.
+const LIMIT: u64 = 128 << 20;
 
 /// A tokenizer of Hugging Face.
 #[derive(Debug)]
@@ -16,9 +21,9 @@ impl JsonTokenizer {
     /// Reads `path`.
     ///
     /// # Errors
-    /// [`Error::Io`] or [`Error::Format`].
+    /// [`Error::Core`] or [`Error::Format`].
     pub fn open(path: &Path) -> Result<Self> {
-        let bytes = std::fs::read(path).map_err(Error::io(path, "read"))?;
+        let bytes = read_bytes(path, LIMIT)?;
         let inner = tokenizers::Tokenizer::from_bytes(&bytes)
             .map_err(|e| Error::format(path, "tokenizer", "a tokenizer.json", e))?;
         Ok(Self { path: path.to_owned(), inner })

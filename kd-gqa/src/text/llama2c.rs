@@ -13,9 +13,13 @@ use std::cmp::Ordering;
 use std::collections::{BinaryHeap, HashMap};
 use std::path::{Path, PathBuf};
 
+use grouping_core::files::text::read_bytes;
+
 use super::Tokenizer;
 use crate::{Error, Result};
 
+/// A million tokens of thirty bytes take less.
+const LIMIT: u64 = 64 << 20;
 const BOS: u32 = 1;
 const EOS: u32 = 2;
 const FIRST_BYTE: u32 = 3;
@@ -44,9 +48,9 @@ impl Llama2cTokenizer {
     /// Reads `path`.
     ///
     /// # Errors
-    /// [`Error::Io`] or [`Error::Format`].
+    /// [`Error::Core`] or [`Error::Format`].
     pub fn open(path: &Path) -> Result<Self> {
-        let bytes = std::fs::read(path).map_err(Error::io(path, "read"))?;
+        let bytes = read_bytes(path, LIMIT)?;
         Self::parse(path, &bytes)
     }
 

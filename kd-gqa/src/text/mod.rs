@@ -39,7 +39,7 @@ pub trait Tokenizer: Debug + Send + Sync {
 /// Opens `path`: a `tokenizer.json`, where it ends in `.json`, else a tokenizer of llama2.c.
 ///
 /// # Errors
-/// [`Error::Io`](crate::Error::Io) or [`Error::Format`](crate::Error::Format).
+/// [`Error::Core`](crate::Error::Core) or [`Error::Format`](crate::Error::Format).
 pub fn open_tokenizer(path: &Path) -> Result<Box<dyn Tokenizer>> {
     if path.extension().is_some_and(|extension| extension == "json") {
         Ok(Box::new(JsonTokenizer::open(path)?))

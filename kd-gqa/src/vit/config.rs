@@ -4,10 +4,8 @@ use burn::config::Config;
 use grouping_core::Activation;
 
 use crate::attention::GroupedAttentionConfig;
+use crate::checkpoint::TIMM_EPS;
 use crate::{Error, Groups};
-
-/// ε of the norms of timm's models, which their files do not say.
-pub(crate) const TIMM_EPS: f64 = 1e-6;
 
 /// The published sizes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

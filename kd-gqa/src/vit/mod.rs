@@ -11,11 +11,8 @@ mod model;
 mod positions;
 mod read;
 mod save;
-mod weights;
 
-pub(crate) use config::TIMM_EPS;
 pub use config::{VitConfig, VitSize};
 pub use model::{Vit, VitLayer};
 pub use positions::resample_positions;
 pub use read::read_vit;
-pub use weights::{NamedTensors, Weights};

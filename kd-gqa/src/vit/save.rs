@@ -1,17 +1,16 @@
 //! A vision transformer as a file in timm's names, with its heads and groups, and how they go on.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use grouping_core::Activation;
 use grouping_core::files::output::Existing;
+use grouping_core::files::source::NamedTensors;
 use grouping_core::files::tensor_file::{Dtype, Planned, TensorWriter};
+use grouping_core::nn::Projection;
 
-use super::config::TIMM_EPS;
 use super::model::Vit;
-use super::weights::NamedTensors;
 use crate::allocation::AllocationState;
-use crate::checkpoint::{HeadsRecord, Keeps, RECORD_FILE, write_recorded};
+use crate::checkpoint::{Dialect, HeadsRecord, Keeps, RECORD_FILE, TIMM_EPS, write_recorded};
 use crate::{Error, Result};
 
 impl Vit {
@@ -30,7 +29,7 @@ impl Vit {
     /// let state = AllocationState::new(AllocationConfig::new(Method::DgqaEma), 6, &[3, 3])?;
     /// let path = tempfile::tempdir()?.path().join("vit.safetensors");
     /// vit.save(&path, Some(&state), Existing::Refuse)?;
-    /// assert_eq!(Checkpoint::open(&path)?.allocation(), Some(&state));
+    /// assert_eq!(AllocationState::of(&Checkpoint::open(&path)?)?, Some(state));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
@@ -41,15 +40,17 @@ impl Vit {
         let config = self.config();
         self.check_timm()?;
         let own = self.groups();
-        let record = match allocation {
-            None => HeadsRecord::new(self.layers[0].attention.head_dim(), &own),
+        let groups = match allocation {
+            None => own,
             Some(state) => {
                 let n_kv_heads: Vec<usize> = own.iter().map(|groups| groups.n_kv_heads()).collect();
                 state.check_heads(config.n_heads, &n_kv_heads)?;
-                HeadsRecord::of_allocation(self.layers[0].attention.head_dim(), state)
+                state.all_groups()
             }
         };
-        let tensors = renamed(self.tensors())?;
+        let head_dim = self.layers[0].attention.head_dim();
+        let record = HeadsRecord::new(head_dim, &groups).with_allocation(allocation);
+        let tensors = self.in_timms_names()?;
         let planned: Vec<Planned> =
             tensors.iter().map(|(name, (shape, _))| Planned::new(name, shape.clone(), Dtype::F32)).collect();
         let metadata = [("format", "pt".to_string()), (RECORD_FILE, record.to_json())];
@@ -78,55 +79,67 @@ impl Vit {
                 format!("{:?}, {:?}", config.image_size, config.patch_size),
             );
         }
-        match self.projections().into_iter().find(|(_, projection)| projection.low_rank.is_some()) {
+        match self.projections().find(|(_, projection)| projection.low_rank.is_some()) {
             None => Ok(()),
             Some((name, _)) => {
                 refuse("updates of low rank folded into the weights", format!("one beside {name}"))
             }
         }
     }
-}
 
-/// Shape and values.
-type Tensor = (Vec<usize>, Vec<f32>);
-type Tensors = BTreeMap<String, Tensor>;
+    /// Every product with its neutral name.
+    fn projections(&self) -> impl Iterator<Item = (String, &Projection)> {
+        let layers = self.layers.iter().enumerate().flat_map(|(i, layer)| {
+            let (attention, mlp) = (&layer.attention, &layer.mlp);
+            let parts = [
+                ("attention.q_proj", &attention.q_proj),
+                ("attention.k_proj", &attention.k_proj),
+                ("attention.v_proj", &attention.v_proj),
+                ("attention.o_proj", &attention.o_proj),
+                ("mlp.fc1", &mlp.fc1),
+                ("mlp.fc2", &mlp.fc2),
+            ];
+            parts.map(|(part, projection)| (format!("layers.{i}.{part}"), projection))
+        });
+        let patches = std::iter::once(("patch_embed".to_string(), &self.patch_embed));
+        patches.chain(layers).chain(self.head.iter().map(|head| ("head".to_string(), head)))
+    }
 
-/// Neutral names to timm's: query, key and value in one tensor, an axis of images before tokens and positions.
-///
-/// # Errors
-/// [`Error::Option`] where one of the three has a bias and another has none.
-fn renamed(neutral: NamedTensors) -> Result<Tensors> {
-    let mut out = Tensors::new();
-    // Sorted by name, a layer's keys come before its queries and values: they are put in order.
-    let mut fused: BTreeMap<String, [Option<Tensor>; 3]> = BTreeMap::new();
-    for (name, (mut shape, values)) in neutral.tensors {
-        let name = name
-            .replacen("layers.", "blocks.", 1)
-            .replacen(".attention.output.", ".attn.proj.", 1)
-            .replacen(".attention.query_norm.", ".attn.q_norm.", 1)
-            .replacen(".attention.key_norm.", ".attn.k_norm.", 1)
-            .replacen("patch_embed.", "patch_embed.proj.", 1);
-        let part =
-            ["query", "key", "value"].iter().position(|part| name.contains(&format!(".attention.{part}.")));
-        if let (Some(part), Some((block, rest))) = (part, name.split_once(".attention.")) {
-            let kind = rest.rsplit('.').next().unwrap_or(rest);
-            fused.entry(format!("{block}.attn.qkv.{kind}")).or_default()[part] = Some((shape, values));
-            continue;
+    /// The parameters in timm's names and shapes: query, key and value in one tensor, an axis of images before tokens and positions.
+    ///
+    /// # Errors
+    /// [`Error::Option`] where one of the three has a bias and another has none.
+    fn in_timms_names(&self) -> Result<NamedTensors> {
+        let mut neutral: Vec<_> = self.tensors().into_iter().collect();
+        // Sorted by name, a layer's keys come before its queries: they are put in the order of the fused tensor.
+        neutral.sort_by_key(|(name, _)| {
+            ["q_proj", "k_proj", "v_proj"].iter().position(|part| name.contains(part))
+        });
+        let mut out = NamedTensors::new();
+        for (name, (mut shape, values)) in neutral {
+            let theirs = Dialect::Timm.spec().names.theirs("", &name).expect("timm names every parameter");
+            match name.as_str() {
+                "cls_token" | "pos_embed" => shape = [&vec![1; 3 - shape.len()][..], &shape].concat(),
+                "patch_embed.weight" => {
+                    let [height, width] = self.config.patch_size;
+                    shape = vec![shape[0], self.config.n_channels, height, width];
+                }
+                _ => {}
+            }
+            match out.get_mut(&theirs) {
+                None => _ = out.insert(theirs, (shape, values)),
+                Some((all_shape, all_values)) => {
+                    all_shape[0] += shape[0];
+                    all_values.extend(values);
+                }
+            }
         }
-        let n_axes = if ["cls_token", "pos_embed"].contains(&name.as_str()) { 3 } else { shape.len() };
-        while shape.len() < n_axes {
-            shape.insert(0, 1);
+        for (name, (shape, _)) in &out {
+            let bias = name.strip_suffix("qkv.weight").and_then(|stem| out.get(&format!("{stem}qkv.bias")));
+            if bias.is_some_and(|(of_bias, _)| of_bias[0] != shape[0]) {
+                return Err(Error::option("model", "query, key and value, all with biases or none", name));
+            }
         }
-        out.insert(name, (shape, values));
+        Ok(out)
     }
-    for (name, parts) in fused {
-        let [Some(query), Some(key), Some(value)] = parts else {
-            return Err(Error::option("model", "query, key and value, all with biases or none", name));
-        };
-        let parts = [query, key, value];
-        let mut shape = parts[0].0.clone();
-        shape[0] = parts.iter().map(|(shape, _)| shape[0]).sum();
-        out.insert(name, (shape, parts.into_iter().flat_map(|(_, values)| values).collect()));
-    }
-    Ok(out)
 }

@@ -57,10 +57,10 @@ fn model_of_turned_heads(path: &Path) -> Vit {
     let config = VitConfig::new([32; 2], [8; 2], WIDTH, 2, HEADS, 64).with_n_classes(Some(10));
     let mut tensors = config.init(3, &device).expect("a model").tensors();
     for layer in 0..2 {
-        for (projection, seed) in [("key", 10), ("value", 20)] {
+        for (projection, seed) in [("k_proj", 10), ("v_proj", 20)] {
             for (part, width) in [("weight", WIDTH), ("bias", 1)] {
                 let name = format!("layers.{layer}.attention.{projection}.{part}");
-                let (_, values) = tensors.tensors.get_mut(&name).expect("a tensor");
+                let (_, values) = tensors.get_mut(&name).expect("a tensor");
                 if part == "bias" {
                     values.iter_mut().zip(noise(seed + 7, WIDTH)).for_each(|(v, n)| *v = n as f32);
                 }

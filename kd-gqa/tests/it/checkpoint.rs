@@ -8,11 +8,12 @@ use std::path::{Path, PathBuf};
 use burn::tensor::{Device, Tensor, TensorData};
 use grouping_core::Activation;
 use grouping_core::files::output::Existing;
+use grouping_core::files::source::TensorSource;
 use grouping_core::files::tensor_file::{Dtype, TensorFile};
 use kd_gqa::Error;
 use kd_gqa::checkpoint::{Checkpoint, Dialect, HeadsFrom, Projection};
 use kd_gqa::convert::{ConvertConfig, Form, GroupSizes, Grouping, convert};
-use kd_gqa::vit::Weights;
+use kd_gqa::vit::VitConfig;
 
 use crate::attention::{assert_close, floats};
 use crate::models::{self, data};
@@ -40,7 +41,7 @@ fn vision_transformers_are_read_in_every_dialect() {
             assert_eq!([q.values(), k.values(), v.values()].concat(), all, "thirds of {dialect:?}");
         }
         let vit = checkpoint.vit().expect("a plain vision transformer");
-        let config = vit.config();
+        let config = VitConfig::of(&vit);
         assert_eq!(
             (config.image_size, config.patch_size, config.n_classes),
             ([8, 8], [4, 4], Some(3)),
@@ -54,10 +55,10 @@ fn vision_transformers_are_read_in_every_dialect() {
             checkpoint.tensors().names().count() + 8 * usize::from(layer.is_fused()),
             "all tensors"
         );
-        assert_eq!(vit.shape("cls_token"), Some(vec![24]), "the token alone");
-        let key = vit.values("layers.1.attention.key.weight").expect("decodes");
-        assert_eq!(key, k.values(), "the key's rows");
-        assert_eq!(vit.shape("norm.bias"), Some(vec![24]), "the last norm");
+        assert_eq!(vit.read("cls_token").expect("decodes").0, [24], "the token alone");
+        let key = vit.read("layers.1.attention.k_proj.weight").expect("decodes");
+        assert_eq!((&key.0[..], &key.1[..]), (&[24, 24][..], k.values()), "the key's rows");
+        assert_eq!(vit.read("norm.bias").expect("decodes").0, [24], "the last norm");
     }
 }
 
@@ -138,7 +139,7 @@ fn heads_are_asked_for_where_nothing_says_them() {
     let checkpoint = Checkpoint::open(&path).expect("the configuration beside it");
     assert_eq!(checkpoint.heads_from(), HeadsFrom::Configuration, "who says so");
     let vit = checkpoint.vit().expect("a vision transformer");
-    assert_eq!((vit.config().norm_eps, vit.config().activation), (1e-6, Activation::Relu), "settings");
+    assert_eq!((vit.shape().norm_eps, vit.shape().activation), (1e-6, Activation::Relu), "settings");
     assert!(
         matches!(
             Checkpoint::open_with_heads(&path, Some(4)),
@@ -171,7 +172,7 @@ pub(crate) fn logits(checkpoint: &Checkpoint, image: &(Vec<usize>, Vec<f32>)) ->
     let vit = checkpoint.vit().expect("a plain vision transformer");
     let device = Device::flex();
     let image = Tensor::<4>::from_data(TensorData::new(image.1.clone(), image.0.clone()), &device);
-    let model = vit.config().load(&vit, &device).expect("all tensors are there");
+    let model = VitConfig::of(&vit).load(&vit, &device).expect("all tensors are there");
     floats(model.forward(image).expect("images of its size"))
 }
 
@@ -222,7 +223,7 @@ fn real_models_are_understood() {
     let vit = Checkpoint::open_with_heads(models.join("vit_cifar10.pth"), Some(8)).expect("the real ViT");
     assert_eq!((vit.dialect(), vit.n_layers(), vit.n_heads()), (Dialect::TorchEncoder, 6, 8), "its sizes");
     assert_eq!(vit.n_parameters(), 811_146, "its parameters");
-    let config = vit.vit().expect("a plain one").config().clone();
+    let config = VitConfig::of(&vit.vit().expect("a plain one"));
     assert_eq!((config.n_positions(), config.mlp_size, config.n_classes), (65, 256, Some(10)), "its sizes");
     assert!(config.final_norm && config.class_token && !config.norm_first, "its norms and token");
     assert_eq!(config.n_params().expect("sizes"), 811_146, "the same parameters");

@@ -196,7 +196,7 @@ fn a_saved_allocation_goes_on_where_it_was() {
     let path = folder.path().join("vit.safetensors");
     vit.save(&path, Some(&robust), Existing::Refuse).expect("a file");
     let source = Checkpoint::open(&path).expect("a checkpoint");
-    assert_eq!(source.allocation(), Some(&robust), "its state");
+    assert_eq!(AllocationState::of(&source).expect("a state"), Some(robust.clone()), "its state");
     assert_eq!(&source.groups()[0], robust.groups(0), "its groups");
     let value = eval("vit.safetensors", &[]);
     assert_eq!(value["batches"]["5"], value["batches"]["30"], "frozen: {value}");
@@ -217,7 +217,7 @@ fn a_saved_allocation_goes_on_where_it_was() {
         let out = vit.forward_hooked(batch.clone(), &mut |call| inference.attend(call)).expect("logits");
         out.into_data().try_into_vec::<f32>().expect("floats")
     };
-    let saved = logits(Inference::saved(&source));
+    let saved = logits(Inference::saved(&source).expect("a state"));
     assert_eq!(saved, logits(Inference::Allocated(Box::new(official.clone()))), "the state");
     let fresh = AllocationState::of_groups(official.config().clone(), source.groups()).expect("a state");
     let fresh = Inference::Allocated(Box::new(fresh));
@@ -232,7 +232,8 @@ fn a_saved_allocation_goes_on_where_it_was() {
     let convert = |kv_heads: &str, out: &str| {
         let words = ["convert", "vit.safetensors", "--kv-heads", kv_heads, "--ragged", "-o", out, "--json"];
         let report = json(&run(folder.path(), &words));
-        let found = Checkpoint::open(folder.path().join(out)).expect("a checkpoint").allocation().cloned();
+        let found = Checkpoint::open(folder.path().join(out)).expect("a checkpoint");
+        let found = AllocationState::of(&found).expect("a state or none");
         assert_eq!(report["allocation_dropped"], found.is_none(), "it says so: {report}");
         found
     };
@@ -262,7 +263,7 @@ fn a_saved_allocation_goes_on_where_it_was() {
         let vit = config.init(2, &device).expect("a model");
         vit.save(&path, None, Existing::Replace).expect("a file");
         let again = read_vit(&Checkpoint::open(&path).expect("a checkpoint"), &device).expect("a model");
-        assert_eq!(again.tensors().tensors, vit.tensors().tensors, "{config:?}");
+        assert_eq!(again.tensors(), vit.tensors(), "{config:?}");
         let image = || Tensor::ones([1, 3, 32, 32], &device);
         let logits = [&vit, &again].map(|vit| vit.forward(image()).expect("logits").into_data());
         assert_eq!(logits[0], logits[1], "{config:?}");

@@ -42,6 +42,18 @@ pub(crate) fn write_values(path: &Path, tensors: &[(String, Vec<usize>, Vec<f32>
     .expect("a checkpoint can be written");
 }
 
+/// Replaces all metadata of a safetensors file by this entry.
+pub(crate) fn with_metadata(path: &Path, key: &str, text: &str) {
+    let bytes = fs::read(path).expect("reads");
+    let header_len = u64::from_le_bytes(bytes[..8].try_into().expect("eight bytes")) as usize;
+    let mut header: serde_json::Value = serde_json::from_slice(&bytes[8..8 + header_len]).expect("a header");
+    header["__metadata__"] = serde_json::json!({ key: text });
+    let header = header.to_string();
+    let again =
+        [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), &bytes[8 + header_len..]].concat();
+    fs::write(path, again).expect("writes");
+}
+
 /// A vision transformer of two layers, hidden size `h·hd`, in the names of a dialect.
 pub(crate) fn vit(dialect: Dialect, n_heads: usize, head_dim: usize) -> Shapes {
     let d = n_heads * head_dim;

@@ -131,7 +131,7 @@ fn an_allocation_is_made_from_images_and_saved() {
         let written: Vec<_> =
             report["layers"].as_array().expect("layers").iter().map(|l| &l["groups"]).collect();
         assert_eq!(serde_json::json!(sizes), serde_json::json!(written), "the report says them");
-        let state = made.allocation().expect("its state").clone();
+        let state = AllocationState::of(&made).expect("a state").expect("its state");
         assert_eq!(state.all_groups(), made.groups(), "the groups in use");
         (sizes, state)
     };
@@ -152,8 +152,15 @@ fn an_allocation_is_made_from_images_and_saved() {
         floats(out.narrow(0, 0, 1))
     };
     let own = logits(&images, Inference::Own);
-    assert_eq!(gap(&own, &logits(&images, Inference::saved(&source))), 0.0, "the saved groups");
-    assert!(gap(&own, &logits(&images[..1], Inference::saved(&source))) < 1e-5, "alone and beside others");
+    assert_eq!(
+        gap(&own, &logits(&images, Inference::saved(&source).expect("a state"))),
+        0.0,
+        "the saved groups"
+    );
+    assert!(
+        gap(&own, &logits(&images[..1], Inference::saved(&source).expect("a state"))) < 1e-5,
+        "alone and beside others"
+    );
     let fresh = |config| {
         let state = AllocationState::of_groups(config, source.groups()).expect("a state");
         Inference::Allocated(Box::new(state))
@@ -215,18 +222,53 @@ fn images_of_a_model_that_is_not_square_are_refused() {
     // The record says that its sixteen patches lie in two rows.
     let mut record = HeadsRecord::new(8, &vit.groups()).with_file(&path);
     record.vit.image_size = Some([16, 64]);
-    let bytes = fs::read(&path).expect("reads");
-    let header_len = u64::from_le_bytes(bytes[..8].try_into().expect("eight bytes")) as usize;
-    let mut header: serde_json::Value = serde_json::from_slice(&bytes[8..8 + header_len]).expect("a header");
-    header["__metadata__"] = serde_json::json!({"kd_gqa.json": record.to_json()});
-    let header = header.to_string();
-    let again =
-        [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), &bytes[8 + header_len..]].concat();
-    fs::write(&path, again).expect("writes");
+    models::with_metadata(&path, "kd_gqa.json", &record.to_json());
     let output = run(folder.path(), &["classify", "--weights", "odd.safetensors", "images/disc/00000.png"]);
     let message = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(2), "{message}");
     assert!(message.contains("16 × 64"), "{message}");
+}
+
+fn saved(checkpoint: &Checkpoint) -> Option<AllocationState> {
+    AllocationState::of(checkpoint).expect("a state or none")
+}
+
+#[test]
+fn a_damaged_allocation_is_refused_by_every_command() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let (folder, out) = (dir.path().join("llama"), dir.path().join("allocated"));
+    models::llama_folder(&folder, "llama", [4, 2, 4], Dtype::F32);
+    let source = Checkpoint::open(&folder).expect("opens");
+    let state = AllocationState::of_groups(AllocationConfig::new(Method::Kdgqa), source.groups());
+    let config = ConvertConfig::new(2).with_allocation(state.expect("a state"));
+    convert(&source, &config, &out, Existing::Refuse, |_| {}).expect("converts");
+    let record = out.join("kd_gqa.json");
+    let text = fs::read_to_string(&record).expect("a record");
+    for (from, to) in [
+        ("\"n_heads\":4,\"layers\":[{\"groups\":[2,2],", "\"n_heads\":4,\"layers\":[{\"groups\":[1,3],"),
+        ("kdgqa", "none"),
+    ] {
+        let damaged = text.replace(from, to);
+        assert_ne!(damaged, text, "`{from}` is in the record: {text}");
+        // The one in the header goes before the one beside.
+        for shard in ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"] {
+            models::with_metadata(&out.join(shard), "kd_gqa.json", damaged.trim_end());
+        }
+        let error = AllocationState::of(&Checkpoint::open(&out).expect("its own groups fit"));
+        let error = error.expect_err("another state").to_string();
+        assert!(error.contains("safetensors: `allocation`: expected"), "{error}");
+        for words in [
+            &["inspect", "allocated"][..],
+            &["account", "allocated", "--kv-heads", "1"],
+            &["convert", "allocated", "--kv-heads", "1", "-o", "never"],
+            &["generate", "--model", "allocated"],
+        ] {
+            let output = run(dir.path(), words);
+            let message = String::from_utf8_lossy(&output.stderr);
+            assert_eq!(output.status.code(), Some(2), "{words:?}: {message}");
+            assert!(message.contains("`allocation`: expected"), "{words:?}: {message}");
+        }
+    }
 }
 
 #[test]
@@ -246,7 +288,7 @@ fn an_allocation_is_saved_with_a_decoder() {
         let config = ConvertConfig::new(n_kv_heads).with_allocation(state.clone());
         convert(&source, &config, &out, Existing::Refuse, |_| {}).expect("converts");
         let made = Checkpoint::open(&out).expect("reads what it wrote");
-        assert_eq!(made.allocation(), Some(&state), "{}: its state", out.display());
+        assert_eq!(saved(&made), Some(state.clone()), "{}: its state", out.display());
         let decoder = read_decoder(&out, &Device::flex()).expect("a decoder");
         assert_eq!(decoder.model.layers[0].self_attn.groups().sizes(), sizes, "{}: in use", out.display());
         assert_eq!(sizes, [1, 3], "unequal");
@@ -256,7 +298,7 @@ fn an_allocation_is_saved_with_a_decoder() {
         let config = ConvertConfig::new(n_kv_heads).with_allocation(even.clone());
         convert(&source, &config, &out, Existing::Replace, |_| {}).expect("converts");
         let made = Checkpoint::open(&out).expect("reads what it wrote");
-        assert_eq!(made.allocation(), Some(&even), "{}: its state of equal groups", out.display());
+        assert_eq!(saved(&made), Some(even), "{}: its state of equal groups", out.display());
         let again = dir.path().join("by-hand");
         for write in [write_llama::<GroupedSelfAttention>, write_llama2c::<GroupedSelfAttention>] {
             let error = write(&decoder, &again, Existing::Refuse).expect_err("unequal groups").to_string();

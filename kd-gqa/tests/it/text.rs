@@ -128,6 +128,18 @@ fn damaged_tokenizers_are_named() {
 }
 
 #[test]
+fn tokenizers_without_an_end_are_not_held() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    for name in ["tokenizer.json", "tokenizer.bin"] {
+        let path = dir.path().join(name);
+        let file = std::fs::File::create(&path).expect("it can be created");
+        file.set_len(1 << 40).expect("a file with a hole");
+        let error = open_tokenizer(&path).expect_err("it is refused").to_string();
+        assert!(error.contains(name) && error.contains("expected at most"), "{error}");
+    }
+}
+
+#[test]
 fn llama2c_checkpoints_compute_what_the_reference_computes() {
     let golden_runs: Llama2c = json(&golden("llama2c/expected.json"));
     for (name, run) in [("tied", golden_runs.tied), ("untied", golden_runs.untied)] {

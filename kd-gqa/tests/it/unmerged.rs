@@ -9,13 +9,14 @@ use std::sync::Arc;
 use burn::module::Param;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use grouping_core::files::output::Existing;
+use grouping_core::files::source::NamedTensors;
 use grouping_core::nn::{DecoderConfig, Family, Projection, write_llama, write_llama2c};
 use grouping_core::seed::sequence;
 use kd_gqa::calibrate::{Calibration, calibrate_decoder};
 use kd_gqa::checkpoint::Checkpoint;
 use kd_gqa::convert::{Align, ConvertConfig, Grouping, Pool, PoolWeights, convert};
 use kd_gqa::decoder::{GroupedDecoder, GroupedSelfAttention, read_decoder};
-use kd_gqa::vit::{NamedTensors, Vit, VitConfig, read_vit};
+use kd_gqa::vit::{Vit, VitConfig, read_vit};
 
 use crate::attention::waves;
 
@@ -98,12 +99,12 @@ fn a_random_vision_transformer_is_itself_after_alignment_without_pooling() {
     let (n_heads, head_dim, width) = (4, 8, 32);
     let config = VitConfig::new([16; 2], [4; 2], width, 2, n_heads, 64).with_n_classes(Some(10));
     let mut tensors = config.init(3, &device()).expect("a model").tensors();
-    let projections = ["query", "key", "value", "output"];
+    let projections = ["q_proj", "k_proj", "v_proj", "o_proj"];
     for layer in 0..2 {
         for (seed, part) in projections.iter().enumerate() {
             for (kind, scale) in [("weight", (3.0 / width as f64).sqrt()), ("bias", 0.5)] {
                 let name = format!("layers.{layer}.attention.{part}.{kind}");
-                let (_, values) = tensors.tensors.get_mut(&name).expect("a tensor");
+                let (_, values) = tensors.get_mut(&name).expect("a tensor");
                 *values = noise((10 * layer + seed) as u64, values.len(), scale);
             }
         }
@@ -134,15 +135,15 @@ fn a_random_vision_transformer_is_itself_after_alignment_without_pooling() {
             for name in projections.iter().flat_map(|part| [format!("{part}.weight"), format!("{part}.bias")])
             {
                 let name = format!("layers.{layer}.attention.{name}");
-                let members = [&first.tensors[&name].1[..], &second.tensors[&name].1];
-                if name.contains("key") || name.contains("value") {
-                    assert_mean(&name, &mean.tensors[&name].1, members);
+                let members = [&first[&name].1[..], &second[&name].1];
+                if name.contains("k_proj") || name.contains("v_proj") {
+                    assert_mean(&name, &mean[&name].1, members);
                     let block = if name.ends_with("weight") { head_dim * width } else { head_dim };
-                    let (shape, before) = &tensors.tensors[&name];
+                    let (shape, before) = &tensors[&name];
                     let both = in_turn(members, 1, block);
                     let turned = farthest(before, &both);
                     assert!(turned > 0.1, "{grouping:?}: {name} is turned, by {turned:e}");
-                    aligned.tensors.insert(name, (shape.clone(), both));
+                    aligned.insert(name, (shape.clone(), both));
                 } else {
                     assert_eq!(members[0], members[1], "{name} does not depend on the pooling");
                 }
@@ -155,11 +156,11 @@ fn a_random_vision_transformer_is_itself_after_alignment_without_pooling() {
         }
         // Not the bias of the keys, which adds the same to all scores of a query.
         for name in
-            ["query.weight", "query.bias", "key.weight", "value.weight", "value.bias", "output.weight"]
+            ["q_proj.weight", "q_proj.bias", "k_proj.weight", "v_proj.weight", "v_proj.bias", "o_proj.weight"]
         {
             let name = format!("layers.0.attention.{name}");
             let mut amiss = aligned.clone();
-            amiss.tensors.insert(name.clone(), tensors.tensors[&name].clone());
+            amiss.insert(name.clone(), tensors[&name].clone());
             let gap = farthest(&expected, &load(&amiss));
             assert!(gap > OTHER, "{name}: what is not turned with the others tells, {gap:e}");
         }

@@ -7,12 +7,13 @@ use burn::optim::{AdamWConfig, GradientsParams};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use grouping_core::Activation;
 use grouping_core::files::output::Existing;
+use grouping_core::files::source::NamedTensors;
 use grouping_core::files::tensor_file::Dtype;
 use grouping_core::kernels::cross_entropy;
 use kd_gqa::calibrate::Calibration;
 use kd_gqa::checkpoint::{Checkpoint, Dialect};
 use kd_gqa::convert::{Align, ConvertConfig, convert};
-use kd_gqa::vit::{NamedTensors, Vit, VitConfig, VitSize, read_vit, resample_positions};
+use kd_gqa::vit::{Vit, VitConfig, VitSize, read_vit, resample_positions};
 use kd_gqa::{Error, Groups};
 use safetensors::SafeTensors;
 
@@ -27,39 +28,46 @@ impl Golden {
         let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/data/vit").join(name);
         let bytes = std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         let file = SafeTensors::deserialize(&bytes).expect("a safetensors file");
-        let mut named = NamedTensors { path, ..NamedTensors::default() };
+        let mut named = NamedTensors::new();
         for (name, view) in file.tensors() {
             let values =
                 view.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
-            named.tensors.insert(name, (view.shape().to_vec(), values));
+            named.insert(name, (view.shape().to_vec(), values));
         }
         Self(named)
     }
 
     fn tensor<const D: usize>(&self, name: &str) -> Tensor<D> {
-        let (shape, values) = self.0.tensors.get(name).unwrap_or_else(|| panic!("no {name}")).clone();
+        let (shape, values) = self.0.get(name).unwrap_or_else(|| panic!("no {name}")).clone();
         Tensor::from_data(TensorData::new(values, shape), &Device::flex())
     }
 
     /// The model's tensors under the neutral names that `rename` gives.
     fn neutral(&self, rename: impl Fn(&str) -> String) -> NamedTensors {
-        let mut named = NamedTensors { path: self.0.path.clone(), ..NamedTensors::default() };
-        for (name, (shape, values)) in &self.0.tensors {
+        let mut named = NamedTensors::new();
+        for (name, (shape, values)) in &self.0 {
             let Some(name) = name.strip_prefix("model.") else { continue };
             let name = rename(name);
             if let Some(layer) =
                 name.strip_suffix("attention.qkv.weight").or(name.strip_suffix("attention.qkv.bias"))
             {
                 let (kind, third) = (&name[name.rfind('.').expect("a dot") + 1..], values.len() / 3);
-                for (part, values) in ["query", "key", "value"].iter().zip(values.chunks_exact(third)) {
+                for (part, values) in ["q_proj", "k_proj", "v_proj"].iter().zip(values.chunks_exact(third)) {
                     let shape = [&[shape[0] / 3], &shape[1..]].concat();
-                    named.tensors.insert(format!("{layer}attention.{part}.{kind}"), (shape, values.to_vec()));
+                    named.insert(format!("{layer}attention.{part}.{kind}"), (shape, values.to_vec()));
                 }
                 continue;
             }
             // Tokens and positions have an axis of one image.
             let leading = if name == "cls_token" { 2 } else { usize::from(name == "pos_embed") };
-            named.tensors.insert(name, (shape[leading..].to_vec(), values.clone()));
+            // A patch is one row.
+            let is_patch = name == "patch_embed.weight";
+            let shape = if is_patch {
+                vec![shape[0], shape[1..].iter().product()]
+            } else {
+                shape[leading..].to_vec()
+            };
+            named.insert(name, (shape, values.clone()));
         }
         named
     }
@@ -73,7 +81,7 @@ fn timm() -> (Golden, NamedTensors, VitConfig) {
     let golden = Golden::read("timm.safetensors");
     let names = [
         ("blocks.", "layers."),
-        ("attn.proj", "attention.output"),
+        ("attn.proj", "attention.o_proj"),
         ("attn.", "attention."),
         ("patch_embed.proj", "patch_embed"),
     ];
@@ -86,9 +94,7 @@ fn normed_heads_are_timms() {
     let golden = Golden::read("timm_qk_norm.safetensors");
     let names = [
         ("blocks.", "layers."),
-        ("attn.proj", "attention.output"),
-        ("attn.q_norm", "attention.query_norm"),
-        ("attn.k_norm", "attention.key_norm"),
+        ("attn.proj", "attention.o_proj"),
         ("attn.", "attention."),
         ("patch_embed.proj", "patch_embed"),
     ];
@@ -97,7 +103,7 @@ fn normed_heads_are_timms() {
     let vit = load(&config, &weights);
     let logits = floats(vit.forward(golden.tensor("image")).expect("an image of its size"));
     assert_close("logits", &logits, &floats(golden.tensor::<2>("logits")), 1e-4);
-    let n = weights.tensors.values().map(|(_, values)| values.len()).sum::<usize>();
+    let n = weights.values().map(|(_, values)| values.len()).sum::<usize>();
     assert_eq!(config.n_params().expect("sizes"), n, "its parameters");
 
     // The same through a file in timm's names, and values aligned without their keys.
@@ -106,7 +112,7 @@ fn normed_heads_are_timms() {
     vit.save(&path, None, Existing::Refuse).expect("a file");
     let source = Checkpoint::open(&path).expect("a checkpoint");
     let read = read_vit(&source, &Device::flex()).expect("a model");
-    assert_eq!(read.tensors().tensors, weights.tensors, "all tensors");
+    assert_eq!(read.tensors(), weights, "all tensors");
     let mut calibration = Calibration::new(source.groups(), source.head_dim());
     vit.forward_hooked(golden.tensor("image"), &mut |call| calibration.attend(call)).expect("activations");
     let config = ConvertConfig::new(1).with_align(Align::Procrustes).with_calibration(Arc::new(calibration));
@@ -147,10 +153,6 @@ fn logits_are_those_of_transformers() {
         ("vit.layers", "layers"),
         ("layernorm_before", "norm1"),
         ("layernorm_after", "norm2"),
-        ("q_proj", "query"),
-        ("k_proj", "key"),
-        ("v_proj", "value"),
-        ("o_proj", "output"),
     ];
     let weights = golden.neutral(|name| replace_all(name, &names));
     let config = VitConfig::new([32, 32], [8, 8], 32, 2, 4, 48).with_n_classes(Some(7)).with_norm_eps(1e-12);
@@ -173,7 +175,7 @@ fn logits_of_files_in_both_spellings_of_transformers_are_the_same() {
         ("mlp.fc2", "output.dense"),
     ];
     for (dialect, pairs) in [(Dialect::HuggingFaceVit, &old[..]), (Dialect::HuggingFaceVitNew, &[])] {
-        let named = golden.0.tensors.iter().filter_map(|(name, (shape, values))| {
+        let named = golden.0.iter().filter_map(|(name, (shape, values))| {
             Some((replace_all(name.strip_prefix("model.")?, pairs), shape.clone(), values.clone()))
         });
         let path = folder.path().join(format!("{dialect:?}.safetensors"));
@@ -192,7 +194,7 @@ fn logits_are_those_of_torchs_encoder() {
     let names = [
         ("encoder.layers", "layers"),
         ("self_attn.in_proj_", "attention.qkv."),
-        ("self_attn.out_proj", "attention.output"),
+        ("self_attn.out_proj", "attention.o_proj"),
         ("linear1", "mlp.fc1"),
         ("linear2", "mlp.fc2"),
         ("head_norm", "norm"),
@@ -215,7 +217,7 @@ fn logits_are_those_of_torchs_encoder() {
 #[test]
 fn positions_are_resampled_as_in_timm() {
     let golden = Golden::read("positions.safetensors");
-    let old: Vec<f32> = golden.0.tensors["old"].1.clone();
+    let old: Vec<f32> = golden.0["old"].1.clone();
     for [rows, columns] in [[7, 9], [14, 10], [3, 2], [20, 4], [1, 1]] {
         let want = floats(golden.tensor::<3>(&format!("new.{rows}x{columns}")));
         let found: Vec<f64> =
@@ -229,7 +231,7 @@ fn positions_are_resampled_as_in_timm() {
 fn tensors_out_are_tensors_in() {
     let (golden, weights, config) = timm();
     let out = load(&config, &weights).tensors();
-    assert_eq!(out.tensors, weights.tensors, "names, shapes and bytes");
+    assert_eq!(out, weights, "names, shapes and bytes");
     let logits = load(&config, &out).forward(golden.tensor("image")).expect("fits");
     assert_close("logits", &floats(logits), &floats(golden.tensor::<2>("logits")), 1e-4);
 }
@@ -241,17 +243,17 @@ fn key_heads_that_are_repeated_in_a_checkpoint_are_the_same_model_with_groups() 
     let groups = Groups::new(vec![4, 2], 6).expect("six heads");
     let (mut grouped, mut repeated) = (weights.clone(), weights);
     for layer_idx in 0..2 {
-        for name in ["key.weight", "key.bias", "value.weight", "value.bias"] {
+        for name in ["k_proj.weight", "k_proj.bias", "v_proj.weight", "v_proj.bias"] {
             let name = format!("layers.{layer_idx}.attention.{name}");
-            let (shape, values) = grouped.tensors[&name].clone();
+            let (shape, values) = grouped[&name].clone();
             let head = values.len() / 6;
             let two = values[..2 * head].to_vec();
             let mut all = Vec::new();
             for (group, heads) in groups.heads().enumerate() {
                 heads.for_each(|_| all.extend_from_slice(&two[group * head..][..head]));
             }
-            repeated.tensors.insert(name.clone(), (shape.clone(), all));
-            grouped.tensors.insert(name, ([&[shape[0] / 3], &shape[1..]].concat(), two));
+            repeated.insert(name.clone(), (shape.clone(), all));
+            grouped.insert(name, ([&[shape[0] / 3], &shape[1..]].concat(), two));
         }
     }
     let image = golden.tensor::<4>("image");
@@ -289,14 +291,14 @@ fn what_does_not_fit_is_a_typed_error() {
         config.load(weights, &Device::flex()).expect_err("does not fit").to_string()
     };
     let mut missing = weights.clone();
-    missing.tensors.remove("layers.1.mlp.fc2.bias");
+    missing.remove("layers.1.mlp.fc2.bias");
     let message = fail(&config, &missing);
     assert!(
-        message.ends_with("layers.1.mlp.fc2.bias: expected a tensor of shape [48], found none"),
+        message.ends_with("`layers.1.mlp.fc2.bias`: expected a tensor of this name, found none"),
         "{message}"
     );
     let message = fail(&config.clone().with_n_classes(Some(9)), &weights);
-    assert!(message.contains("head.weight: expected a tensor of shape [9, 48], found [7, 48]"), "{message}");
+    assert!(message.ends_with("`head.weight`: expected shape [9, 48], found [7, 48]"), "{message}");
     let message = fail(&VitConfig { patch_size: [5, 8], ..config.clone() }, &weights);
     assert!(message.contains("image size: expected height and width in whole patches of 5×8"), "{message}");
     let message = fail(&VitConfig { n_layers: 0, ..config.clone() }, &weights);
@@ -335,7 +337,7 @@ fn published_sizes_have_their_parameters() {
     assert!(matches!(error, Error::Indivisible { n_heads: 3, n_kv_heads: 2 }), "{error}");
     let vit = VitConfig::new([16, 16], [8, 8], 24, 3, 3, 40).with_n_classes(Some(5)).init(1, &Device::flex());
     let vit = vit.expect("a model");
-    let n: usize = vit.tensors().tensors.values().map(|(_, values)| values.len()).sum();
+    let n: usize = vit.tensors().values().map(|(_, values)| values.len()).sum();
     assert_eq!(vit.config().n_params().expect("counted"), n, "counted and made");
 }
 
@@ -377,9 +379,5 @@ fn a_random_model_learns_two_classes() {
     }
     assert!(losses[39] < 0.1 * losses[0], "the loss went from {} to {}", losses[0], losses[39]);
     let again = config.init(5, &device).expect("a model").tensors();
-    assert_eq!(
-        again.tensors,
-        config.init(5, &device).expect("a model").tensors().tensors,
-        "one seed, one model"
-    );
+    assert_eq!(again, config.init(5, &device).expect("a model").tensors(), "one seed, one model");
 }

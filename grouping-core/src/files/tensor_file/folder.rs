@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use super::TensorFile;
+use crate::files::model_config::INDEX_FILE;
 use crate::files::text::read_text;
 use crate::{Error, Result};
 
@@ -114,7 +115,7 @@ fn files(folder: &Path) -> Result<(Vec<PathBuf>, Option<IndexFile>)> {
         names.extend(entry.file_name().into_string());
     }
     // Transformers' own before any other, such as that of weights in another format's names.
-    let of_model = names.get("model.safetensors.index.json");
+    let of_model = names.get(INDEX_FILE);
     let index = of_model.or_else(|| names.iter().find(|name| name.ends_with(".safetensors.index.json")));
     let index = index.map(|name| read_index(folder.join(name))).transpose()?;
     let files: BTreeSet<&String> = match &index {

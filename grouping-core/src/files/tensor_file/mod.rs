@@ -95,7 +95,7 @@ pub fn names(file: &[u8]) -> Result<Vec<String>> {
 /// Whether the file at `path` begins as safetensors and what `torch.save` writes do, so that its tensors have names.
 ///
 /// # Errors
-/// [`Error::File`] for a file that cannot be read.
+/// [`Error::Io`] for a file that cannot be read.
 pub fn has_names(path: &Path) -> Result<bool> {
     if std::fs::metadata(path).map_err(Error::file(path, "read"))?.len() == 0 {
         return Ok(false);
@@ -121,10 +121,10 @@ fn map(path: &Path) -> Result<Mmap> {
 
 impl TensorFile {
     /// Maps a safetensors file, or one that `torch.save` wrote, and checks what it says against its length. A dictionary of tensors
-    /// that lies inside another under `state_dict`, `model_state_dict` or `model` is found there.
+    /// that lies inside another under `state_dict`, `model_state_dict`, `model` or `base_model` is found there.
     ///
     /// # Errors
-    /// [`Error::File`] for a file that cannot be read, [`Error::FileField`] for one that is damaged, [`Error::Unsupported`] for a
+    /// [`Error::Io`] for a file that cannot be read, [`Error::FileField`] for one that is damaged, [`Error::Unsupported`] for a
     /// pickle that is more than a dictionary of tensors.
     pub fn open(path: &Path) -> Result<Self> {
         let map = map(path)?;
@@ -135,7 +135,7 @@ impl TensorFile {
     /// Maps a file without a header of its own, whose tensors lie one after another from byte `start` on.
     ///
     /// # Errors
-    /// [`Error::File`] for a file that cannot be read, [`Error::FileField`] for a tensor that leaves the file, naming it.
+    /// [`Error::Io`] for a file that cannot be read, [`Error::FileField`] for a tensor that leaves the file, naming it.
     pub fn with_layout(path: &Path, start: usize, tensors: &[Planned]) -> Result<Self> {
         let map = map(path)?;
         let mut stored = IndexMap::with_capacity(tensors.len());

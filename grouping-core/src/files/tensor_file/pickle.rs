@@ -15,7 +15,7 @@ use safetensors::tensor::Dtype;
 pub(super) const SIZE_LIMIT: usize = 16 << 20;
 
 /// Names under which a dictionary of tensors lies inside another.
-const NESTS: [&str; 3] = ["state_dict", "model_state_dict", "model"];
+const NESTS: [&str; 4] = ["state_dict", "model_state_dict", "model", "base_model"];
 
 /// A tensor as a pickle describes it: a view of a storage.
 #[derive(Debug, Clone, PartialEq)]

@@ -13,214 +13,177 @@
 
 use std::path::Path;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::super::config::{DecoderConfig, Family};
-use super::fields::{Fields, or_nothing, setting};
+use crate::files::json::Fields;
+use crate::files::model_config::{heads, refuse_quantised};
 use crate::kernels::RopeScaling;
 use crate::{Error, Result};
 
-pub(super) const CONFIG_FILE: &str = "config.json";
-
-pub(super) fn read(path: &Path) -> Result<DecoderConfig> {
-    let fail = |reason: String| Error::File { path: path.to_owned(), reason };
-    let text = std::fs::read_to_string(path).map_err(|e| fail(e.to_string()))?;
-    let fields: Map<String, Value> = serde_json::from_str(&text).map_err(|e| fail(e.to_string()))?;
-    Fields { path, fields: &fields, within: "" }.config()
-}
-
-impl Fields<'_> {
-    fn config(&self) -> Result<DecoderConfig> {
-        let family = self.family()?;
-        self.refuse_what_is_not_computed()?;
-        if self.present("hidden_act").is_some() {
-            self.expect("hidden_act", "silu")?;
+/// The decoder that a configuration says.
+///
+/// # Errors
+/// [`Error::FileField`] for a field that is missing, is not of its kind, or says what this decoder does not compute.
+pub(super) fn decoder(fields: &Fields) -> Result<DecoderConfig> {
+    let family = Family::of(fields);
+    let family = family.ok_or_else(|| fields.misfit("model_type", r#""llama", "mistral" or "qwen2""#))?;
+    refuse_quantised(fields)?;
+    for name in ["use_qk_norm", "qk_norm", "qk_layernorm"] {
+        if fields.flag(name)? {
+            return Err(fields.misfit(name, "false: norms of queries and keys are not computed"));
         }
-        let (n_heads, hidden_size) = (self.size("num_attention_heads")?, self.size("hidden_size")?);
-        let n_layers = self.size("num_hidden_layers")?;
-        let n_kv_heads = self.n_kv_heads(family, n_heads)?;
-        let head_dim = self.optional_size("head_dim")?.unwrap_or(hidden_size / n_heads);
-        if head_dim == 0 || head_dim % 2 == 1 {
-            return Err(self.misfit("head_dim", "an even size above zero", head_dim));
-        }
-        let max_positions = self.optional_size("max_position_embeddings")?.unwrap_or(2048);
-        let (theta, scaling) = self.rope(max_positions)?;
-        let (window, full_layers) = self.window(family, n_layers)?;
-        let is_llama = family == Family::Llama;
-        Ok(DecoderConfig::new(
-            self.size("vocab_size")?,
-            hidden_size,
-            n_layers,
-            n_heads,
-            self.size("intermediate_size")?,
-        )
+    }
+    refuse_partial_rotation(fields)?;
+    if fields.present("hidden_act").is_some_and(|found| found != "silu") {
+        return Err(fields.misfit("hidden_act", r#""silu""#));
+    }
+    let hidden_size = fields.size("hidden_size")?;
+    let (n_heads, head_dim) = heads(fields, hidden_size)?;
+    let n_layers = fields.size("num_hidden_layers")?;
+    let n_kv_heads = family.n_kv_heads(fields, n_heads)?;
+    if head_dim == 0 || head_dim % 2 == 1 {
+        return Err(fields.misfit_of("head_dim", "an even size above zero", head_dim));
+    }
+    let max_positions = fields.optional_size("max_position_embeddings")?.unwrap_or(2048);
+    let (theta, scaling) = rope(fields, max_positions)?;
+    let (window, full_layers) = window(fields, family, n_layers)?;
+    let is_llama = family == Family::Llama;
+    let ffn_size = fields.size("intermediate_size")?;
+    Ok(DecoderConfig::new(fields.size("vocab_size")?, hidden_size, n_layers, n_heads, ffn_size)
         .with_family(family)
         .with_n_kv_heads(Some(n_kv_heads))
         .with_head_dim(Some(head_dim))
         .with_rope_theta(theta)
         .with_rope_scaling(scaling)
-        .with_rms_norm_eps(self.positive("rms_norm_eps", 1e-6)?)
+        .with_rms_norm_eps(fields.optional_positive("rms_norm_eps")?.unwrap_or(1e-6))
         .with_max_positions(max_positions)
-        .with_tied_embeddings(self.flag("tie_word_embeddings")?)
-        .with_attention_bias(is_llama && self.flag("attention_bias")?)
-        .with_mlp_bias(is_llama && self.flag("mlp_bias")?)
+        .with_tied_embeddings(fields.flag("tie_word_embeddings")?)
+        .with_attention_bias(is_llama && fields.flag("attention_bias")?)
+        .with_mlp_bias(is_llama && fields.flag("mlp_bias")?)
         .with_sliding_window(window)
         .with_full_attention_layers(full_layers))
-    }
+}
 
-    fn family(&self) -> Result<Family> {
-        let found = self.present("model_type");
-        let families = [Family::Llama, Family::Mistral, Family::Qwen2];
-        let known = families.into_iter().find(|family| found.is_some_and(|f| f == family.model_type()));
-        known.ok_or_else(|| self.misfit("model_type", r#""llama", "mistral" or "qwen2""#, or_nothing(found)))
-    }
-
-    fn refuse_what_is_not_computed(&self) -> Result<()> {
-        if let Some(found) = self.present("quantization_config") {
-            let expected = "nothing: quantised weights are not read, only f32, f16 and bf16";
-            return Err(self.misfit("quantization_config", expected, found));
+fn refuse_partial_rotation(fields: &Fields) -> Result<()> {
+    match fields.present("partial_rotary_factor") {
+        Some(found) if found.as_f64() != Some(1.0) => {
+            Err(fields.misfit("partial_rotary_factor", "1: the whole head is turned"))
         }
-        for name in ["use_qk_norm", "qk_norm", "qk_layernorm"] {
-            if self.flag(name)? {
-                return Err(self.misfit(name, "false: norms of queries and keys are not computed", "true"));
+        _ => Ok(()),
+    }
+}
+
+/// The window, and the layers without it.
+fn window(fields: &Fields, family: Family, n_layers: usize) -> Result<(Option<usize>, Vec<usize>)> {
+    let window = match fields.is_written("sliding_window") {
+        false => Some(4096),
+        true => fields.optional_size("sliding_window")?,
+    };
+    match family {
+        Family::Llama => Ok((None, Vec::new())),
+        Family::Mistral => {
+            if fields.present("layer_types").is_some() {
+                return Err(fields.misfit("layer_types", "nothing: Mistral has one kind of layer"));
             }
+            Ok((window, Vec::new()))
         }
-        self.refuse_partial_rotation()
-    }
-
-    fn refuse_partial_rotation(&self) -> Result<()> {
-        match self.present("partial_rotary_factor") {
-            Some(found) if found.as_f64() != Some(1.0) => {
-                Err(self.misfit("partial_rotary_factor", "1: the whole head is turned", found))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    fn n_kv_heads(&self, family: Family, n_heads: usize) -> Result<usize> {
-        let written = self.fields.contains_key("num_key_value_heads");
-        Ok(match (self.optional_size("num_key_value_heads")?, family) {
-            (Some(n_kv_heads), _) => n_kv_heads,
-            (None, Family::Mistral) if !written => 8,
-            (None, Family::Qwen2) if !written => 32,
-            (None, _) => n_heads,
-        })
-    }
-
-    /// The window, and the layers without it.
-    fn window(&self, family: Family, n_layers: usize) -> Result<(Option<usize>, Vec<usize>)> {
-        let window = match self.fields.get("sliding_window") {
-            None => Some(4096),
-            Some(_) => self.optional_size("sliding_window")?,
-        };
-        match family {
-            Family::Llama => Ok((None, Vec::new())),
-            Family::Mistral => {
-                if self.present("layer_types").is_some() {
-                    return Err(self.misfit("layer_types", "nothing: Mistral has one kind of layer", "some"));
-                }
-                Ok((window, Vec::new()))
-            }
-            Family::Qwen2 => {
-                let window = if self.flag("use_sliding_window")? { window } else { None };
-                let full_layers = match self.present("layer_types") {
-                    Some(kinds) => self.full_layers(kinds, window, n_layers)?,
-                    None => {
-                        let first = match self.present("max_window_layers") {
-                            None => 28,
-                            Some(Value::Number(number)) if number.as_u64() == Some(0) => 0,
-                            Some(_) => self.size("max_window_layers")?,
-                        };
-                        (0..first.min(n_layers)).collect()
-                    }
-                };
-                Ok(if window.is_none() { (None, Vec::new()) } else { (window, full_layers) })
-            }
-        }
-    }
-
-    /// The layers that `layer_types` calls full.
-    fn full_layers(&self, kinds: &Value, window: Option<usize>, n_layers: usize) -> Result<Vec<usize>> {
-        let Some(kinds) = kinds.as_array().filter(|kinds| kinds.len() == n_layers) else {
-            return Err(self.misfit("layer_types", format!("a list of {n_layers} kinds"), kinds));
-        };
-        let mut full = Vec::new();
-        for (layer_idx, kind) in kinds.iter().enumerate() {
-            match kind.as_str() {
-                Some("full_attention") => full.push(layer_idx),
-                Some("sliding_attention") if window.is_some() => {}
-                _ => {
-                    let expected = if window.is_some() {
-                        r#""full_attention" or "sliding_attention""#
-                    } else {
-                        r#""full_attention", as there is no sliding_window"#
+        Family::Qwen2 => {
+            let window = if fields.flag("use_sliding_window")? { window } else { None };
+            let full_layers = match fields.present("layer_types") {
+                Some(kinds) => full_layers(fields, kinds, window, n_layers)?,
+                None => {
+                    let first = match fields.present("max_window_layers") {
+                        None => 28,
+                        Some(number) if number.as_u64() == Some(0) => 0,
+                        Some(_) => fields.size("max_window_layers")?,
                     };
-                    return Err(self.misfit(&format!("layer_types[{layer_idx}]"), expected, kind));
+                    (0..first.min(n_layers)).collect()
                 }
-            }
-        }
-        Ok(full)
-    }
-
-    /// θ and its scaling.
-    fn rope(&self, max_positions: usize) -> Result<(f64, RopeScaling)> {
-        let mut found: Option<(f64, RopeScaling)> = None;
-        for (name, prefix) in [("rope_parameters", "rope_parameters."), ("rope_scaling", "rope_scaling.")] {
-            let Some(value) = self.present(name) else { continue };
-            let Some(fields) = value.as_object() else {
-                return Err(self.misfit(name, "an object", value));
             };
-            let inner = Fields { path: self.path, fields, within: prefix };
-            let theta = match inner.present("rope_theta") {
-                Some(_) => inner.positive("rope_theta", 10_000.0)?,
-                None => self.positive("rope_theta", 10_000.0)?,
-            };
-            let settings = (theta, inner.scaling(name, value, max_positions)?);
-            if found.is_some_and(|first| first != settings) {
-                return Err(self.misfit(name, "what rope_parameters says", value));
-            }
-            found = Some(settings);
-        }
-        match found {
-            Some(settings) => Ok(settings),
-            None => Ok((self.positive("rope_theta", 10_000.0)?, RopeScaling::None)),
+            Ok(if window.is_none() { (None, Vec::new()) } else { (window, full_layers) })
         }
     }
+}
 
-    /// The scaling of this object, which the file calls `name`.
-    fn scaling(&self, name: &str, whole: &Value, max_positions: usize) -> Result<RopeScaling> {
-        self.refuse_partial_rotation()?;
-        let outer = Fields { within: "", ..*self };
-        let kind = self.present("rope_type").or_else(|| self.present("type"));
-        match kind.map_or(Some("default"), Value::as_str) {
-            Some("default") if !self.fields.values().any(Value::is_object) => Ok(RopeScaling::None),
-            Some("llama3") => {
-                let (low, high) = (self.required("low_freq_factor")?, self.required("high_freq_factor")?);
-                let factor = self.required("factor")?;
-                if factor < 1.0 {
-                    return Err(self.misfit("factor", "a number of at least 1", factor));
-                }
-                if high <= low {
-                    let expected = format!("a number above low_freq_factor = {low}");
-                    return Err(self.misfit("high_freq_factor", expected, high));
-                }
-                Ok(RopeScaling::Llama3 {
-                    factor,
-                    low_freq_factor: low,
-                    high_freq_factor: high,
-                    original_max_positions: self
-                        .optional_size("original_max_position_embeddings")?
-                        .unwrap_or(max_positions),
-                })
+/// The layers that `layer_types` calls full.
+fn full_layers(fields: &Fields, kinds: &Value, window: Option<usize>, n_layers: usize) -> Result<Vec<usize>> {
+    let Some(kinds) = kinds.as_array().filter(|kinds| kinds.len() == n_layers) else {
+        return Err(fields.misfit("layer_types", format!("a list of {n_layers} kinds")));
+    };
+    let mut full = Vec::new();
+    for (layer_idx, kind) in kinds.iter().enumerate() {
+        match kind.as_str() {
+            Some("full_attention") => full.push(layer_idx),
+            Some("sliding_attention") if window.is_some() => {}
+            _ => {
+                let expected = if window.is_some() {
+                    r#""full_attention" or "sliding_attention""#
+                } else {
+                    r#""full_attention", as there is no sliding_window"#
+                };
+                return Err(fields.misfit_of(&format!("layer_types[{layer_idx}]"), expected, kind));
             }
-            _ => Err(outer.misfit(name, r#"rope_type "default" or "llama3""#, whole)),
         }
+    }
+    Ok(full)
+}
+
+/// θ and its scaling.
+fn rope(fields: &Fields, max_positions: usize) -> Result<(f64, RopeScaling)> {
+    let theta = |fields: &Fields| fields.optional_positive("rope_theta");
+    let mut found: Option<(f64, RopeScaling)> = None;
+    for name in ["rope_parameters", "rope_scaling"] {
+        let Some(inner) = fields.object(name)? else { continue };
+        let of_inner = match theta(&inner)? {
+            Some(theta) => theta,
+            None => theta(fields)?.unwrap_or(10_000.0),
+        };
+        refuse_partial_rotation(&inner)?;
+        let scaling = scaling(&inner, max_positions)?
+            .ok_or_else(|| fields.misfit(name, r#"rope_type "default" or "llama3""#))?;
+        let settings = (of_inner, scaling);
+        if found.is_some_and(|first| first != settings) {
+            return Err(fields.misfit(name, "what rope_parameters says"));
+        }
+        found = Some(settings);
+    }
+    match found {
+        Some(settings) => Ok(settings),
+        None => Ok((theta(fields)?.unwrap_or(10_000.0), RopeScaling::None)),
+    }
+}
+
+/// The scaling that an object says; nothing for a kind that is not computed.
+fn scaling(fields: &Fields, max_positions: usize) -> Result<Option<RopeScaling>> {
+    let kind = fields.present("rope_type").or_else(|| fields.present("type"));
+    match kind.map_or(Some("default"), Value::as_str) {
+        Some("default") if !fields.as_map().values().any(Value::is_object) => Ok(Some(RopeScaling::None)),
+        Some("llama3") => {
+            let (low, high) = (fields.positive("low_freq_factor")?, fields.positive("high_freq_factor")?);
+            let factor = fields.positive("factor")?;
+            if factor < 1.0 {
+                return Err(fields.misfit("factor", "a number of at least 1"));
+            }
+            if high <= low {
+                let expected = format!("a number above low_freq_factor = {low}");
+                return Err(fields.misfit("high_freq_factor", expected));
+            }
+            let original = fields.optional_size("original_max_position_embeddings")?;
+            Ok(Some(RopeScaling::Llama3 {
+                factor,
+                low_freq_factor: low,
+                high_freq_factor: high,
+                original_max_positions: original.unwrap_or(max_positions),
+            }))
+        }
+        _ => Ok(None),
     }
 }
 
 /// The fields of `config`; `path` names it in errors.
 pub(super) fn to_json(config: &DecoderConfig, path: &Path) -> Result<Value> {
-    let refuse = |field: &str, expected: &str| Err(setting(path, field, expected.to_owned(), "one"));
+    let refuse = |field: &str, expected: &str| Err(Error::file_field(path, field, expected, "one"));
     match config.family {
         Family::Llama if config.sliding_window.is_some() => {
             return refuse("sliding_window", "none in the family llama");

@@ -7,16 +7,14 @@
 use std::path::Path;
 
 use super::super::config::DecoderConfig;
-use super::super::weights::TensorSource;
+use crate::files::model_config::{INDEX_FILE, WEIGHT_FILE};
+use crate::files::source::TensorSource;
 use crate::files::tensor_file::TensorFolder;
 use crate::{Error, Result};
 
-pub(super) const MODEL_FILE: &str = "model.safetensors";
-const INDEX_FILE: &str = "model.safetensors.index.json";
-
 /// The one file of the folder, or the files of its index.
 pub(super) fn open(dir: &Path) -> Result<TensorFolder> {
-    let model = dir.join(MODEL_FILE);
+    let model = dir.join(WEIGHT_FILE);
     let is_sharded = !model.exists() && dir.join(INDEX_FILE).exists();
     TensorFolder::open(if is_sharded { dir } else { &model })
 }

@@ -1,60 +1,66 @@
 //! Files of llama2.c in its first layout: seven whole numbers, then all weights in `f32`, each kind for all layers together.
 //!
-//! Header: `dim, hidden_dim, n_layers, n_heads, n_kv_heads, vocab_size, seq_len` as `i32`. A negative `vocab_size` says that the output
-//! layer has weights of its own at the end. Weights: embedding `[V, d]`; attention norms `[L, d]`; `W_Q [L, d, d]`,
-//! `W_K` and `W_V [L, G·hd, d]`, `W_O [L, d, d]`; feed-forward norms `[L, d]`; `w1 [L, h, d]`, `w2 [L, d, h]`, `w3 [L, h, d]`; the final norm
-//! `[d]`; cosines and sines of the positions `[S, hd/2]`, which no reader uses.
+//! Header: `dim, hidden_dim, n_layers, n_heads, n_kv_heads, vocab_size, seq_len` as little-endian `i32`. A negative `vocab_size` says that
+//! the output layer has weights of its own at the end. Weights: embedding `[V, d]`; attention norms `[L, d]`; `W_Q [L, d, d]`,
+//! `W_K` and `W_V` `[L, G·hd, d]`, `W_O [L, d, d]`; feed-forward norms `[L, d]`; `w1` (gate) `[L, h, d]`, `w2` (down) `[L, d, h]`, `w3` (up) `[L, h, d]`;
+//! the final norm `[d]`; cosines and sines of the positions `[S, hd/2]`, which no reader uses.
 //!
-//! Ours: a negative `n_kv_heads` says that the groups are of unequal sizes, listed in `kd_gqa.json` beside the file. The format has no
-//! other place for them, and readers that know nothing of it fail instead of computing something else.
+//! Ours: `n_kv_heads` may be negative, too, which llama2.c never writes. Such a file is *marked*: its key/value heads are not all alike and are
+//! described elsewhere, and plain readers fail instead of computing something else.
 
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-use grouping_core::files::tensor_file::{Dtype, Planned, TensorFile};
-
+use super::tensor_file::{Dtype, Planned, TensorFile};
 use crate::{Error, Result};
 
 /// What later layouts of llama2.c begin with.
 const MAGIC: [u8; 4] = 0x616b_3432u32.to_le_bytes();
 const FIELDS: [&str; 7] = ["dim", "hidden_dim", "n_layers", "n_heads", "n_kv_heads", "vocab_size", "seq_len"];
 /// Length of the header.
-const N_BYTES: usize = 28;
+const N_BYTES: usize = 4 * FIELDS.len();
 
-/// The header.
+/// The header of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Header {
-    pub(crate) hidden_size: usize,
-    pub(crate) ffn_size: usize,
-    pub(crate) n_layers: usize,
-    pub(crate) n_heads: usize,
-    pub(crate) n_kv_heads: usize,
-    pub(crate) vocab_size: usize,
-    pub(crate) n_positions: usize,
+pub struct Header {
+    /// Width of the residual stream d.
+    pub hidden_size: usize,
+    /// Width of the feed-forward part h.
+    pub ffn_size: usize,
+    /// Number of layers L.
+    pub n_layers: usize,
+    /// Number of query heads H.
+    pub n_heads: usize,
+    /// Number of key/value heads G.
+    pub n_kv_heads: usize,
+    /// Number of tokens V.
+    pub vocab_size: usize,
+    /// Positions S that the tables of cosines and sines have.
+    pub n_positions: usize,
     /// Whether the output layer shares the embedding's weights.
-    pub(crate) is_tied: bool,
-    /// Whether all groups have one size.
-    pub(crate) is_uniform: bool,
+    pub is_tied: bool,
+    /// Whether the number of key/value heads is written negative.
+    pub is_marked: bool,
 }
 
 impl Header {
     /// Reads and checks a file's header.
     ///
     /// # Errors
-    /// [`Error::Io`] for a file that cannot be read, [`Error::Format`] for numbers that are no model's, by name.
-    pub(crate) fn read(path: &Path) -> Result<Self> {
-        let mut file = File::open(path).map_err(Error::io(path, "open"))?;
+    /// [`Error::Io`] for a file that cannot be read, [`Error::FileField`] for numbers that are no model's, by name.
+    pub fn read(path: &Path) -> Result<Self> {
+        let mut file = File::open(path).map_err(Error::file(path, "open"))?;
         let mut bytes = vec![];
-        file.by_ref().take(N_BYTES as u64).read_to_end(&mut bytes).map_err(Error::io(path, "read"))?;
-        let n_bytes = file.metadata().map_err(Error::io(path, "look at"))?.len();
+        file.by_ref().take(N_BYTES as u64).read_to_end(&mut bytes).map_err(Error::file(path, "read"))?;
+        let n_bytes = file.metadata().map_err(Error::file(path, "read"))?.len();
         if bytes.starts_with(&MAGIC) {
             let expected = "a file of llama2.c in its first layout (`export.py --version 0`)";
-            return Err(Error::format(path, "magic number", expected, "a later one (ak42)"));
+            return Err(Error::file_field(path, "magic number", expected, "a later one (ak42)"));
         }
         let words = bytes.as_chunks::<4>().0;
         let Ok(words) = <[[u8; 4]; 7]>::try_from(words) else {
-            return Err(Error::format(
+            return Err(Error::file_field(
                 path,
                 "header",
                 "seven whole numbers of llama2.c",
@@ -66,14 +72,14 @@ impl Header {
             FIELDS.iter().zip(numbers).zip([false, false, false, false, true, true, false])
         {
             if number == 0 || (number < 0 && !may_be_negative) {
-                return Err(Error::format(path, *name, "a number above zero", number));
+                return Err(Error::file_field(path, *name, "a number above zero", number));
             }
         }
         let [hidden_size, ffn_size, n_layers, n_heads, n_kv_heads, vocab_size, n_positions] =
             numbers.map(|n| n.unsigned_abs() as usize);
-        let (is_tied, is_uniform) = (numbers[5] > 0, numbers[4] > 0);
+        let (is_tied, is_marked) = (numbers[5] > 0, numbers[4] < 0);
         let fits = |name: &str, fits: bool, expected: String, found: usize| {
-            if fits { Ok(()) } else { Err(Error::format(path, name, expected, found)) }
+            if fits { Ok(()) } else { Err(Error::file_field(path, name, expected, found)) }
         };
         fits(
             "n_heads",
@@ -82,7 +88,7 @@ impl Header {
             n_heads,
         )?;
         fits("n_kv_heads", n_kv_heads <= n_heads, format!("at most n_heads = {n_heads}"), n_kv_heads)?;
-        let is_divisor = !is_uniform || n_heads.is_multiple_of(n_kv_heads);
+        let is_divisor = is_marked || n_heads.is_multiple_of(n_kv_heads);
         fits("n_kv_heads", is_divisor, format!("a divisor of n_heads = {n_heads}"), n_kv_heads)?;
         // Each layer has nine tensors, so the file bounds what its header may ask for.
         let most = usize::try_from(n_bytes / 36).unwrap_or(usize::MAX);
@@ -96,36 +102,44 @@ impl Header {
             vocab_size,
             n_positions,
             is_tied,
-            is_uniform,
+            is_marked,
         })
     }
 
-    pub(crate) fn head_dim(&self) -> usize {
+    /// The length of a head.
+    pub fn head_dim(&self) -> usize {
         self.hidden_size / self.n_heads
     }
 
-    /// The header with another number of key/value heads.
-    pub(crate) fn with_kv_heads(&self, n_kv_heads: usize, is_uniform: bool) -> Self {
-        Self { n_kv_heads, is_uniform, ..self.clone() }
-    }
-
     /// The header's bytes.
-    pub(crate) fn to_bytes(&self) -> Vec<u8> {
-        let signed = |n: usize, positive: bool| if positive { n as i32 } else { -(n as i32) };
-        let numbers = [
-            self.hidden_size as i32,
-            self.ffn_size as i32,
-            self.n_layers as i32,
-            self.n_heads as i32,
-            signed(self.n_kv_heads, self.is_uniform),
-            signed(self.vocab_size, self.is_tied),
-            self.n_positions as i32,
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for a size that the format has no room for.
+    pub fn to_bytes(&self) -> Result<Vec<u8>> {
+        let sizes = [
+            self.hidden_size,
+            self.ffn_size,
+            self.n_layers,
+            self.n_heads,
+            self.n_kv_heads,
+            self.vocab_size,
+            self.n_positions,
         ];
-        numbers.iter().flat_map(|n| n.to_le_bytes()).collect()
+        let mut bytes = Vec::with_capacity(N_BYTES);
+        for (name, size) in FIELDS.into_iter().zip(sizes) {
+            let number = i32::try_from(size).map_err(|_| Error::Setting {
+                name: name.into(),
+                expected: "at most 2147483647 in a file of llama2.c".into(),
+                found: size.to_string(),
+            })?;
+            let is_negative = name == "vocab_size" && !self.is_tied || name == "n_kv_heads" && self.is_marked;
+            bytes.extend(if is_negative { -number } else { number }.to_le_bytes());
+        }
+        Ok(bytes)
     }
 
     /// All tensors in the order of the file, under Meta's names, layer by layer.
-    pub(crate) fn tensors(&self) -> Vec<Planned> {
+    pub fn tensors(&self) -> Vec<Planned> {
         let (d, h, kv) = (self.hidden_size, self.ffn_size, self.n_kv_heads * self.head_dim());
         let mut out = vec![];
         let mut add =
@@ -160,15 +174,14 @@ impl Header {
     /// Maps the file's tensors.
     ///
     /// # Errors
-    /// [`Error::Core`] for a file that is shorter than the header says, naming the tensor that is cut, [`Error::Format`] for
-    /// one that is longer.
-    pub(crate) fn open(&self, path: &Path) -> Result<TensorFile> {
+    /// [`Error::FileField`] for a file that is shorter than the header says, naming the tensor that is cut, and for one that is longer.
+    pub fn open(&self, path: &Path) -> Result<TensorFile> {
         let tensors = self.tensors();
         let file = TensorFile::with_layout(path, N_BYTES, &tensors)?;
         let n_values: usize = tensors.iter().map(|t| t.shape.iter().product::<usize>()).sum();
         let expected = N_BYTES + 4 * n_values;
         if file.n_bytes() != expected {
-            return Err(Error::format(
+            return Err(Error::file_field(
                 path,
                 "length",
                 format!("{expected} bytes for this header"),

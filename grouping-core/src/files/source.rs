@@ -1,9 +1,10 @@
-//! Where the parameters of a module come from.
+//! Where the parameters of a model come from: tensors by name, in files or in memory.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::Result;
-use crate::files::tensor_file::TensorFolder;
+use super::tensor_file::TensorFolder;
+use crate::{Error, Result};
 
 /// Tensors by name.
 pub trait TensorSource {
@@ -15,6 +16,20 @@ pub trait TensorSource {
 
     /// The file that holds the tensor `name`, or should; for errors.
     fn path(&self, name: &str) -> &Path;
+}
+
+/// Tensors in memory by name: shape and row-major values.
+pub type NamedTensors = BTreeMap<String, (Vec<usize>, Vec<f32>)>;
+
+impl TensorSource for NamedTensors {
+    fn read(&self, name: &str) -> Result<(Vec<usize>, Vec<f32>)> {
+        let missing = || Error::file_field(self.path(name), name, "a tensor of this name", "none");
+        self.get(name).cloned().ok_or_else(missing)
+    }
+
+    fn path(&self, _name: &str) -> &Path {
+        Path::new("tensors in memory")
+    }
 }
 
 impl TensorSource for TensorFolder {
