@@ -69,7 +69,7 @@ fn norms_without_finite_shares_are_named() {
         (
             r#"{"norms": [[1, 2, 3], [4, 4, 4]]}"#,
             "kdgqa",
-            "norms.json: norms[1]: expected finite key norms that are not all equal",
+            "norms.json: `norms[1]`: expected finite key norms that are not all equal",
         ),
         (r#"{"norms": [[7]]}"#, "kdgqa", "norms[0]"),
         (r#"{"norms": [[1, 2]], "cache": [[1, 2]]}"#, "dgqa-diff", "differ from the cached ones"),
@@ -94,21 +94,27 @@ fn norms_without_finite_shares_are_named() {
 fn bad_files_are_named() {
     let folder = tempfile::tempdir().expect("a folder");
     let cases = [
-        ("", "content: expected JSON"),
-        ("[1]", "content: expected an object, found a list of 1"),
-        ("{}", "norms: expected a list of layers"),
-        (r#"{"norms": []}"#, "norms: expected at least one layer"),
-        (r#"{"norms": 3}"#, "norms: expected a list of layers, found 3"),
-        (r#"{"norms": [[1, 2], 3]}"#, "norms[1]: expected a list of numbers, found 3"),
-        (r#"{"norms": [[1, "2"]]}"#, r#"norms[0][1]: expected a number of at least 0, found "2""#),
-        (r#"{"norms": [[1, -2]]}"#, "norms[0][1]: expected a number of at least 0, found -2"),
-        (r#"{"norms": [[1, null]]}"#, "norms[0][1]: expected a number of at least 0, found null"),
-        (r#"{"norms": [[1, NaN]]}"#, "content: expected JSON"),
-        (r#"{"norms": [[]]}"#, "norms[0]: expected 1 to 6 norms"),
-        (r#"{"norms": [[1,1,1,1,1,1,1]]}"#, "norms[0]: expected 1 to 6 norms, as there are 6 heads, found 7"),
-        (r#"{"norms": [[1, 2]], "cache": []}"#, "cache: expected as many layers as `norms` has, 1, found 0"),
-        (r#"{"norms": [[1, 2]], "cache": [[1]]}"#, "cache[0]: expected 2 values, as in norms[0], found 1"),
-        (r#"{"norms": [[1, 2]], "cahce": [[1, 2]]}"#, "cahce: expected `norms` or `cache`"),
+        ("", "`content`: expected JSON"),
+        ("[1]", "`content`: expected an object, found a list of 1"),
+        ("{}", "`norms`: expected a list of layers"),
+        (r#"{"norms": []}"#, "`norms`: expected at least one layer"),
+        (r#"{"norms": 3}"#, "`norms`: expected a list of layers, found 3"),
+        (r#"{"norms": [[1, 2], 3]}"#, "`norms[1]`: expected a list of numbers, found 3"),
+        (r#"{"norms": [[1, "2"]]}"#, r#"`norms[0][1]`: expected a number of at least 0, found "2""#),
+        (r#"{"norms": [[1, -2]]}"#, "`norms[0][1]`: expected a number of at least 0, found -2"),
+        (r#"{"norms": [[1, null]]}"#, "`norms[0][1]`: expected a number of at least 0, found null"),
+        (r#"{"norms": [[1, NaN]]}"#, "`content`: expected JSON"),
+        (r#"{"norms": [[]]}"#, "`norms[0]`: expected 1 to 6 norms"),
+        (
+            r#"{"norms": [[1,1,1,1,1,1,1]]}"#,
+            "`norms[0]`: expected 1 to 6 norms, as there are 6 heads, found 7",
+        ),
+        (
+            r#"{"norms": [[1, 2]], "cache": []}"#,
+            "`cache`: expected as many layers as `norms` has, 1, found 0",
+        ),
+        (r#"{"norms": [[1, 2]], "cache": [[1]]}"#, "`cache[0]`: expected 2 values, as in norms[0], found 1"),
+        (r#"{"norms": [[1, 2]], "cahce": [[1, 2]]}"#, "`cahce`: expected `norms` or `cache`"),
     ];
     for (content, message) in cases {
         let output = allocate(folder.path(), content, "--heads 6 --method kdgqa");

@@ -297,7 +297,7 @@ fn outputs_say_what_readers_need() {
     convert(&source, &config, &out, Existing::Replace, |_| {}).expect("unequal groups");
     assert_eq!(Checkpoint::open(&out).expect("opens").groups()[0].sizes(), [2, 2, 1, 1], "beside it");
     fs::rename(&out, out.with_file_name("other.bin")).expect("moves");
-    assert_refused(Checkpoint::open(out.with_file_name("other.bin")), "other.bin");
+    assert_refused(Checkpoint::open(out.with_file_name("other.bin")), "that names the file");
 }
 
 #[test]

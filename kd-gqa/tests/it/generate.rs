@@ -79,7 +79,7 @@ fn what_cannot_be_is_said_with_status_2() {
         (vec!["--model", &pickle], "a folder of the Llama family"),
         (vec!["--model", &model(), "--tokenizer", "no/such/file"], "no/such/file"),
         (vec!["--model", &model(), "--temperature", "-1"], "temperature"),
-        (vec!["--model", &model(), "--top-p", "0"], "top_p"),
+        (vec!["--model", &model(), "--top-p", "0"], "--top-p: expected a number above 0"),
         (vec!["--model", &model(), "--device", "cuda"], "cuda"),
         (vec!["--model", &model(), "--prompt", &"the ".repeat(40)], "1 to 32 tokens"),
     ] {

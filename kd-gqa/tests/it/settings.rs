@@ -114,7 +114,7 @@ fn a_record_beside_stands_in_for_a_header_without_one() {
     let again = Checkpoint::open(&out).expect("by the record beside it");
     assert_eq!(gap(&logits(&again, &image), &before), 0.0, "the same groups");
     fs::remove_file(out.with_file_name("kd_gqa.json")).expect("it is there");
-    assert_refused(Checkpoint::open_with_heads(&out, Some(6)), "expected");
+    assert_refused(Checkpoint::open_with_heads(&out, Some(6)), "rows of keys");
 }
 
 #[test]
