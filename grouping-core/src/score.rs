@@ -1,4 +1,5 @@
-//! Accuracy of logits, and how sure it is: top-1, top-5, and percentile intervals by resampling the images (Efron 1979).
+//! Accuracy of logits, and how sure it is: top-1, top-5, and percentile intervals by resampling the images (Efron 1979); the peak
+//! signal-to-noise ratio of images.
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -67,4 +68,21 @@ fn place(logits: &[f32], class: usize) -> Option<usize> {
         return None;
     }
     Some(logits.iter().enumerate().filter(|&(i, &logit)| logit > own || (logit == own && i < class)).count())
+}
+
+/// The peak signal-to-noise ratio of values against others, in dB: `10·log₁₀(peak² / mean((a − b)²))`; infinite where all are equal.
+///
+/// # Panics
+/// If the lengths differ or there is no value.
+///
+/// ```
+/// use grouping_core::score::psnr;
+///
+/// assert_eq!(psnr(&[0.0, 1.0], &[0.1, 0.9], 1.0).round(), 20.0);
+/// assert_eq!(psnr(&[0.5], &[0.5], 1.0), f64::INFINITY);
+/// ```
+pub fn psnr(a: &[f32], b: &[f32], peak: f64) -> f64 {
+    assert!(a.len() == b.len() && !a.is_empty(), "psnr of {} values against {}", a.len(), b.len());
+    let squares = a.iter().zip(b).map(|(a, b)| (f64::from(*a) - f64::from(*b)).powi(2));
+    10.0 * (peak * peak * a.len() as f64 / squares.sum::<f64>()).log10()
 }

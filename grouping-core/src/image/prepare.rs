@@ -7,19 +7,17 @@ use std::path::Path;
 
 use fast_image_resize::images::Image;
 use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
-use image::{ImageReader, Limits, RgbImage};
+use image::RgbImage;
 use rayon::prelude::*;
 
+use super::file::{Orientation, read_image};
 use super::folder::LabelledImage;
-use crate::{Error, Result};
+use crate::Result;
 
-/// No side of an image is longer, and none takes more memory while it is decoded.
-const LONGEST_SIDE: u32 = 1 << 15;
-const DECODED_BYTES: u64 = 1 << 30;
-
-/// Size, crop and normalisation.
+/// Orientation, size, crop and normalisation.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Preparation {
+    orientation: Orientation,
     size: usize,
     crop: f64,
     mean: [f32; 3],
@@ -29,7 +27,12 @@ pub struct Preparation {
 impl Preparation {
     /// For a model that reads `size × size` pixels: crop 0.9, mean and deviation 0.5, as timm's models from ImageNet-21k have them.
     pub fn new(size: usize) -> Self {
-        Self { size, crop: 0.9, mean: [0.5; 3], std: [0.5; 3] }
+        Self { orientation: Orientation::Stored, size, crop: 0.9, mean: [0.5; 3], std: [0.5; 3] }
+    }
+
+    /// What happens to the orientation that a camera writes; at first nothing.
+    pub fn with_orientation(self, orientation: Orientation) -> Self {
+        Self { orientation, ..self }
     }
 
     /// The share of the shorter side that the crop keeps, above 0 and at most 1.
@@ -60,15 +63,7 @@ impl Preparation {
     /// # Errors
     /// [`Error::Io`] or [`Error::Format`] for a file that cannot be read or is no image of a bounded size.
     pub fn read(&self, path: &Path) -> Result<Vec<f32>> {
-        let mut reader = ImageReader::open(path).map_err(Error::file(path, "open"))?;
-        let mut limits = Limits::default();
-        (limits.max_image_width, limits.max_image_height) = (Some(LONGEST_SIDE), Some(LONGEST_SIDE));
-        limits.max_alloc = Some(DECODED_BYTES);
-        reader.limits(limits);
-        let reader = reader.with_guessed_format().map_err(Error::file(path, "read"))?;
-        let image =
-            reader.decode().map_err(|e| Error::file_field(path, "image", "a PNG or JPEG image", e))?;
-        Ok(self.normalised(&self.fitted(image.into_rgb8())))
+        Ok(self.normalised(&self.fitted(read_image(path, self.orientation)?)))
     }
 
     /// Reads several files side by side: `[n, 3, size, size]`, row-major.

@@ -1,9 +1,12 @@
-//! Image folders and their preparation.
+//! Image folders and their preparation, single files, contact sheets.
 
 use std::path::Path;
 
-use grouping_core::image::{ImageFolder, Preparation};
-use image::{Rgb, RgbImage};
+use grouping_core::files::output::Existing;
+use grouping_core::image::{
+    Captions, ImageFolder, Orientation, Preparation, contact_sheet, read_image, write_png,
+};
+use image::{ImageBuffer, Rgb, RgbImage};
 
 /// Writes three images of each of ten classes below `dir`, and a text among them.
 fn ten_classes(dir: &Path) -> Vec<String> {
@@ -87,4 +90,109 @@ fn other_sizes_are_resized_and_cropped_around_the_centre() {
             "{width} × {height}: flat colours stay"
         );
     }
+}
+
+/// A JPEG file of a 16 × 8 image, its left half black, with an EXIF orientation.
+fn jpeg_with_orientation(path: &Path, orientation: u8) {
+    let image = RgbImage::from_fn(16, 8, |x, _| Rgb([if x < 8 { 0 } else { 255 }; 3]));
+    let mut bytes = std::io::Cursor::new(vec![]);
+    image.write_to(&mut bytes, image::ImageFormat::Jpeg).expect("a JPEG image");
+    let jpeg = bytes.into_inner();
+    // One directory of one entry: tag 0x0112, a number of 16 bits.
+    let tiff =
+        [b"MM\0\x2a\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0".as_slice(), &[orientation], &[0; 6]].concat();
+    let exif = [b"Exif\0\0".as_slice(), &tiff].concat();
+    let length = (exif.len() as u16 + 2).to_be_bytes();
+    let file = [&jpeg[..2], &[0xff, 0xe1], &length, &exif, &jpeg[2..]].concat();
+    std::fs::write(path, file).expect("a file");
+}
+
+#[test]
+fn cameras_orientation_is_applied_only_where_asked_for() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("a.jpg");
+    // Orientation, dimensions, and a pixel in the middle of the black half.
+    for (orientation, size, black) in
+        [(1, (16, 8), (4, 4)), (3, (16, 8), (12, 4)), (6, (8, 16), (4, 4)), (8, (8, 16), (4, 12))]
+    {
+        jpeg_with_orientation(&path, orientation);
+        let stored = read_image(&path, Orientation::Stored).expect("an image");
+        assert_eq!((stored.dimensions(), stored.get_pixel(4, 4)[0] < 20), ((16, 8), true), "as it is stored");
+        let upright = read_image(&path, Orientation::Upright).expect("an image");
+        assert_eq!(upright.dimensions(), size, "orientation {orientation} turned");
+        let value = upright.get_pixel(black.0, black.1)[0];
+        assert!(value < 20, "orientation {orientation}: {value} in the middle of the black half");
+    }
+    jpeg_with_orientation(&path, 3);
+    let values = |preparation: Preparation| preparation.read(&path).expect("an image");
+    let [stored, upright] = [Orientation::Stored, Orientation::Upright]
+        .map(|orientation| values(Preparation::new(8).with_orientation(orientation)));
+    assert_eq!(values(Preparation::new(8)), stored, "without a wish, as it is stored");
+    assert_ne!(stored, upright, "turned by half a circle");
+}
+
+#[test]
+fn samples_of_16_bits_keep_their_full_range() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("a.png");
+    let samples = [0u16, 257, 257 * 128, 257 * 128 + 128, 257 * 128 + 129, 65535];
+    let image = ImageBuffer::<Rgb<u16>, _>::from_fn(6, 1, |x, _| Rgb([samples[x as usize]; 3]));
+    image.save(&path).expect("a file");
+    let read = read_image(&path, Orientation::Stored).expect("an image");
+    let found: Vec<u8> = read.pixels().map(|pixel| pixel[0]).collect();
+    assert_eq!(found, [0, 1, 128, 128, 129, 255], "divided by 257 and rounded");
+}
+
+#[test]
+fn png_files_come_back_and_replace_nothing_unasked() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("a.png");
+    let image = RgbImage::from_fn(5, 3, |x, y| Rgb([x as u8, y as u8, 7]));
+    write_png(&path, &image, Existing::Refuse).expect("a file");
+    assert_eq!(read_image(&path, Orientation::Stored).expect("an image"), image, "the same pixels");
+    let error = write_png(&path, &RgbImage::new(1, 1), Existing::Refuse).expect_err("it exists").to_string();
+    assert!(error.contains("a.png") && error.contains("exists"), "{error}");
+    assert_eq!(read_image(&path, Orientation::Stored).expect("an image"), image, "untouched");
+    write_png(&path, &RgbImage::new(1, 1), Existing::Replace).expect("a file");
+    assert_eq!(read_image(&path, Orientation::Stored).expect("an image").dimensions(), (1, 1), "replaced");
+    let left = std::fs::read_dir(folder.path()).expect("a folder").count();
+    assert_eq!(left, 1, "nothing beside the file");
+}
+
+#[test]
+fn contact_sheets_place_images_and_indices() {
+    let images: Vec<RgbImage> = (0..12).map(|i| RgbImage::from_pixel(9, 4, Rgb([i * 20; 3]))).collect();
+    let sheet = contact_sheet(&images, 5, Captions::Indices).expect("a sheet");
+    let (cell_width, cell_height) = (9 + 2, 4 + 6 + 2);
+    assert_eq!(sheet.dimensions(), (2 + 5 * cell_width, 2 + 3 * cell_height), "three rows of five");
+    for (i, image) in images.iter().enumerate() {
+        let (x, y) = (2 + (i as u32 % 5) * cell_width, 2 + (i as u32 / 5) * cell_height);
+        let cut = image::imageops::crop_imm(&sheet, x, y, 9, 4).to_image();
+        assert_eq!(&cut, image, "image {i} is whole");
+    }
+    // The 11 below the last image: two strokes of five pixels each, with serifs.
+    let dark = |x: u32, y: u32| sheet.get_pixel(x, y)[0] == 0;
+    let (x, y) = (2 + cell_width, 2 + 2 * cell_height + 4 + 1);
+    assert!((0..5).all(|row| dark(x + 1, y + row) && dark(x + 5, y + row)), "the digits 1 and 1");
+    assert!(!dark(x, y) && !dark(x + 2, y + 1) && dark(x, y + 1), "with space around them");
+    let plain = contact_sheet(&images[..2], 5, Captions::None).expect("a sheet");
+    assert_eq!(
+        plain.dimensions(),
+        (2 + 2 * cell_width, 2 + 4 + 2),
+        "no wider than its images, and no captions"
+    );
+}
+
+#[test]
+fn sheets_of_nothing_or_of_unequal_images_are_refused() {
+    let (one, other) = (RgbImage::new(2, 3), RgbImage::new(3, 2));
+    let message = |images: &[RgbImage], n_columns| {
+        contact_sheet(images, n_columns, Captions::None).expect_err("no sheet").to_string()
+    };
+    assert!(message(&[], 3).contains("at least one image"), "{}", message(&[], 3));
+    assert!(message(&[one.clone()], 0).contains("0 columns"), "{}", message(&[one.clone()], 0));
+    let unequal = message(&[one, other], 2);
+    assert!(unequal.contains("[3, 2]") && unequal.contains("[2, 3]"), "{unequal}");
+    // Columns without pixels take no memory, but a sheet of them would.
+    assert!(message(&[RgbImage::new(0, 1 << 27)], 1).contains("2²⁸"), "too many pixels");
 }
