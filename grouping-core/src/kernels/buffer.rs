@@ -1,45 +1,43 @@
-//! Plain slices in and out of the CPU backend's tensors, and the choice between CPU and composed form.
+//! Plain slices in and out of the CPU backend's tensors.
 
 use burn::backend::ops::FloatTensorOps;
 use burn::backend::tensor::FloatTensor;
-use burn::backend::{DispatchDevice, Flex, FlexDevice};
-use burn::tensor::{DType, Device, TensorData};
+use burn::backend::{Flex, FlexDevice};
+use burn::tensor::TensorData;
 
 /// A float tensor of the CPU backend.
-pub(super) type CpuTensor = FloatTensor<Flex>;
+pub type CpuTensor = FloatTensor<Flex>;
 
 /// Rows of a matrix that one task works on: fixed, so that the cut never depends on the number of threads.
 pub(super) const ROWS_PER_TASK: usize = 64;
 
-/// Whether the CPU form applies: the CPU backend, with or without autodiff, in f32.
-pub(super) fn is_cpu_f32(device: Device, dtype: DType) -> bool {
-    dtype == DType::F32 && matches!(device.without_autodiff().as_dispatch(), DispatchDevice::Flex(_))
-}
-
 /// `tensor` as one row-major buffer without gaps: itself where it is one already, else a copy.
 ///
 /// It takes the tensor whole, so that a buffer nobody else holds stays free to be written in place.
-pub(super) fn contiguous(tensor: CpuTensor) -> CpuTensor {
+pub fn contiguous(tensor: CpuTensor) -> CpuTensor {
     tensor.to_contiguous()
 }
 
-/// The values of a tensor that [`contiguous`] returned.
-pub(super) fn values(tensor: &CpuTensor) -> &[f32] {
-    tensor.as_slice().expect("a contiguous f32 tensor, as the public functions check")
+/// The values of an f32 tensor that [`contiguous`] returned.
+///
+/// # Panics
+/// If there are gaps between its rows, or it is of another type.
+pub fn values(tensor: &CpuTensor) -> &[f32] {
+    tensor.as_slice().expect("a contiguous f32 tensor, as `is_cpu_f32` checks")
 }
 
 /// A tensor of `shape` over `values`, without a copy.
-pub(super) fn tensor<const D: usize>(values: Vec<f32>, shape: [usize; D]) -> CpuTensor {
+pub fn tensor<const D: usize>(values: Vec<f32>, shape: [usize; D]) -> CpuTensor {
     Flex::float_from_data(TensorData::new(values, shape), &FlexDevice)
 }
 
 /// A tensor of the shape of `like` over `values`, without a copy.
-pub(super) fn tensor_like(values: Vec<f32>, like: &CpuTensor) -> CpuTensor {
+pub fn tensor_like(values: Vec<f32>, like: &CpuTensor) -> CpuTensor {
     Flex::float_from_data(TensorData::new(values, like.layout().shape().clone()), &FlexDevice)
 }
 
 /// A tensor of the shape of `like` but for `last` entries along the last axis, over `values`, without a copy.
-pub(super) fn tensor_with_last(values: Vec<f32>, like: &CpuTensor, last: usize) -> CpuTensor {
+pub fn tensor_with_last(values: Vec<f32>, like: &CpuTensor, last: usize) -> CpuTensor {
     let mut shape = like.layout().shape().clone();
     let axis = shape.num_dims() - 1;
     shape[axis] = last;

@@ -4,14 +4,16 @@
 //! Each operation has two forms with one meaning. On the CPU backend and in f32 it is one pass over plain slices,
 //! compiled for several instruction sets and chosen at run time, with a backward pass of its own. On every other
 //! device or float type it is `composed` from Burn's tensor operations, which Burn differentiates. The public
-//! function of each module picks the form; both are public, so that one can be measured against the other.
+//! function of each module picks the form by [`fused_op!`](crate::fused_op), which records it in the graph, too, and serves operations of other
+//! crates; both forms are public, so that one can be measured against the other.
 //!
 //! Matrix products are faer's. The step of AdamW, which has no gradient, serves the optimiser in `train`.
 //!
 //! The CPU form cuts its work into chunks whose size depends on the shape alone and reduces partial sums in the
 //! order of the chunks: results are the same bytes for any number of threads.
 
-mod buffer;
+pub mod buffer;
+pub mod fused;
 
 #[cfg(feature = "train")]
 pub(crate) mod adamw;
@@ -25,6 +27,7 @@ pub mod rope_attention;
 pub mod swiglu;
 
 pub use cross_entropy::cross_entropy;
+pub use fused::FusedOp;
 pub use gelu::gelu;
 pub use grouped_attention::{GroupedAttention, Visibility, grouped_attention};
 pub use layer_norm::layer_norm;

@@ -4,6 +4,7 @@ mod apportion;
 mod cluster;
 mod correlation;
 mod device;
+mod fused_op;
 mod generation;
 mod grouped_attention;
 mod image;

@@ -14,7 +14,8 @@ use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Dispatch, Flex, backend_extension};
 use burn::tensor::Tensor;
 
-use super::buffer::{contiguous, is_cpu_f32, tensor, values};
+use super::buffer::{contiguous, tensor, values};
+use super::fused::is_cpu_f32;
 use crate::simd::Level;
 
 /// The factors of one step, the same for every parameter.
@@ -77,7 +78,7 @@ impl AdamWOps for Flex {
 
 /// Whether [`step`] and [`square_norm`] apply to `tensor`: the CPU backend in f32.
 pub(crate) fn applies<const D: usize>(tensor: &Tensor<D>) -> bool {
-    is_cpu_f32(tensor.device(), tensor.dtype())
+    is_cpu_f32(tensor)
 }
 
 /// The parameter and its two moments after the step; buffers that nobody else holds are written in place.

@@ -7,11 +7,12 @@
 mod backward;
 mod cpu;
 
-use burn::backend::Dispatch;
-use burn::tensor::{DType, Int, Tensor, activation};
+use std::sync::Arc;
 
-use super::buffer::is_cpu_f32;
-use backward::CrossEntropyOps;
+use burn::tensor::{Int, Tensor, activation};
+
+use crate::fused_op;
+use backward::CrossEntropy;
 
 /// Mean over the rows of −log softmax(`logits`)\[target\]: `logits [n, classes]`, `targets [n]` → `[1]`.
 ///
@@ -31,35 +32,30 @@ use backward::CrossEntropyOps;
 /// ```
 pub fn cross_entropy(logits: Tensor<2>, targets: Tensor<1, Int>) -> Tensor<1> {
     check(&logits, &targets);
-    let is_cpu = is_cpu_f32(logits.device(), logits.dtype())
-        && is_cpu_f32(targets.device(), DType::F32)
-        && matches!(targets.dtype(), DType::I32 | DType::I64);
-    if is_cpu {
-        Tensor::from_dispatch(<Dispatch as CrossEntropyOps>::cross_entropy(
-            logits.into_dispatch(),
-            targets.into_dispatch(),
-        ))
-    } else {
-        composed(logits, targets)
-    }
+    let classes = classes(&targets, logits.dims()[1]);
+    fused_op!(CrossEntropy { classes }, [logits], of_classes(logits, targets))
 }
 
 /// [`cross_entropy`] from Burn's tensor operations: any device, any float type.
 pub fn composed(logits: Tensor<2>, targets: Tensor<1, Int>) -> Tensor<1> {
     check(&logits, &targets);
-    let [n_rows, n_classes] = logits.dims();
-    for target in targets.to_data().iter::<i64>() {
-        class_of(target, n_classes);
-    }
+    classes(&targets, logits.dims()[1]);
+    of_classes(logits, targets)
+}
+
+/// Cross-entropy against targets that are classes.
+fn of_classes(logits: Tensor<2>, targets: Tensor<1, Int>) -> Tensor<1> {
+    let [n_rows, _] = logits.dims();
     activation::log_softmax(logits, 1).gather(1, targets.reshape([n_rows, 1])).mean().neg()
 }
 
-/// `target` as a class index.
-fn class_of(target: i64, n_classes: usize) -> usize {
-    match usize::try_from(target) {
+/// The targets as class indices.
+fn classes(targets: &Tensor<1, Int>, n_classes: usize) -> Arc<[usize]> {
+    let class_of = |target: i64| match usize::try_from(target) {
         Ok(class) if class < n_classes => class,
         _ => panic!("cross_entropy: target {target} is not one of {n_classes} classes"),
-    }
+    };
+    targets.to_data().iter::<i64>().map(class_of).collect()
 }
 
 fn check(logits: &Tensor<2>, targets: &Tensor<1, Int>) {

@@ -7,11 +7,10 @@
 mod backward;
 mod cpu;
 
-use burn::backend::Dispatch;
 use burn::tensor::{Tensor, activation};
 
-use super::buffer::is_cpu_f32;
-use backward::GeluOps;
+use crate::fused_op;
+use backward::Gelu;
 
 /// `x·Φ(x)`, element by element.
 ///
@@ -25,11 +24,7 @@ use backward::GeluOps;
 /// assert!((y[1] - 0.841_344_75).abs() < 1e-6 && (y[2] + 0.158_655_25).abs() < 1e-6);
 /// ```
 pub fn gelu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
-    if is_cpu_f32(x.device(), x.dtype()) {
-        Tensor::from_dispatch(<Dispatch as GeluOps>::gelu_exact(x.into_dispatch()))
-    } else {
-        composed(x)
-    }
+    fused_op!(Gelu, [x], composed(x))
 }
 
 /// [`gelu`] from Burn's tensor operations: any device, any float type.

@@ -12,18 +12,16 @@ mod backward;
 mod composed;
 mod cpu;
 mod few_rows;
-mod gradient;
 mod heads;
 mod plan;
 mod softmax;
 
-use burn::backend::Dispatch;
 use burn::tensor::Tensor;
 
-use super::buffer::is_cpu_f32;
-use backward::GroupedAttentionOps;
 pub use composed::composed;
 use plan::Plan;
+
+use crate::fused_op;
 
 /// Which keys a query may see. Query i of n stands at the position `seq_k − n + i` of the keys.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -151,15 +149,5 @@ impl GroupedAttention {
 /// ```
 pub fn grouped_attention(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>, config: &GroupedAttention) -> Tensor<4> {
     config.check(&q, &k, &v);
-    if [&q, &k, &v].into_iter().all(|x| is_cpu_f32(x.device(), x.dtype())) {
-        let plan = Plan::new(config, q.dims()[3]);
-        Tensor::from_dispatch(<Dispatch as GroupedAttentionOps>::grouped_attention(
-            q.into_dispatch(),
-            k.into_dispatch(),
-            v.into_dispatch(),
-            plan,
-        ))
-    } else {
-        composed(q, k, v, config)
-    }
+    fused_op!(Plan::new(config, q.dims()[3]), [q, k, v], composed(q, k, v, config))
 }

@@ -7,11 +7,10 @@
 mod backward;
 mod cpu;
 
-use burn::backend::Dispatch;
 use burn::tensor::Tensor;
 
-use super::buffer::is_cpu_f32;
-use backward::LayerNormOps;
+use crate::fused_op;
+use backward::LayerNorm;
 
 /// Layer normalisation over the last axis: `x [.., hidden]`, `weight [hidden]`, `bias [hidden]` → `[.., hidden]`.
 ///
@@ -30,17 +29,7 @@ use backward::LayerNormOps;
 /// ```
 pub fn layer_norm<const D: usize>(x: Tensor<D>, weight: Tensor<1>, bias: Tensor<1>, eps: f64) -> Tensor<D> {
     check(&x, &weight, &bias);
-    let parameters_are_cpu = [&weight, &bias].into_iter().all(|p| is_cpu_f32(p.device(), p.dtype()));
-    if parameters_are_cpu && is_cpu_f32(x.device(), x.dtype()) {
-        Tensor::from_dispatch(<Dispatch as LayerNormOps>::layer_norm_affine(
-            x.into_dispatch(),
-            weight.into_dispatch(),
-            bias.into_dispatch(),
-            eps,
-        ))
-    } else {
-        composed(x, weight, bias, eps)
-    }
+    fused_op!(LayerNorm { eps: eps as f32 }, [x, weight, bias], composed(x, weight, bias, eps))
 }
 
 /// [`layer_norm`] from Burn's tensor operations: any device, any float type.

@@ -1,41 +1,112 @@
-//! The linear product in Burn's graph: the CPU backend's operation and its nodes under autodiff.
+//! The linear product in its four forms as fused operations: their passes on the CPU backend.
+//!
+//! With g the gradient of y: `∂x = g·Wᵀ`, `∂W = xᵀ·g`, `∂b = Σ_rows g`, `∂residual = g`; each is computed only where it is wanted.
 //!
 //! Burn's own product would do, but clears and copies every result once (0.22.1), a tenth of a small decoder's training step.
 
-use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
-use burn::backend::autodiff::grads::Gradients;
-use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
-use burn::backend::autodiff::{Autodiff, NodeId};
-use burn::backend::tensor::FloatTensor;
-use burn::backend::{Backend, Flex, backend_extension};
-
 use super::cpu;
+use crate::kernels::FusedOp;
 use crate::kernels::buffer::{CpuTensor, contiguous, tensor, tensor_with_last, values};
 
-/// The linear product as an operation of a backend.
-#[backend_extension(Flex, Autodiff)]
-pub(super) trait LinearOps: Backend {
-    /// See [`linear`](super::linear).
-    fn linear_product(x: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self>;
+/// See [`linear`](super::linear).
+#[derive(Clone, Debug)]
+pub(super) struct Linear;
 
-    /// See [`linear_onto`](super::linear_onto).
-    fn linear_onto(
-        residual: FloatTensor<Self>,
-        x: FloatTensor<Self>,
-        weight: FloatTensor<Self>,
-    ) -> FloatTensor<Self>;
+/// See [`linear_onto`](super::linear_onto).
+#[derive(Clone, Debug)]
+pub(super) struct LinearOnto;
+
+/// See [`linear_biased`](super::linear_biased).
+#[derive(Clone, Debug)]
+pub(super) struct LinearBiased;
+
+/// See [`linear_biased_onto`](super::linear_biased_onto).
+#[derive(Clone, Debug)]
+pub(super) struct LinearBiasedOnto;
+
+/// `x` and `weight`.
+type Factors = [CpuTensor; 2];
+
+impl FusedOp<2> for Linear {
+    type Saved = Factors;
+
+    fn forward(&self, inputs: [CpuTensor; 2]) -> (CpuTensor, Factors) {
+        let [x, weight] = inputs.map(contiguous);
+        let dims = matrix_dims(&weight);
+        let y = cpu::product(values(&x), values(&weight), dims);
+        (tensor_with_last(y, &x, dims[1]), [x, weight])
+    }
+
+    fn backward(&self, factors: Factors, grad: CpuTensor, wanted: [bool; 2]) -> [Option<CpuTensor>; 2] {
+        factor_gradients(factors, grad, wanted)
+    }
 }
 
-/// The gradients of [`LinearOps`].
-pub(super) trait LinearGradient: LinearOps {
-    /// The gradient of `x`, given that of the product.
-    fn linear_input_gradient(weight: FloatTensor<Self>, grad: FloatTensor<Self>) -> FloatTensor<Self>;
+impl FusedOp<3> for LinearOnto {
+    type Saved = Factors;
 
-    /// The gradient of `weight`, given that of the product.
-    fn linear_weight_gradient(x: FloatTensor<Self>, grad: FloatTensor<Self>) -> FloatTensor<Self>;
+    fn forward(&self, inputs: [CpuTensor; 3]) -> (CpuTensor, Factors) {
+        let [mut y, x, weight] = inputs.map(contiguous);
+        cpu::product_onto(y.storage_mut(), values(&x), values(&weight), matrix_dims(&weight));
+        (y, [x, weight])
+    }
+
+    fn backward(
+        &self,
+        factors: Factors,
+        grad: CpuTensor,
+        [_, x, weight]: [bool; 3],
+    ) -> [Option<CpuTensor>; 3] {
+        let [x_grad, weight_grad] = factor_gradients(factors, grad.clone(), [x, weight]);
+        [Some(grad), x_grad, weight_grad]
+    }
 }
 
-pub(super) fn matrix_dims(weight: &CpuTensor) -> [usize; 2] {
+impl FusedOp<3> for LinearBiased {
+    type Saved = Factors;
+
+    fn forward(&self, inputs: [CpuTensor; 3]) -> (CpuTensor, Factors) {
+        let [x, weight, bias] = inputs.map(contiguous);
+        let dims = matrix_dims(&weight);
+        let y = cpu::biased_product(values(&x), values(&weight), values(&bias), dims);
+        (tensor_with_last(y, &x, dims[1]), [x, weight])
+    }
+
+    fn backward(
+        &self,
+        factors: Factors,
+        grad: CpuTensor,
+        [x, weight, bias]: [bool; 3],
+    ) -> [Option<CpuTensor>; 3] {
+        let bias_grad = bias.then(|| bias_gradient(grad.clone()));
+        let [x_grad, weight_grad] = factor_gradients(factors, grad, [x, weight]);
+        [x_grad, weight_grad, bias_grad]
+    }
+}
+
+impl FusedOp<4> for LinearBiasedOnto {
+    type Saved = Factors;
+
+    fn forward(&self, inputs: [CpuTensor; 4]) -> (CpuTensor, Factors) {
+        let [mut y, x, weight, bias] = inputs.map(contiguous);
+        let dims = matrix_dims(&weight);
+        cpu::biased_product_onto(y.storage_mut(), values(&x), values(&weight), values(&bias), dims);
+        (y, [x, weight])
+    }
+
+    fn backward(
+        &self,
+        factors: Factors,
+        grad: CpuTensor,
+        [_, x, weight, bias]: [bool; 4],
+    ) -> [Option<CpuTensor>; 4] {
+        let [x_grad, weight_grad, bias_grad] =
+            LinearBiased.backward(factors, grad.clone(), [x, weight, bias]);
+        [Some(grad), x_grad, weight_grad, bias_grad]
+    }
+}
+
+fn matrix_dims(weight: &CpuTensor) -> [usize; 2] {
     let shape = weight.layout().shape();
     [shape[0], shape[1]]
 }
@@ -44,112 +115,25 @@ fn last_dim(x: &CpuTensor) -> usize {
     *x.layout().shape().last().expect("the public functions take tensors with axes")
 }
 
-impl LinearOps for Flex {
-    fn linear_product(x: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self> {
-        let (x, weight) = (contiguous(x), contiguous(weight));
-        let dims = matrix_dims(&weight);
-        tensor_with_last(cpu::product(values(&x), values(&weight), dims), &x, dims[1])
-    }
-
-    fn linear_onto(
-        residual: FloatTensor<Self>,
-        x: FloatTensor<Self>,
-        weight: FloatTensor<Self>,
-    ) -> FloatTensor<Self> {
-        let (mut y, x, weight) = (contiguous(residual), contiguous(x), contiguous(weight));
-        cpu::product_onto(y.storage_mut(), values(&x), values(&weight), matrix_dims(&weight));
-        y
-    }
-}
-
-impl LinearGradient for Flex {
-    fn linear_input_gradient(weight: FloatTensor<Self>, grad: FloatTensor<Self>) -> FloatTensor<Self> {
-        let (weight, grad) = (contiguous(weight), contiguous(grad));
-        let dims = matrix_dims(&weight);
-        tensor_with_last(cpu::input_gradient(values(&grad), values(&weight), dims), &grad, dims[0])
-    }
-
-    fn linear_weight_gradient(x: FloatTensor<Self>, grad: FloatTensor<Self>) -> FloatTensor<Self> {
-        let (x, grad) = (contiguous(x), contiguous(grad));
+/// The gradients of `x` and `weight`.
+fn factor_gradients(
+    [x, weight]: Factors,
+    grad: CpuTensor,
+    [x_wanted, weight_wanted]: [bool; 2],
+) -> [Option<CpuTensor>; 2] {
+    let grad = contiguous(grad);
+    let weight_grad = weight_wanted.then(|| {
         let dims = [last_dim(&x), last_dim(&grad)];
         tensor(cpu::weight_gradient(values(&x), values(&grad), dims), dims)
-    }
+    });
+    let x_grad = x_wanted.then(|| {
+        let dims = matrix_dims(&weight);
+        tensor_with_last(cpu::input_gradient(values(&grad), values(&weight), dims), &grad, dims[0])
+    });
+    [x_grad, weight_grad]
 }
 
-/// `x` and `weight`.
-pub(super) type Factors<B> = [FloatTensor<B>; 2];
-
-/// Registers the gradients of the factors whose nodes are tracked.
-pub(super) fn register<B: LinearGradient>(
-    nodes: [Option<NodeId>; 2],
-    [x, weight]: Factors<B>,
-    grad: FloatTensor<B>,
-    grads: &mut Gradients,
-) {
-    let [x_node, weight_node] = nodes;
-    if let Some(node) = weight_node {
-        grads.register::<B>(node, B::linear_weight_gradient(x, grad.clone()));
-    }
-    if let Some(node) = x_node {
-        grads.register::<B>(node, B::linear_input_gradient(weight, grad));
-    }
-}
-
-impl<B: LinearGradient, C: CheckpointStrategy> LinearOps for Autodiff<B, C> {
-    fn linear_product(x: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self> {
-        #[derive(Debug)]
-        struct Step;
-
-        impl<B: LinearGradient> Backward<B, 2> for Step {
-            type State = Factors<B>;
-
-            fn backward(self, ops: Ops<Self::State, 2>, grads: &mut Gradients, _: &mut Checkpointer) {
-                let grad = grads.consume::<B>(&ops.node);
-                register::<B>(ops.parents.map(|node| node.map(|node| node.id)), ops.state, grad, grads);
-            }
-        }
-
-        match Step.prepare::<C>([x.node(), weight.node()]).compute_bound().stateful() {
-            OpsKind::Tracked(prepared) => {
-                let (x, weight) = (x.into_primitive(), weight.into_primitive());
-                let y = B::linear_product(x.clone(), weight.clone());
-                prepared.finish([x, weight], y)
-            }
-            OpsKind::UnTracked(prepared) => {
-                prepared.finish(B::linear_product(x.into_primitive(), weight.into_primitive()))
-            }
-        }
-    }
-
-    fn linear_onto(
-        residual: FloatTensor<Self>,
-        x: FloatTensor<Self>,
-        weight: FloatTensor<Self>,
-    ) -> FloatTensor<Self> {
-        #[derive(Debug)]
-        struct Step;
-
-        impl<B: LinearGradient> Backward<B, 3> for Step {
-            type State = Factors<B>;
-
-            fn backward(self, ops: Ops<Self::State, 3>, grads: &mut Gradients, _: &mut Checkpointer) {
-                let grad = grads.consume::<B>(&ops.node);
-                let [residual, x, weight] = ops.parents.map(|node| node.map(|node| node.id));
-                if let Some(node) = residual {
-                    grads.register::<B>(node, grad.clone());
-                }
-                register::<B>([x, weight], ops.state, grad, grads);
-            }
-        }
-
-        let nodes = [residual.node(), x.node(), weight.node()];
-        let [residual, x, weight] = [residual, x, weight].map(|tensor| tensor.into_primitive());
-        match Step.prepare::<C>(nodes).compute_bound().stateful() {
-            OpsKind::Tracked(prepared) => {
-                let y = B::linear_onto(residual, x.clone(), weight.clone());
-                prepared.finish([x, weight], y)
-            }
-            OpsKind::UnTracked(prepared) => prepared.finish(B::linear_onto(residual, x, weight)),
-        }
-    }
+fn bias_gradient(grad: CpuTensor) -> CpuTensor {
+    let (grad, d_out) = (contiguous(grad.clone()), last_dim(&grad));
+    tensor(cpu::column_sums(values(&grad), d_out), [d_out])
 }

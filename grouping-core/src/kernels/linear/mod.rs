@@ -5,15 +5,12 @@
 //! Shapes: `x [.., in]`, `weight [in, out]`, `bias [out]`, `residual [.., out]` → `[.., out]`.
 
 mod backward;
-mod biased;
 mod cpu;
 
-use burn::backend::Dispatch;
 use burn::tensor::Tensor;
 
-use super::buffer::is_cpu_f32;
-use backward::LinearOps;
-use biased::BiasedLinearOps;
+use crate::fused_op;
+use backward::{Linear, LinearBiased, LinearBiasedOnto, LinearOnto};
 
 /// `x·weight`: `x [.., in]`, `weight [in, out]` → `[.., out]`.
 ///
@@ -31,14 +28,7 @@ use biased::BiasedLinearOps;
 /// ```
 pub fn linear<const D: usize>(x: Tensor<D>, weight: Tensor<2>) -> Tensor<D> {
     check(&x, &weight);
-    if is_cpu_f32(x.device(), x.dtype()) && is_cpu_f32(weight.device(), weight.dtype()) {
-        Tensor::from_dispatch(<Dispatch as LinearOps>::linear_product(
-            x.into_dispatch(),
-            weight.into_dispatch(),
-        ))
-    } else {
-        composed(x, weight)
-    }
+    fused_op!(Linear, [x, weight], composed(x, weight))
 }
 
 /// `residual + x·weight`: `residual [.., out]`, `x [.., in]`, `weight [in, out]` → `[.., out]`.
@@ -59,16 +49,7 @@ pub fn linear_onto<const D: usize>(residual: Tensor<D>, x: Tensor<D>, weight: Te
     let mut shape = check(&x, &weight);
     shape[D - 1] = weight.dims()[1];
     assert_eq!(residual.dims(), shape, "linear: the residual must have the shape of the product");
-    let is_cpu = is_cpu_f32(residual.device(), residual.dtype());
-    if is_cpu && is_cpu_f32(x.device(), x.dtype()) && is_cpu_f32(weight.device(), weight.dtype()) {
-        Tensor::from_dispatch(<Dispatch as LinearOps>::linear_onto(
-            residual.into_dispatch(),
-            x.into_dispatch(),
-            weight.into_dispatch(),
-        ))
-    } else {
-        residual + composed(x, weight)
-    }
+    fused_op!(LinearOnto, [residual, x, weight], residual + composed(x, weight))
 }
 
 /// `x·weight + bias`: `x [.., in]`, `weight [in, out]`, `bias [out]` → `[.., out]`.
@@ -88,17 +69,7 @@ pub fn linear_onto<const D: usize>(residual: Tensor<D>, x: Tensor<D>, weight: Te
 pub fn linear_biased<const D: usize>(x: Tensor<D>, weight: Tensor<2>, bias: Tensor<1>) -> Tensor<D> {
     check(&x, &weight);
     check_bias(&weight, &bias);
-    let parameters_are_cpu =
-        is_cpu_f32(weight.device(), weight.dtype()) && is_cpu_f32(bias.device(), bias.dtype());
-    if parameters_are_cpu && is_cpu_f32(x.device(), x.dtype()) {
-        Tensor::from_dispatch(<Dispatch as BiasedLinearOps>::linear_biased(
-            x.into_dispatch(),
-            weight.into_dispatch(),
-            bias.into_dispatch(),
-        ))
-    } else {
-        composed(x, weight) + bias.unsqueeze()
-    }
+    fused_op!(LinearBiased, [x, weight, bias], composed(x, weight) + bias.unsqueeze())
 }
 
 /// `residual + x·weight + bias`: `residual [.., out]`, `x [.., in]`, `weight [in, out]`, `bias [out]` → `[.., out]`.
@@ -126,19 +97,11 @@ pub fn linear_biased_onto<const D: usize>(
     check_bias(&weight, &bias);
     shape[D - 1] = weight.dims()[1];
     assert_eq!(residual.dims(), shape, "linear: the residual must have the shape of the product");
-    let parameters_are_cpu =
-        is_cpu_f32(weight.device(), weight.dtype()) && is_cpu_f32(bias.device(), bias.dtype());
-    let rows_are_cpu = [&residual, &x].into_iter().all(|rows| is_cpu_f32(rows.device(), rows.dtype()));
-    if parameters_are_cpu && rows_are_cpu {
-        Tensor::from_dispatch(<Dispatch as BiasedLinearOps>::linear_biased_onto(
-            residual.into_dispatch(),
-            x.into_dispatch(),
-            weight.into_dispatch(),
-            bias.into_dispatch(),
-        ))
-    } else {
+    fused_op!(
+        LinearBiasedOnto,
+        [residual, x, weight, bias],
         residual + composed(x, weight) + bias.unsqueeze()
-    }
+    )
 }
 
 /// [`linear`] from Burn's tensor operations: any device, any float type.

@@ -7,11 +7,10 @@
 mod backward;
 mod cpu;
 
-use burn::backend::Dispatch;
 use burn::tensor::Tensor;
 
-use super::buffer::is_cpu_f32;
-use backward::RmsNormOps;
+use crate::fused_op;
+use backward::RmsNorm;
 
 /// `weight ∘ x / √(mean(x²) + eps)` over the last axis: `x [.., hidden]`, `weight [hidden]` → `[.., hidden]`.
 ///
@@ -32,15 +31,7 @@ use backward::RmsNormOps;
 /// ```
 pub fn rms_norm<const D: usize>(x: Tensor<D>, weight: Tensor<1>, eps: f64) -> Tensor<D> {
     check(&x, &weight);
-    if is_cpu_f32(x.device(), x.dtype()) && is_cpu_f32(weight.device(), weight.dtype()) {
-        Tensor::from_dispatch(<Dispatch as RmsNormOps>::rms_norm(
-            x.into_dispatch(),
-            weight.into_dispatch(),
-            eps,
-        ))
-    } else {
-        composed(x, weight, eps)
-    }
+    fused_op!(RmsNorm { eps: eps as f32 }, [x, weight], composed(x, weight, eps))
 }
 
 /// [`rms_norm`] from Burn's tensor operations: any device, any float type.

@@ -15,14 +15,13 @@ mod rotary;
 mod scaling;
 mod turn;
 
-use burn::backend::Dispatch;
 use burn::tensor::{Bool, Tensor, activation};
 
-use super::buffer::is_cpu_f32;
-use backward::RopeAttentionOps;
 use rotary::Rotary;
 pub use scaling::RopeScaling;
 pub use turn::{Rope, rotate};
+
+use crate::fused_op;
 
 /// The heads of an attention layer and its rotary positions.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -123,16 +122,7 @@ impl RopeAttention {
 /// ```
 pub fn rope_attention(q: Tensor<3>, k: Tensor<3>, v: Tensor<3>, config: &RopeAttention) -> Tensor<3> {
     config.check(&q, &k, &v);
-    if [&q, &k, &v].into_iter().all(|x| is_cpu_f32(x.device(), x.dtype())) {
-        Tensor::from_dispatch(<Dispatch as RopeAttentionOps>::rope_attention(
-            q.into_dispatch(),
-            k.into_dispatch(),
-            v.into_dispatch(),
-            *config,
-        ))
-    } else {
-        composed(q, k, v, config)
-    }
+    fused_op!(*config, [q, k, v], composed(q, k, v, config))
 }
 
 /// [`rope_attention`] from Burn's tensor operations: any device, any float type.

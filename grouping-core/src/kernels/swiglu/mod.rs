@@ -7,11 +7,10 @@
 mod backward;
 mod cpu;
 
-use burn::backend::Dispatch;
 use burn::tensor::{Tensor, activation};
 
-use super::buffer::is_cpu_f32;
-use backward::SwigluOps;
+use crate::fused_op;
+use backward::Swiglu;
 
 /// `silu(gate) ∘ up`, element by element, of two tensors of one shape.
 ///
@@ -30,11 +29,7 @@ use backward::SwigluOps;
 /// ```
 pub fn swiglu<const D: usize>(gate: Tensor<D>, up: Tensor<D>) -> Tensor<D> {
     check(&gate, &up);
-    if is_cpu_f32(gate.device(), gate.dtype()) && is_cpu_f32(up.device(), up.dtype()) {
-        Tensor::from_dispatch(<Dispatch as SwigluOps>::swiglu(gate.into_dispatch(), up.into_dispatch()))
-    } else {
-        composed(gate, up)
-    }
+    fused_op!(Swiglu, [gate, up], composed(gate, up))
 }
 
 /// [`swiglu`] from Burn's tensor operations: any device, any float type.
