@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use lego_merge::adapter::Adapter;
-use lego_merge::merge::{Lego, MergeConfig, merge_to_folder};
+use lego_merge::adapter::{Adapter, Output};
+use lego_merge::merge::{Lego, MergeConfig, Plan, merge_to};
 
 fn main() -> anyhow::Result<()> {
     let mut paths: Vec<PathBuf> = std::env::args_os().skip(1).map(PathBuf::from).collect();
@@ -11,7 +11,7 @@ fn main() -> anyhow::Result<()> {
     let output = output.ok_or_else(|| anyhow::anyhow!("usage: merge ADAPTER… OUTPUT"))?;
     let adapters = paths.iter().map(Adapter::read).collect::<Result<Vec<_>, _>>()?;
     let config = MergeConfig::new(Lego::default()).with_seed(7);
-    let report = merge_to_folder(&adapters, &config, &output, false, |_| ())?;
+    let report = merge_to(&Plan::new(&adapters, &config)?, &Output::new(output), |_| ())?;
     anyhow::ensure!(!report.modules.is_empty(), "an adapter has at least one module");
     Ok(())
 }

@@ -9,10 +9,10 @@ use crate::merge::MethodSpec;
 use crate::recipe::Recipe;
 
 /// Name of the recipe beside a merged adapter.
-pub const RECIPE_FILE: &str = "merge.json";
+pub(crate) const RECIPE_FILE: &str = "merge.json";
 
 /// The card in Markdown; `config` is the merged adapter's, which names the base model.
-pub fn card(recipe: &Recipe, config: &AdapterConfig) -> String {
+pub(crate) fn card(recipe: &Recipe, config: &AdapterConfig) -> String {
     let mut text = String::from("---\n");
     let base = config.base_model_name_or_path.as_deref();
     if let Some(base) = base {

@@ -37,16 +37,6 @@ pub enum Error {
         /// The other's.
         found: String,
     },
-    /// An option does not fit the adapters.
-    #[error("{option}: expected {expected}, found {found}")]
-    Option {
-        /// The option's name.
-        option: &'static str,
-        /// What fits.
-        expected: String,
-        /// What was given.
-        found: String,
-    },
     /// A numeric routine failed on one module.
     #[error("module `{module}` cannot be computed")]
     Numeric {
@@ -90,6 +80,11 @@ impl Error {
         found: impl ToString,
     ) -> Self {
         grouping_core::Error::file_field(path, field, expected, found).into()
+    }
+
+    pub(crate) fn setting(name: &str, expected: impl Into<String>, found: impl ToString) -> Self {
+        let (name, expected, found) = (name.into(), expected.into(), found.to_string());
+        Self::Core(grouping_core::Error::Setting { name, expected, found })
     }
 
     pub(crate) fn numeric(module: &str) -> impl Fn(grouping_core::Error) -> Self + '_ {

@@ -1,7 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 pub mod adapter;
-pub mod card;
+mod card;
 pub mod compare;
 pub mod dora;
 mod error;

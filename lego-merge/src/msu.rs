@@ -133,7 +133,7 @@ impl<'a> Units<'a> {
         self.clone().scaled(&by)?.gram()
     }
 
-    /// What the mean of the units of each group is of the factors without scales: `C_a [k, n]` and `C_b [n, k]`, of `k ≥ groups.len()`
+    /// Coefficients that turn the factors without scales into each group's mean: `C_a [k, n]` and `C_b [n, k]`, of `k ≥ groups.len()`
     /// means; those without a group are zero.
     pub fn means(&self, groups: &[Vec<usize>], k: usize) -> [Mat<f64>; 2] {
         let (mut a, mut b) = (Mat::zeros(k, self.len()), Mat::zeros(self.len(), k));

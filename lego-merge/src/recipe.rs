@@ -24,14 +24,37 @@ use grouping_core::files::text::read_text;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::adapter::{CONFIG_FILE, TENSOR_FILE};
-use crate::merge::{BaseMismatch, MergeConfig, MethodSpec, SavedModules};
+use crate::adapter::{Adapter, CONFIG_FILE, Output, TENSOR_FILE};
+use crate::card::{RECIPE_FILE, card};
+use crate::dora::{self, BaseModel, Compression};
+use crate::merge::{BaseMismatch, MergeConfig, MethodSpec, Plan, RankRule, SavedModules};
 use crate::{Error, Result};
 
 /// A recipe is a few kilobytes; nobody needs more than this to be read.
 const RECIPE_LIMIT: u64 = 4 << 20;
 
 /// A merge in words. Read from TOML, or from the JSON that a merge leaves beside its result.
+///
+/// ```
+/// use grouping_core::matrix::Matrix;
+/// use lego_merge::adapter::{Adapter, AdapterConfig, Output};
+/// use lego_merge::merge::{MethodSpec, Plan, merge_to};
+/// use lego_merge::recipe::{Recipe, RecipeAdapter};
+///
+/// let folder = tempfile::tempdir().expect("a folder");
+/// let [source, merged] = ["source", "merged"].map(|name| folder.path().join(name));
+/// let (a, b) = (Matrix::from_fn(2, 3, |i, j| (i + j) as f32), Matrix::from_fn(4, 2, |i, j| (i + j) as f32));
+/// Adapter::from_factors("made", AdapterConfig::new(2), [("layer.q".to_string(), a, b)])?.write(&source, false)?;
+///
+/// let recipe = Recipe::new(vec![RecipeAdapter::new(source)], MethodSpec::new("svd".parse()?));
+/// let (adapters, _) = recipe.without_magnitudes(recipe.open()?)?;
+/// let config = recipe.config()?;
+/// let plan = Plan::new(&adapters, &config)?;
+/// merge_to(&plan, &recipe.beside(Output::new(&merged), &plan)?, |_| ())?;
+/// let again = Recipe::read(&merged.join("merge.json"))?;
+/// assert_eq!(again.merge, recipe.merge);
+/// # Ok::<(), lego_merge::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -157,10 +180,43 @@ impl Recipe {
         Ok(())
     }
 
+    /// Opens the adapters.
+    ///
+    /// # Errors
+    /// Those of [`Adapter::read`].
+    pub fn open(&self) -> Result<Vec<Adapter>> {
+        self.adapters.iter().map(|adapter| Adapter::read(&adapter.path)).collect()
+    }
+
+    /// The adapters with DoRA compressed against the base, where the recipe names one, and what that lost.
+    ///
+    /// # Errors
+    /// Those of [`BaseModel::open`] and [`dora::compress`].
+    pub fn without_magnitudes(&self, adapters: Vec<Adapter>) -> Result<(Vec<Adapter>, Vec<Compression>)> {
+        let Some(base) = &self.base else { return Ok((adapters, vec![])) };
+        let rank = match self.merge.rank {
+            Some(RankRule::Fixed(rank)) => Some(rank),
+            _ => None,
+        };
+        dora::without_magnitudes(&adapters, &BaseModel::open(base)?, rank, self.merge.seed)
+    }
+
+    /// The output with this recipe and a card beside the adapter, where it is a folder.
+    ///
+    /// # Errors
+    /// Those of [`Recipe::to_json`].
+    pub fn beside(&self, output: Output, plan: &Plan<'_>) -> Result<Output> {
+        let base_model = plan.config().base_model_name_or_path.clone();
+        let recipe = Self { base_model, ..self.clone() };
+        let text = recipe.to_json(output.path())?;
+        let card = card(&recipe, plan.config());
+        Ok(output.with_document(RECIPE_FILE, text).with_document("README.md", card))
+    }
+
     /// The configuration of the merge.
     ///
     /// # Errors
-    /// [`Error::Option`] for options or patterns that do not fit, or weights given twice.
+    /// [`grouping_core::Error::Setting`] for options or patterns that do not fit, or weights given twice.
     pub fn config(&self) -> Result<MergeConfig> {
         let weights = self.weights()?;
         let spec = |spec: &MethodSpec| {
@@ -190,9 +246,8 @@ impl Recipe {
             return Ok(None);
         }
         if let Some(weights) = &self.merge.weights {
-            let (expected, found) =
-                ("weights beside the adapters or in [merge]".into(), format!("both, {weights:?}"));
-            return Err(Error::Option { option: "weights", expected, found });
+            let found = format!("both, {weights:?}");
+            return Err(Error::setting("weights", "weights beside the adapters or in [merge]", found));
         }
         Ok(Some(self.adapters.iter().map(|a| a.weight.unwrap_or(1.0)).collect()))
     }

@@ -51,7 +51,24 @@ impl Verification {
 /// Factors may differ (`B·A = (B·R)·(R⁻¹·A)`); what a model computes with them may not.
 ///
 /// # Errors
-/// Those of [`crate::merge::merge`] and of reading `merged`; [`Error::Option`] for a tolerance below 0 or NaN.
+/// Those of [`crate::merge::merge`] and of reading `merged`; [`grouping_core::Error::Setting`] for a tolerance below 0 or NaN.
+///
+/// ```
+/// use grouping_core::matrix::Matrix;
+/// use lego_merge::adapter::{Adapter, AdapterConfig};
+/// use lego_merge::merge::{Cat, MergeConfig, merge};
+/// use lego_merge::verify::verify;
+///
+/// let adapter = |label, value| {
+///     let (a, b) = (Matrix::from_fn(2, 3, |_, _| value), Matrix::from_fn(4, 2, |_, _| value));
+///     Adapter::from_factors(label, AdapterConfig::new(2), [("layer.q".to_string(), a, b)])
+/// };
+/// let sources = [adapter("x", 1.0)?, adapter("y", 2.0)?];
+/// let (merged, _) = merge(&sources, &MergeConfig::new(Cat), |_| ())?;
+/// assert!(verify(&merged, &sources, &MergeConfig::new(Cat), 1e-6)?.is_equal());
+/// assert!(!verify(&merged, &sources, &MergeConfig::new(Cat).with_lambda(0.5), 1e-6)?.is_equal());
+/// # Ok::<(), lego_merge::Error>(())
+/// ```
 pub fn verify(
     merged: &Adapter,
     sources: &[Adapter],
@@ -59,8 +76,7 @@ pub fn verify(
     tolerance: f64,
 ) -> Result<Verification> {
     if tolerance.is_nan() || tolerance < 0.0 {
-        let (expected, found) = ("a number of at least 0".into(), tolerance.to_string());
-        return Err(Error::Option { option: "tolerance", expected, found });
+        return Err(Error::setting("tolerance", "a number of at least 0", tolerance));
     }
     let plan = Plan::new(sources, config)?;
     let mut mismatches = vec![];
@@ -69,7 +85,7 @@ pub fn verify(
             mismatches.push(format!("module {} is there and no part of the merge", module.name));
         }
     }
-    let compared = visit(sources, config, &plan, |part, ours, _| {
+    let compared = visit(&plan, |part, ours, _| {
         let Some(there) = merged.module(&part.name) else { return Ok(None) };
         if [there.n_outputs, there.n_inputs] != [part.n_outputs, part.n_inputs] {
             return Ok(None);
@@ -91,7 +107,7 @@ pub fn verify(
         };
         let bias = misfit(
             &format!("bias of module {}", part.name),
-            merged_bias(sources, config, part)?.as_deref(),
+            merged_bias(&plan, part)?.as_deref(),
             merged.bias(&part.name)?.as_deref(),
             tolerance,
         );
@@ -111,7 +127,7 @@ pub fn verify(
         }
     }
     for (name, _) in plan.heads() {
-        let expected = plan.head(sources, name)?;
+        let expected = plan.head(name)?;
         let there = if merged.heads().contains(name) { Some(merged.head(name)?) } else { None };
         match there {
             Some(there) if there.shape != expected.shape => {

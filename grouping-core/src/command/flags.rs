@@ -78,7 +78,7 @@ impl Shown {
             Some(Error::Exists { .. }) => advice("replaces it"),
             #[cfg(feature = "train")]
             Some(Error::OtherRun { .. }) => advice("discards them"),
-            _ => cause.to_string(),
+            _ => self.words(&cause.to_string()),
         }
     }
 }

@@ -13,5 +13,6 @@ mod table;
 pub use completions::Completions;
 pub use console::{bar, say};
 pub use flags::Flags;
+pub use indicatif::ProgressBar;
 pub use run::run;
 pub use table::{CellAlignment, Table, table};

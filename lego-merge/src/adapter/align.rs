@@ -7,7 +7,7 @@ use super::format::{Format, component, kohya};
 use super::{Adapter, format};
 
 /// The adapters with modules renamed where others have the same module under its full name. Files are not read again.
-pub fn aligned(adapters: &[Adapter]) -> Cow<'_, [Adapter]> {
+pub(crate) fn aligned(adapters: &[Adapter]) -> Cow<'_, [Adapter]> {
     let folded = |a: &Adapter| a.modules().iter().any(|m| kohya::is_folded(&m.name));
     let in_pipelines = adapters.iter().any(|a| a.format() != Format::Peft);
     if !in_pipelines && !adapters.iter().any(folded) {

@@ -1,4 +1,4 @@
-//! From the tensors of a file to an adapter: every key has a meaning, every module its parts, and what is said of them holds.
+//! Turns names of tensors into modules and checks these against the configuration.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -13,29 +13,10 @@ use super::{Adapter, LoraModule, ModuleKind};
 use crate::{Error, Result};
 
 /// Keys of one module's parts.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Parts {
-    pub(crate) a: String,
-    pub(crate) b: String,
-    pub(crate) bias: Option<String>,
-    pub(crate) magnitude: Option<String>,
-    pub(crate) alpha: Option<String>,
-}
+pub(super) type Keys = BTreeMap<Part, String>;
 
-impl Parts {
-    pub(crate) fn key(&self, part: Part) -> Option<&str> {
-        match part {
-            Part::A => Some(&self.a),
-            Part::B => Some(&self.b),
-            Part::Bias => self.bias.as_deref(),
-            Part::Magnitude => self.magnitude.as_deref(),
-            Part::Alpha => self.alpha.as_deref(),
-        }
-    }
-}
-
-/// What a file says of ranks and scales beside its tensors.
-pub(super) enum Said {
+/// What declares ranks and scales beside the tensors.
+pub(super) enum Declared {
     /// A configuration of PEFT, which holds for all modules.
     Config(Box<AdapterConfig>),
     /// The header's, one a component of a pipeline.
@@ -65,73 +46,106 @@ pub(super) fn header_configs(path: &Path, tensors: &Tensors) -> Result<BTreeMap<
     by_component.into_iter().map(parse).collect()
 }
 
+/// What the names of the tensors say: keys of modules' parts, by full name, and names of whole tensors.
 #[derive(Default)]
-struct Found {
-    keys: BTreeMap<&'static str, String>,
-    embedding: bool,
+pub(super) struct Named {
+    pub(super) modules: BTreeMap<String, Keys>,
+    /// Modules whose factors are those of embeddings.
+    pub(super) embeddings: BTreeSet<String>,
+    pub(super) heads: Vec<String>,
 }
 
-fn slot(part: Part) -> &'static str {
-    match part {
-        Part::A => "A",
-        Part::B => "B",
-        Part::Bias => "bias",
-        Part::Magnitude => "magnitude",
-        Part::Alpha => "alpha",
-    }
-}
-
-/// Builds the adapter at `label` (its path in messages). `said_in` names what says ranks and scales.
-pub(super) fn assemble(label: &Path, said_in: &Path, said: Said, tensors: Tensors) -> Result<Adapter> {
-    let path = tensors.path().unwrap_or(label).to_path_buf();
-    let spelling = match said {
-        Said::Config(_) => Spelling::Peft,
-        Said::Header(_) => Spelling::of(tensors.names()),
-    };
-    let (mut found, mut heads) = (BTreeMap::<String, Found>::new(), vec![]);
-    for key in tensors.names() {
-        // Names are printed.
-        if key.contains(char::is_control) {
-            let expected = "a name without control characters";
-            return Err(Error::format(&path, key.escape_debug().to_string(), expected, "some"));
-        }
-        let (module, part, embedding) = match spelling.meaning(key) {
-            Meaning::Part(module, part) => (module, part, false),
-            Meaning::OfEmbedding(module, part) => (module, part, true),
+impl Named {
+    /// Files a key under its meaning.
+    pub(super) fn add(&mut self, path: &Path, spelling: Spelling, key: &str, shape: &[usize]) -> Result<()> {
+        check_printable(path, key)?;
+        let (module, part) = match spelling.meaning(key) {
+            Meaning::Part(module, part) => (module, part),
+            Meaning::OfEmbedding(module, part) => {
+                self.embeddings.insert(module.clone());
+                (module, part)
+            }
             Meaning::Head(name) => {
-                heads.push(name);
-                continue;
+                self.heads.push(name);
+                return Ok(());
             }
             Meaning::Refused(reason) => {
-                let found = format!("a tensor of shape {:?}", tensors.shape(key).unwrap_or_default());
-                return Err(Error::Unsupported { path, field: key.into(), found, reason });
+                let (path, field) = (path.to_path_buf(), key.into());
+                return Err(Error::Unsupported {
+                    path,
+                    field,
+                    found: format!("a tensor of shape {shape:?}"),
+                    reason,
+                });
             }
         };
-        let entry = found.entry(module.clone()).or_default();
-        if let Some(other) = entry.keys.insert(slot(part), key.into()) {
-            let expected = format!("one name for {} of module {module}", slot(part));
-            return Err(Error::format(&path, key, expected, format!("`{other}` beside it")));
+        match self.modules.entry(module.clone()).or_default().insert(part, key.into()) {
+            None => Ok(()),
+            Some(other) => {
+                let expected = format!("one name for {part:?} of module {module}");
+                Err(Error::format(path, key, expected, format!("`{other}` beside it")))
+            }
         }
-        entry.embedding |= embedding;
     }
+}
+
+/// Names are printed.
+pub(super) fn check_printable(path: &Path, name: &str) -> Result<()> {
+    if name.contains(char::is_control) {
+        let expected = "a name without control characters";
+        return Err(Error::format(path, name.escape_debug().to_string(), expected, "some"));
+    }
+    Ok(())
+}
+
+/// The adapter of a file at `label` (its path in messages); ranks and scales are declared in the file `declared_in`.
+pub(super) fn assemble(
+    label: &Path,
+    declared_in: &Path,
+    declared: Declared,
+    tensors: Tensors,
+) -> Result<Adapter> {
+    let path = tensors.path().unwrap_or(label);
+    let spelling = match declared {
+        Declared::Config(_) => Spelling::Peft,
+        Declared::Header(_) => Spelling::of(tensors.names()),
+    };
+    let mut named = Named::default();
+    for key in tensors.names() {
+        named.add(path, spelling, key, tensors.shape(key).unwrap_or_default())?;
+    }
+    build(label, declared_in, declared, spelling, named, tensors)
+}
+
+/// Checks modules against what is declared.
+pub(super) fn build(
+    label: &Path,
+    declared_in: &Path,
+    declared: Declared,
+    spelling: Spelling,
+    named: Named,
+    tensors: Tensors,
+) -> Result<Adapter> {
+    let path = tensors.path().unwrap_or(label).to_path_buf();
+    let Named { modules: found, embeddings, mut heads } = named;
     heads.sort();
-    let rules = Rules::new(said_in, &said)?;
+    let rules = Rules::new(declared_in, &declared)?;
     let (mut modules, mut parts) = (vec![], vec![]);
-    for (name, found) in found {
-        let (module, keys) = module(&path, &tensors, &rules, name, found)?;
-        modules.push(module);
+    for (name, keys) in found {
+        let is_embedding = embeddings.contains(&name);
+        modules.push(module(&path, &tensors, &rules, name, &keys, is_embedding)?);
         parts.push(keys);
     }
     if modules.is_empty() {
         return Err(Error::format(&path, "tensors", "at least one module with both factors", "none"));
     }
-    let (config, warnings) = match said {
-        Said::Config(config) => {
-            check_switches(&path, said_in, &config, &modules)?;
+    let (config, warnings) = match declared {
+        Declared::Config(config) => {
+            check_switches(&path, declared_in, &config, &modules)?;
             let warnings = warnings(&config, &modules, &heads);
             (*config, warnings)
         }
-        Said::Header(configs) => {
+        Declared::Header(configs) => {
             let mut config = AdapterConfig::of_modules(&modules);
             let names = configs.values().map(|c| &c.base_model_name_or_path);
             config.base_model_name_or_path = names.flatten().next().cloned();
@@ -145,23 +159,23 @@ pub(super) fn assemble(label: &Path, said_in: &Path, said: Said, tensors: Tensor
 
 /// Ranks and scales by what the file says.
 struct Rules<'a> {
-    said_in: &'a Path,
+    declared_in: &'a Path,
     all: Option<Patterns>,
     by_component: BTreeMap<String, Patterns>,
 }
 
 impl<'a> Rules<'a> {
-    fn new(said_in: &'a Path, said: &Said) -> Result<Self> {
+    fn new(declared_in: &'a Path, declared: &Declared) -> Result<Self> {
         let (mut all, mut by_component) = (None, BTreeMap::new());
-        match said {
-            Said::Config(config) => all = Some(config.patterns(said_in)?),
-            Said::Header(configs) => {
+        match declared {
+            Declared::Config(config) => all = Some(config.patterns(declared_in)?),
+            Declared::Header(configs) => {
                 for (component, config) in configs {
-                    by_component.insert(component.clone(), config.patterns(said_in)?);
+                    by_component.insert(component.clone(), config.patterns(declared_in)?);
                 }
             }
         }
-        Ok(Self { said_in, all, by_component })
+        Ok(Self { declared_in, all, by_component })
     }
 
     /// The patterns that hold for a module, and the module's name as they know it.
@@ -179,31 +193,28 @@ fn module(
     tensors: &Tensors,
     rules: &Rules<'_>,
     name: String,
-    mut found: Found,
-) -> Result<(LoraModule, Parts)> {
-    let mut take = |side: &str| found.keys.remove(side);
-    let missing = |side: &str| {
-        Error::format(path, format!("{name}.lora_{side}.weight"), "both factors of the module", "none")
+    keys: &Keys,
+    is_embedding: bool,
+) -> Result<LoraModule> {
+    let factor = |part: Part| {
+        let missing = || {
+            Error::format(path, format!("{name}.lora_{part:?}.weight"), "both factors of the module", "none")
+        };
+        keys.get(&part).ok_or_else(missing)
     };
-    let keys = Parts {
-        a: take("A").ok_or_else(|| missing("A"))?,
-        b: take("B").ok_or_else(|| missing("B"))?,
-        bias: take("bias"),
-        magnitude: take("magnitude"),
-        alpha: take("alpha"),
-    };
+    let (key_a, key_b) = (factor(Part::A)?, factor(Part::B)?);
     let shape = |key: &str| tensors.shape(key).unwrap_or_default().to_vec();
-    let (a, b) = (shape(&keys.a), shape(&keys.b));
-    let kind = if found.embedding { Some(ModuleKind::Embedding) } else { kind(&a) };
-    let axes = if found.embedding { 2..=2 } else { 2..=5 };
+    let (a, b) = (shape(key_a), shape(key_b));
+    let kind = if is_embedding { Some(ModuleKind::Embedding) } else { kind(&a) };
+    let axes = if is_embedding { 2..=2 } else { 2..=5 };
     let (Some(kind), true) = (kind, axes.contains(&a.len())) else {
         let expected = "two axes (a linear layer), or up to three more (a convolution)";
-        return Err(Error::format(path, &keys.a, expected, format!("shape {a:?}")));
+        return Err(Error::format(path, key_a, expected, format!("shape {a:?}")));
     };
     let (rank, n_inputs) = (a[0], a[1..].iter().try_fold(1usize, |n, &len| n.checked_mul(len)));
     if b.len() < 2 || b.len() > a.len().max(2) || b[2..].iter().any(|&len| len != 1) {
         let expected = "shape [d_out, r] or [d_out, r, 1, …]";
-        return Err(Error::format(path, &keys.b, expected, format!("shape {b:?}")));
+        return Err(Error::format(path, key_b, expected, format!("shape {b:?}")));
     }
     let (n_outputs, rank_b) = (b[0], b[1]);
     let field = || format!("rank of module {name}");
@@ -211,30 +222,26 @@ fn module(
         return Err(Error::format(path, field(), "at least 1", format!("shapes {a:?} and {b:?}")));
     };
     if rank != rank_b {
-        let expected = format!("{rank} as `{}` has", keys.a);
-        return Err(Error::format(path, field(), expected, format!("{rank_b} in `{}`", keys.b)));
+        let expected = format!("{rank} as `{key_a}` has");
+        return Err(Error::format(path, field(), expected, format!("{rank_b} in `{key_b}`")));
     }
     let by_rule = rules.of(&name).map(|(patterns, name)| (patterns.rank(name), patterns.scale(name)));
     if let Some((want, _)) = by_rule.filter(|(want, _)| *want != rank) {
-        let expected = format!("{want} as {} says", rules.said_in.display());
+        let expected = format!("{want} as {} says", rules.declared_in.display());
         return Err(Error::format(path, field(), expected, format!("{rank} in the tensors")));
     }
-    let by_tensor = keys
-        .alpha
-        .as_ref()
-        .map(|key| tensors.scalar(path, key))
-        .transpose()?
-        .map(|alpha| alpha / rank as f64);
+    let alpha = keys.get(&Part::Alpha);
+    let by_tensor = alpha.map(|key| tensors.scalar(path, key)).transpose()?.map(|alpha| alpha / rank as f64);
     let scale = match (by_rule, by_tensor) {
-        (Some((_, said)), Some(found)) if (said - found).abs() > 1e-3 * said.abs() => {
-            let expected = format!("a scale of {said} as {} says", rules.said_in.display());
-            return Err(Error::format(path, keys.alpha.unwrap_or_default(), expected, found));
+        (Some((_, wanted)), Some(found)) if (wanted - found).abs() > 1e-3 * wanted.abs() => {
+            let expected = format!("a scale of {wanted} as {} says", rules.declared_in.display());
+            return Err(Error::format(path, alpha.cloned().unwrap_or_default(), expected, found));
         }
-        (Some((_, said)), _) => said,
+        (Some((_, wanted)), _) => wanted,
         (None, Some(found)) => found,
         (None, None) => 1.0,
     };
-    for key in [&keys.bias, &keys.magnitude].into_iter().flatten() {
+    for key in [Part::Bias, Part::Magnitude].iter().filter_map(|part| keys.get(part)) {
         let shape = shape(key);
         // [d_out], or with axes of length 1 around it; a magnitude along the inputs is another method.
         let along_outputs = shape.first() == Some(&n_outputs) || shape.get(..2) == Some(&[1, n_outputs]);
@@ -243,9 +250,8 @@ fn module(
             return Err(Error::format(path, key, expected, format!("shape {shape:?}")));
         }
     }
-    let (has_bias, has_magnitude) = (keys.bias.is_some(), keys.magnitude.is_some());
-    let module = LoraModule { name, kind, rank, n_inputs, n_outputs, scale, has_bias, has_magnitude };
-    Ok((module, keys))
+    let [has_bias, has_magnitude] = [Part::Bias, Part::Magnitude].map(|part| keys.contains_key(&part));
+    Ok(LoraModule { name, kind, rank, n_inputs, n_outputs, scale, has_bias, has_magnitude })
 }
 
 /// The kind that a shape of `A` gives away.
@@ -258,14 +264,20 @@ fn kind(a: &[usize]) -> Option<ModuleKind> {
 }
 
 /// Magnitudes and biases must be there exactly where the configuration says so.
-fn check_switches(path: &Path, said_in: &Path, config: &AdapterConfig, modules: &[LoraModule]) -> Result<()> {
+fn check_switches(
+    path: &Path,
+    declared_in: &Path,
+    config: &AdapterConfig,
+    modules: &[LoraModule],
+) -> Result<()> {
     let dora = (config.use_dora == Some(true), "use_dora", ".lora_magnitude_vector");
     let bias = (config.lora_bias == Some(true), "lora_bias", ".lora_B.bias");
     for module in modules {
         let has_no_bias = module.kind == ModuleKind::Embedding;
-        for ((said, field, suffix), found) in [(dora, module.has_magnitude), (bias, module.has_bias)] {
-            if said != found && !(field == "lora_bias" && has_no_bias) {
-                let expected = format!("{} as {field} = {said} in {} says", words(said), said_in.display());
+        for ((declared, field, suffix), found) in [(dora, module.has_magnitude), (bias, module.has_bias)] {
+            if declared != found && !(field == "lora_bias" && has_no_bias) {
+                let expected =
+                    format!("{} as {field} = {declared} in {} says", words(declared), declared_in.display());
                 return Err(Error::format(path, format!("{}{suffix}", module.name), expected, words(found)));
             }
         }

@@ -189,11 +189,12 @@ impl Layout<'_> {
             return None;
         }
         let parts = &first.parts[first.position(&module.name)?];
-        let stem = || parts.a.strip_suffix(".lora_down.weight");
+        let stem = || parts.get(&Part::A)?.strip_suffix(".lora_down.weight");
+        let own = parts.get(&part).cloned();
         match part {
-            Part::Alpha => parts.alpha.clone().or_else(|| Some(format!("{}.alpha", stem()?))),
-            Part::Magnitude => parts.magnitude.clone().or_else(|| Some(format!("{}.dora_scale", stem()?))),
-            _ => parts.key(part).map(Into::into),
+            Part::Alpha => own.or_else(|| Some(format!("{}.alpha", stem()?))),
+            Part::Magnitude => own.or_else(|| Some(format!("{}.dora_scale", stem()?))),
+            _ => own,
         }
     }
 

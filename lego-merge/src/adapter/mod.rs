@@ -32,14 +32,14 @@ pub use grouping_core::files::tensor_file::Tensor;
 pub use module::{Factors, LoraModule, ModuleKind, ModuleTensors};
 pub use output::{Output, OutputType};
 
-pub use align::aligned;
+pub(crate) use align::aligned;
 pub(crate) use assemble::{in_module, is_of_base, targets};
 pub(crate) use format::Part;
 pub(crate) use layout::{AdapterWriter, Outline};
 pub(crate) use tensors::Tensors;
 
 use crate::{Error, Result};
-use assemble::{Parts, Said};
+use assemble::{Declared, Keys, Named, check_printable};
 use format::{Spelling, peft};
 
 /// Name of the tensors' file in a PEFT folder.
@@ -54,7 +54,7 @@ pub struct Adapter {
     is_pipeline: bool,
     config: AdapterConfig,
     modules: Vec<LoraModule>,
-    parts: Vec<Parts>,
+    parts: Vec<Keys>,
     heads: Vec<String>,
     warnings: Vec<String>,
     tensors: Arc<Tensors>,
@@ -75,6 +75,19 @@ impl Adapter {
     /// # Errors
     /// [`Error::Io`] or [`Error::Core`] for files that cannot be read, [`Error::Format`] where configuration and tensors disagree or
     /// the file is damaged, [`Error::Unsupported`] for what merging would silently get wrong.
+    ///
+    /// ```
+    /// use grouping_core::matrix::Matrix;
+    /// use lego_merge::adapter::{Adapter, AdapterConfig};
+    ///
+    /// let folder = tempfile::tempdir().expect("a folder");
+    /// let place = folder.path().join("adapter");
+    /// let (a, b) = (Matrix::from_fn(2, 3, |_, _| 1.0), Matrix::from_fn(4, 2, |_, _| 0.5));
+    /// Adapter::from_factors("made", AdapterConfig::new(2), [("layer.q".to_string(), a, b)])?.write(&place, false)?;
+    /// let module = &Adapter::read(&place)?.modules()[0];
+    /// assert_eq!((module.rank, module.n_outputs, module.n_inputs), (2, 4, 3));
+    /// # Ok::<(), lego_merge::Error>(())
+    /// ```
     pub fn read(path: impl AsRef<Path>) -> Result<Self> {
         open::open(path.as_ref())
     }
@@ -116,40 +129,52 @@ impl Adapter {
         modules: impl IntoIterator<Item = ModuleTensors>,
         heads: impl IntoIterator<Item = (String, Tensor)>,
     ) -> Result<Self> {
-        let mut tensors = IndexMap::new();
+        Self::in_memory(Path::new(label), Spelling::Peft, config, modules, heads, peft::key)
+    }
+
+    /// An adapter in memory; `key` names the tensors in its spelling.
+    fn in_memory(
+        label: &Path,
+        spelling: Spelling,
+        config: AdapterConfig,
+        modules: impl IntoIterator<Item = ModuleTensors>,
+        heads: impl IntoIterator<Item = (String, Tensor)>,
+        key: impl Fn(&LoraModule, Part) -> Option<String>,
+    ) -> Result<Self> {
+        let (mut named, mut tensors) = (Named::default(), IndexMap::new());
         for ModuleTensors { name, kind, a, b, bias } in modules {
-            let module = LoraModule {
-                rank: a.n_rows(),
-                n_inputs: a.n_cols(),
-                n_outputs: b.n_rows(),
-                scale: 1.0,
-                has_bias: bias.is_some(),
-                has_magnitude: false,
-                name,
-                kind,
-            };
+            check_printable(label, &name)?;
+            let shape = [b.n_rows(), a.n_cols()];
+            let module = LoraModule::of_scale_one(name, kind, a.n_rows(), shape, bias.is_some());
             // The shape of `B` follows its own rank, so that one that differs from that of `A` is found.
-            let shapes = [
+            let parts = [
                 (Part::A, module.kind.shape_of_a(a.n_rows(), a.n_cols()), Some(a.into_values())),
                 (Part::B, module.kind.shape_of_b(b.n_cols(), b.n_rows()), Some(b.into_values())),
                 (Part::Bias, vec![module.n_outputs], bias),
             ];
-            for (part, shape, values) in shapes {
-                if let (Some(key), Some(values)) = (peft::key(&module, part), values) {
+            let keys = named.modules.entry(module.name.clone()).or_default();
+            for (part, shape, values) in parts {
+                if let (Some(key), Some(values)) = (key(&module, part), values) {
                     let n: usize = shape.iter().product();
                     if n != values.len() {
                         let expected = format!("{n} values for shape {shape:?}");
-                        return Err(Error::format(Path::new(label), key, expected, values.len()));
+                        return Err(Error::format(label, key, expected, values.len()));
                     }
+                    keys.insert(part, key.clone());
                     tensors.insert(key, Tensor { shape, values });
                 }
             }
+            if module.kind == ModuleKind::Embedding {
+                named.embeddings.insert(module.name);
+            }
         }
         for (name, tensor) in heads {
-            tensors.insert(format!("{}{name}", peft::PREFIX), tensor);
+            let key = format!("{}{name}", peft::PREFIX);
+            named.add(label, Spelling::Peft, &key, &tensor.shape)?;
+            tensors.insert(key, tensor);
         }
-        let said = Said::Config(Box::new(config));
-        assemble::assemble(Path::new(label), Path::new(label), said, Tensors::Memory(tensors))
+        let declared = Declared::Config(Box::new(config));
+        assemble::build(label, label, declared, spelling, named, Tensors::Memory(tensors))
     }
 
     /// The folder or file, or the label of an adapter in memory.
@@ -208,12 +233,12 @@ impl Adapter {
     pub fn types(&self, module: &str) -> Option<[String; 2]> {
         let parts = &self.parts[self.position(module)?];
         let name = |key: &str| self.tensors.dtype(key).map_or_else(String::new, |dtype| format!("{dtype:?}"));
-        Some([name(&parts.a), name(&parts.b)])
+        Some([name(parts.get(&Part::A)?), name(parts.get(&Part::B)?)])
     }
 
     /// Type of a module's part as stored.
     pub(crate) fn part_type(&self, module: &str, part: Part) -> Option<Dtype> {
-        self.tensors.dtype(self.parts[self.position(module)?].key(part)?)
+        self.tensors.dtype(self.parts[self.position(module)?].get(&part)?)
     }
 
     /// Type of a head as stored.
@@ -224,7 +249,7 @@ impl Adapter {
     fn part(&self, module: &str, part: Part) -> Result<Option<Tensor>> {
         let missing = || Error::format(&self.path, module, "a module of this adapter", "no such module");
         let i = self.position(module).ok_or_else(missing)?;
-        self.parts[i].key(part).map(|key| self.tensors.decode(&self.path, key)).transpose()
+        self.parts[i].get(&part).map(|key| self.tensors.decode(&self.path, key)).transpose()
     }
 
     /// Decodes the factors of one module; those of convolutions are flattened to two axes.
@@ -277,27 +302,18 @@ impl Adapter {
         self.is_pipeline
     }
 
-    /// The adapter with other modules, of scale 1, in memory; its heads are read.
+    /// The adapter with its modules replaced by others of scale 1, in memory; spelling and heads stay.
     pub(crate) fn with_modules(&self, modules: Vec<ModuleTensors>) -> Result<Self> {
-        let label = self.path.display().to_string();
-        let outlines: Vec<LoraModule> = modules
-            .iter()
-            .map(|m| {
-                let shape = [m.b.n_rows(), m.a.n_cols()];
-                LoraModule::of_scale_one(
-                    m.name.clone(),
-                    m.kind.clone(),
-                    m.a.n_rows(),
-                    shape,
-                    m.bias.is_some(),
-                )
-            })
-            .collect();
+        let outline = |m: &ModuleTensors| {
+            let (shape, has_bias) = ([m.b.n_rows(), m.a.n_cols()], m.bias.is_some());
+            LoraModule::of_scale_one(m.name.clone(), m.kind.clone(), m.a.n_rows(), shape, has_bias)
+        };
         let mut config = self.config.clone();
-        config.set_modules(&outlines);
+        config.set_modules(&modules.iter().map(outline).collect::<Vec<_>>());
         let heads = self.heads.iter().map(|name| Ok((name.clone(), self.head(name)?)));
         let heads = heads.collect::<Result<Vec<_>>>()?;
-        let made = Self::from_modules(&label, config, modules, heads)?;
+        let key = |module: &LoraModule, part| self.parts[self.position(&module.name)?].get(&part).cloned();
+        let made = Self::in_memory(&self.path, self.spelling, config, modules, heads, key)?;
         Ok(Self { is_pipeline: self.is_pipeline, warnings: self.warnings.clone(), ..made })
     }
 

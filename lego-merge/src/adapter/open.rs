@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use grouping_core::files::text::read_text;
 
-use super::assemble::{Said, assemble, header_configs};
+use super::assemble::{Declared, assemble, header_configs};
 use super::config::{AdapterConfig, CONFIG_FILE};
 use super::format::Spelling;
 use super::tensors::Tensors;
@@ -32,18 +32,18 @@ pub(super) fn open(path: &Path) -> Result<Adapter> {
     {
         return open_file(path, &path.join(name));
     }
-    let said = Said::Config(Box::new(read_config(&config)?));
+    let declared = Declared::Config(Box::new(read_config(&config)?));
     let name = [TENSOR_FILE, PICKLE_FILE].into_iter().find(|name| here(name)).unwrap_or(TENSOR_FILE);
-    assemble(path, &config, said, Tensors::open(&path.join(name))?)
+    assemble(path, &config, declared, Tensors::open(&path.join(name))?)
 }
 
 fn open_file(label: &Path, file: &Path) -> Result<Adapter> {
     let tensors = Tensors::open(file)?;
     if Spelling::of(tensors.names()) != Spelling::Peft {
-        let said = Said::Header(header_configs(file, &tensors)?);
-        return assemble(label, file, said, tensors);
+        let declared = Declared::Header(header_configs(file, &tensors)?);
+        return assemble(label, file, declared, tensors);
     }
-    let (config, said_in) = match tensors.metadata().get(CONFIG_METADATA) {
+    let (config, declared_in) = match tensors.metadata().get(CONFIG_METADATA) {
         Some(text) => (AdapterConfig::parse(&file.join(CONFIG_METADATA), text)?, file.to_path_buf()),
         None => {
             let beside: PathBuf = file.with_file_name(CONFIG_FILE);
@@ -54,7 +54,7 @@ fn open_file(label: &Path, file: &Path) -> Result<Adapter> {
             (read_config(&beside)?, beside)
         }
     };
-    assemble(label, &said_in, Said::Config(Box::new(config)), tensors)
+    assemble(label, &declared_in, Declared::Config(Box::new(config)), tensors)
 }
 
 fn read_config(path: &Path) -> Result<AdapterConfig> {

@@ -6,6 +6,7 @@ use grouping_core::files::output::Existing;
 use safetensors::tensor::Dtype;
 
 use super::Format;
+use super::write::check_file;
 use crate::{Error, Result};
 
 /// Types of the written tensors.
@@ -69,14 +70,6 @@ impl Output {
         self
     }
 
-    /// The format where none is given and a file is written.
-    pub fn or_format(mut self, format: Format) -> Self {
-        if self.is_file() {
-            self.format.get_or_insert(format);
-        }
-        self
-    }
-
     /// Types of the tensors.
     pub fn with_type(mut self, dtype: OutputType) -> Self {
         self.dtype = dtype;
@@ -93,6 +86,19 @@ impl Output {
     pub fn with_document(mut self, name: impl Into<String>, text: impl Into<String>) -> Self {
         self.documents.push((name.into(), text.into()));
         self
+    }
+
+    /// Checks that the place is free, or holds what may be replaced: writing does so too, but after all the work.
+    ///
+    /// # Errors
+    /// [`Error::Core`] for a place that is taken, a file there that is no adapter's, or a folder in a format that has none.
+    pub fn check(&self) -> Result<()> {
+        self.resolve(Format::Peft)?;
+        if self.is_file() {
+            check_file(&self.path, self.existing)
+        } else {
+            Ok(self.existing.check(&self.path)?)
+        }
     }
 
     /// Texts to write beside the adapter, by the names of their files.
@@ -122,15 +128,14 @@ impl Output {
     /// The format to write, `first` being that of the first adapter.
     ///
     /// # Errors
-    /// [`Error::Option`] for a folder in a format that has none.
+    /// [`grouping_core::Error::Setting`] for a folder in a format that has none.
     pub(crate) fn resolve(&self, first: Format) -> Result<Format> {
         match (self.is_file(), self.format) {
             (false, None | Some(Format::Peft)) => Ok(Format::Peft),
-            (false, Some(format)) => Err(Error::Option {
-                option: "to",
-                expected: format!("an output FILE.safetensors for the format {format}"),
-                found: self.path.display().to_string(),
-            }),
+            (false, Some(format)) => {
+                let expected = format!("peft for the folder {}", self.path.display());
+                Err(Error::setting("format", expected + ", another for a file FILE.safetensors", format))
+            }
             (true, format) => Ok(format.unwrap_or(first)),
         }
     }

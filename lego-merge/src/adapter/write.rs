@@ -64,7 +64,7 @@ impl Construction {
         if let Some(dtype) = self.tensors.dtype(name)
             && let Some(value) = values.iter().find(|v| v.abs() > largest(dtype))
         {
-            let expected = format!("values in the range of {dtype:?} (another --dtype has more)");
+            let expected = format!("values in the range of {dtype:?} (another `dtype` has more)");
             return Err(Error::format(&self.place, name, expected, value));
         }
         Ok(self.tensors.write(name, values)?)
@@ -97,7 +97,7 @@ impl Construction {
 }
 
 /// What is replaced by a file is an adapter's, and no file comes to lie beside another adapter's configuration.
-fn check_file(place: &Path, existing: Existing) -> Result<()> {
+pub(super) fn check_file(place: &Path, existing: Existing) -> Result<()> {
     existing.check(place)?;
     // Whoever opens the folder would read these tensors by another adapter's ranks and scales.
     if place.ends_with(TENSOR_FILE) && place.with_file_name(CONFIG_FILE).exists() {

@@ -9,7 +9,8 @@ use grouping_core::command::table;
 use grouping_core::files::output::{Existing, write_text};
 use serde_json::json;
 
-use super::console::open;
+use super::console::warn;
+use lego_merge::adapter::Adapter;
 use lego_merge::compare::{Comparison, PairTable, compare};
 
 #[derive(Debug, clap::Args)]
@@ -37,7 +38,8 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
         "compare: expected at least two adapters, found {}",
         args.adapters.len()
     );
-    let adapters = open(&args.adapters)?;
+    let adapters = args.adapters.iter().map(Adapter::read).collect::<Result<Vec<_>, _>>()?;
+    warn(&adapters);
     let comparison = compare(&adapters, args.seed)?;
     if let Some(path) = &args.plot {
         write_text(path, Existing::replaced_if(args.force), &plot(&comparison)?)?;

@@ -3,9 +3,9 @@
 use std::io::{Write, stdout};
 use std::path::PathBuf;
 
-use grouping_core::command::say;
 use serde_json::json;
 
+use super::console::warn;
 use super::output::OutputArgs;
 use lego_merge::adapter::{Adapter, convert};
 
@@ -26,9 +26,7 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let adapter = Adapter::read(&args.adapter)?;
-    for warning in adapter.warnings() {
-        say(format_args!("warning: {}: {warning}", adapter.path().display()));
-    }
+    warn(std::slice::from_ref(&adapter));
     convert(&adapter, &args.output.output(&args.out))?;
     let written = Adapter::read(&args.out)?;
     let (from, to, out) = (adapter.format(), written.format(), args.out.display());

@@ -5,15 +5,16 @@ use std::io::{Write, stdout};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use grouping_core::command::{bar, say, table};
+use grouping_core::command::{say, table};
 use grouping_core::process::peak_memory_bytes;
 use serde_json::json;
 
+use super::console::plan;
 use super::disagreement::DisagreementArgs;
 use super::output::OutputArgs;
 use super::selection::SelectionArgs;
-use super::sources::{open_all, without_magnitudes};
-use lego_merge::card::{RECIPE_FILE, card};
+use super::sources::open;
+use lego_merge::adapter::Output;
 use lego_merge::dora::Compression;
 use lego_merge::merge::{MergeReport, MethodSpec, Plan, merge_to};
 use lego_merge::recipe::{Recipe, RecipeAdapter};
@@ -80,28 +81,25 @@ pub(super) fn merge(recipe: &Recipe, args: &MergeArgs) -> anyhow::Result<()> {
     if let Some(share) = recipe.merge.density.filter(|share| *share >= 1.0) {
         say(format_args!("warning: --density {share}: nothing is pruned"));
     }
-    let adapters = open_all(&recipe)?;
-    let format = adapters[0].format();
-    let (adapters, compressions) = without_magnitudes(adapters, &recipe)?;
-    let plan = Plan::new(&adapters, &config)?;
+    let out = args.out.as_ref().filter(|_| !args.dry_run);
+    let output = out.map(|out| args.output.output(out));
+    output.iter().try_for_each(Output::check)?;
+    let (adapters, compressions) = open(&recipe)?;
+    let (plan, bar) = plan(&adapters, &config)?;
     if plan.config().r > SERVED_RANK {
-        say(format_args!(
-            "warning: rank {}: some servers load adapters up to rank {SERVED_RANK} only unless told otherwise",
-            plan.config().r
-        ));
+        let r = plan.config().r;
+        bar.suspend(|| {
+            say(format_args!(
+                "warning: rank {r}: some servers load adapters up to rank {SERVED_RANK} only unless told otherwise"
+            ));
+        });
     }
-    let Some(out) = args.out.as_ref().filter(|_| !args.dry_run) else {
+    let (Some(out), Some(output)) = (out, output) else {
+        bar.finish_and_clear();
         return print_plan(&plan, args);
     };
-    let bar = bar(plan.modules().len(), "modules");
-    recipe.base_model.clone_from(&plan.config().base_model_name_or_path);
-    let output = args.output.output(out).or_format(format);
-    let output = output
-        .with_document(RECIPE_FILE, recipe.to_json(out)?)
-        .with_document("README.md", card(&recipe, plan.config()));
-    let report = merge_to(&adapters, &config, &output, |_| bar.inc(1));
+    let report = merge_to(&plan, &recipe.beside(output, &plan)?, |_| bar.inc(1))?;
     bar.finish_and_clear();
-    let report = report?;
     let secs = start.elapsed().as_secs_f64();
     if args.json {
         print_json(out, &report, &compressions, secs)
@@ -111,7 +109,7 @@ pub(super) fn merge(recipe: &Recipe, args: &MergeArgs) -> anyhow::Result<()> {
 }
 
 /// The ranks and sizes of a merge that was only planned.
-fn print_plan(plan: &Plan, args: &MergeArgs) -> anyhow::Result<()> {
+fn print_plan(plan: &Plan<'_>, args: &MergeArgs) -> anyhow::Result<()> {
     let n_values: usize = plan.modules().iter().map(|m| m.rank * (m.n_inputs + m.n_outputs)).sum();
     let mut out = stdout();
     if args.json {

@@ -53,7 +53,7 @@ enum Command {
 
 /// How the library's errors are shown.
 const FLAGS: Flags = Flags {
-    renamed: &[],
+    renamed: &[("format", "to")],
     wrapped: |cause| cause.downcast_ref::<lego_merge::Error>().and_then(lego_merge::Error::core),
 };
 

@@ -4,10 +4,11 @@ use std::io::{Write, stdout};
 use std::path::PathBuf;
 use std::time::Instant;
 
-use grouping_core::command::{bar, say, table};
+use grouping_core::command::table;
 use grouping_core::process::peak_memory_bytes;
 use serde_json::{Value, json};
 
+use super::console::{plan, warn};
 use super::output::OutputArgs;
 use lego_merge::adapter::Adapter;
 use lego_merge::merge::{MergeReport, ModuleReport, PruneSpec, merge_to};
@@ -31,15 +32,14 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let start = Instant::now();
+    let output = args.output.output(&args.out);
+    output.check()?;
     let adapter = Adapter::read(&args.adapter)?;
-    for warning in adapter.warnings() {
-        say(format_args!("warning: {}: {warning}", adapter.path().display()));
-    }
-    let bar = bar(adapter.modules().len(), "modules");
-    let config = args.prune.config();
-    let report = merge_to(&[adapter], &config, &args.output.output(&args.out), |_| bar.inc(1));
+    warn(std::slice::from_ref(&adapter));
+    let (adapters, config) = ([adapter], args.prune.config());
+    let (plan, bar) = plan(&adapters, &config)?;
+    let report = merge_to(&plan, &output, |_| bar.inc(1))?;
     bar.finish_and_clear();
-    let report = report?;
     let secs = start.elapsed().as_secs_f64();
     if args.json { print_json(args, &report, secs) } else { print_table(args, &report, secs) }
 }

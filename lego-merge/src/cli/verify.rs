@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::disagreement::DisagreementArgs;
 use super::selection::SelectionArgs;
-use super::sources::{open_all, without_magnitudes};
+use super::sources::open;
 use lego_merge::adapter::Adapter;
 use lego_merge::merge::MethodSpec;
 use lego_merge::recipe::{Recipe, RecipeAdapter};
@@ -72,7 +72,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let recipe = args.recipe()?;
     let config = recipe.config()?;
     let merged = Adapter::read(&args.merged)?;
-    let (sources, _) = without_magnitudes(open_all(&recipe)?, &recipe)?;
+    let (sources, _) = open(&recipe)?;
     let verification = verify(&merged, &sources, &config, args.tolerance)?;
     print(args, &verification)?;
     Ok(if verification.is_equal() { ExitCode::SUCCESS } else { ExitCode::from(1) })

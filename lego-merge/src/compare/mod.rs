@@ -18,7 +18,7 @@ use grouping_core::low_rank::{Gram, Span, column_gram, norm_within, row_gram};
 use rayon::prelude::*;
 use serde::Serialize;
 
-use crate::adapter::{Adapter, Factors};
+use crate::adapter::{Adapter, Factors, aligned};
 use crate::inspect::{ModuleClusters, unit_clusters};
 use crate::{Error, Result};
 
@@ -83,7 +83,22 @@ pub struct Pairs {
 ///
 /// # Errors
 /// Those of [`Adapter::factors`], and [`Error::Numeric`] for modules that differ in shape.
+///
+/// ```
+/// use grouping_core::matrix::Matrix;
+/// use lego_merge::adapter::{Adapter, AdapterConfig};
+/// use lego_merge::compare::compare;
+///
+/// let adapter = |label, value| {
+///     let (a, b) = (Matrix::from_fn(2, 3, |i, j| (i + j) as f32), Matrix::from_fn(4, 2, |_, _| value));
+///     Adapter::from_factors(label, AdapterConfig::new(2), [("layer.q".to_string(), a, b)])
+/// };
+/// let cosines = compare(&[adapter("x", 1.0)?, adapter("y", -2.0)?], 0)?.overall.cosine;
+/// assert!(cosines[0][1].is_some_and(|cosine| (cosine + 1.0).abs() < 1e-6));
+/// # Ok::<(), lego_merge::Error>(())
+/// ```
 pub fn compare(adapters: &[Adapter], seed: u64) -> Result<Comparison> {
+    let adapters = &*aligned(adapters);
     let mut names: Vec<&str> = adapters.iter().flat_map(|a| a.modules()).map(|m| m.name.as_str()).collect();
     names.sort_unstable();
     names.dedup();

@@ -17,7 +17,7 @@ use serde::Serialize;
 
 pub use base_model::BaseModel;
 
-use crate::adapter::{Adapter, Factors, LoraModule, ModuleKind, ModuleTensors};
+use crate::adapter::{Adapter, Factors, LoraModule, ModuleKind, ModuleTensors, aligned};
 use crate::{Error, Result};
 
 /// What the compression of one module lost.
@@ -36,11 +36,40 @@ pub struct Compression {
     pub residual: f64,
 }
 
-/// The adapter with every module that has magnitudes as plain factors of rank `rank` (unless given, the rank that it has), and
-/// what that lost. Other modules, biases and heads stay as they are.
+/// Share of the updates' norm that their compressions lost.
+pub fn share_lost(compressions: &[Compression]) -> f64 {
+    let square = |of: fn(&Compression) -> f64| compressions.iter().map(|c| of(c).powi(2)).sum::<f64>();
+    (square(|c| c.residual * c.norm) / square(|c| c.norm)).sqrt()
+}
+
+/// The adapters under common names, those with magnitudes compressed (see [`compress`]), and what that lost.
 ///
 /// # Errors
-/// [`Error::Format`] where the base has no weight of the module's shape, or a row of `V` vanishes; [`Error::Option`] for a rank
+/// Those of [`compress`].
+pub fn without_magnitudes(
+    adapters: &[Adapter],
+    base: &BaseModel,
+    rank: Option<usize>,
+    seed: u64,
+) -> Result<(Vec<Adapter>, Vec<Compression>)> {
+    let (mut out, mut all) = (vec![], vec![]);
+    for adapter in aligned(adapters).into_owned() {
+        if adapter.modules().iter().any(|m| m.has_magnitude) {
+            let (plain, lost) = compress(&adapter, base, rank, seed)?;
+            out.push(plain);
+            all.extend(lost);
+        } else {
+            out.push(adapter);
+        }
+    }
+    Ok((out, all))
+}
+
+/// The adapter with every module that has magnitudes as plain factors of rank `rank` (unless given, the rank that it has), and
+/// what that lost. Other modules, biases and heads stay as they are, and so does the format.
+///
+/// # Errors
+/// [`Error::Format`] where the base has no weight of the module's shape, or a row of `V` vanishes; [`grouping_core::Error::Setting`] for a rank
 /// of zero; those of [`Adapter::factors`] and of the decomposition.
 pub fn compress(
     adapter: &Adapter,
@@ -49,7 +78,7 @@ pub fn compress(
     seed: u64,
 ) -> Result<(Adapter, Vec<Compression>)> {
     if rank == Some(0) {
-        return Err(Error::Option { option: "rank", expected: "at least 1".into(), found: "0".into() });
+        return Err(Error::setting("rank", "at least 1", 0));
     }
     let compressed = adapter.modules().par_iter().map(|module| {
         let factors = adapter.factors(&module.name)?;

@@ -2,21 +2,17 @@
 //!
 //! An adapter without a bias counts as one of zeros. The same for every method: a bias has no units to group.
 
-use super::{MergeConfig, PlannedModule};
+use super::{Plan, PlannedModule};
 use crate::Result;
-use crate::adapter::Adapter;
 
 /// The bias of one module, `[d_out]`, if the output has biases there.
-pub(crate) fn merged_bias(
-    adapters: &[Adapter],
-    config: &MergeConfig,
-    part: &PlannedModule,
-) -> Result<Option<Vec<f32>>> {
+pub(crate) fn merged_bias(plan: &Plan<'_>, part: &PlannedModule) -> Result<Option<Vec<f32>>> {
     if !part.has_bias {
         return Ok(None);
     }
     let mut sum = vec![0.0; part.n_outputs];
-    let lambda = config.rules().nth(part.rule).map_or(1.0, |rule| rule.lambda);
+    let (adapters, lambda) =
+        (plan.adapters(), plan.merge().rules().nth(part.rule).map_or(1.0, |rule| rule.lambda));
     for (&i, weight) in part.members.iter().zip(&part.weights) {
         let scale = adapters[i].module(&part.name).map_or(0.0, |m| m.scale);
         let factor = lambda * weight * scale;

@@ -8,19 +8,25 @@
 use grouping_core::matrix::Matrix;
 
 use super::module::ByUnits;
-use super::{MergeMethod, MergedModule, ModuleSources, RankChoice};
+use super::{MergeMethod, MergedModule, MethodInfo, ModuleSources, ResultRank};
+
+/// The entry of the table of methods.
+pub(super) static CAT: MethodInfo = MethodInfo {
+    name: "cat",
+    help: "Put all ranks side by side: the exact weighted sum",
+    loses: "where the rank is bounded, and wherever the plain sum interferes",
+    rank: ResultRank::AllUnits,
+    options: &[],
+    build: |_| Ok(Box::new(Cat)),
+};
 
 /// The method `cat`.
 #[derive(Debug, Clone, Copy)]
 pub struct Cat;
 
 impl MergeMethod for Cat {
-    fn name(&self) -> &'static str {
-        "cat"
-    }
-
-    fn rank(&self, choice: &RankChoice<'_>) -> usize {
-        choice.of_all_units()
+    fn info(&self) -> &'static MethodInfo {
+        &CAT
     }
 
     fn merge(&self, module: &ModuleSources<'_>) -> grouping_core::Result<MergedModule> {

@@ -80,7 +80,7 @@ impl MergeConfig {
     /// Merges only the modules in whose full names the pattern is found.
     ///
     /// # Errors
-    /// [`Error::Option`] for a pattern that is no regular expression.
+    /// [`grouping_core::Error::Setting`] for a pattern that is no regular expression.
     pub fn with_include(mut self, pattern: &str) -> Result<Self> {
         self.include = Some(regex("include", pattern)?);
         Ok(self)
@@ -89,7 +89,7 @@ impl MergeConfig {
     /// Leaves out the modules in whose full names the pattern is found.
     ///
     /// # Errors
-    /// [`Error::Option`] for a pattern that is no regular expression.
+    /// [`grouping_core::Error::Setting`] for a pattern that is no regular expression.
     pub fn with_exclude(mut self, pattern: &str) -> Result<Self> {
         self.exclude = Some(regex("exclude", pattern)?);
         Ok(self)
@@ -99,7 +99,7 @@ impl MergeConfig {
     /// added. Which modules are merged at all is decided by this configuration, not the other.
     ///
     /// # Errors
-    /// [`Error::Option`] for a pattern that is no regular expression.
+    /// [`grouping_core::Error::Setting`] for a pattern that is no regular expression.
     pub fn with_override(mut self, pattern: &str, config: MergeConfig) -> Result<Self> {
         self.overrides.push((regex("pattern", pattern)?, config));
         Ok(self)
@@ -123,9 +123,8 @@ impl MergeConfig {
 }
 
 fn regex(option: &'static str, pattern: &str) -> Result<Regex> {
-    Regex::new(pattern).map_err(|e| Error::Option {
-        option,
-        expected: "a regular expression".into(),
-        found: format!("{pattern} ({})", e.to_string().lines().last().unwrap_or_default()),
+    Regex::new(pattern).map_err(|e| {
+        let found = format!("{pattern} ({})", e.to_string().lines().last().unwrap_or_default());
+        Error::setting(option, "a regular expression", found)
     })
 }

@@ -19,10 +19,20 @@ use grouping_core::Result;
 use grouping_core::low_rank::{Basis, Gram};
 
 use super::in_span::{decompose, in_span};
-use super::{Entrywise, MergeMethod, MergedModule, ModuleSources, RankChoice, Tsv};
+use super::{Entrywise, MergeMethod, MergedModule, MethodInfo, ModuleSources, ResultRank, Tsv};
 
 /// Singular values of at most this share of the largest are noise of the factors' `f32`.
 const LEAST_SHARE: f64 = 1e-6;
+
+/// The entry of the table of methods.
+pub(super) static CORE_SPACE: MethodInfo = MethodInfo {
+    name: "core-space",
+    help: "Core Space: `inner` on the updates' cores between common bases of all factors",
+    loses: "where what is large in the factors is not what is large in their product",
+    rank: ResultRank::ChosenOrAllUnits,
+    options: &["density", "inner"],
+    build: |spec| Ok(Box::new(CoreSpace { inner: spec.entrywise()? })),
+};
 
 /// The method `core-space`.
 #[derive(Debug, Clone, Copy)]
@@ -44,16 +54,8 @@ impl CoreSpace {
 }
 
 impl MergeMethod for CoreSpace {
-    fn name(&self) -> &'static str {
-        "core-space"
-    }
-
-    fn rank(&self, choice: &RankChoice<'_>) -> usize {
-        choice.wanted_or_all_units()
-    }
-
-    fn takes_rank(&self) -> bool {
-        true
+    fn info(&self) -> &'static MethodInfo {
+        &CORE_SPACE
     }
 
     fn merge(&self, module: &ModuleSources<'_>) -> Result<MergedModule> {

@@ -12,8 +12,31 @@ use std::sync::Arc;
 use super::election::{Tie, disjoint_mean};
 use super::halves::merge_halves;
 use super::sparsify::drop_and_rescale;
-use super::{AllSources, Density, MajoritySign, Masks, MergeMethod, MergedModule, ModuleSources};
+use super::{
+    AllSources, Density, MajoritySign, Masks, MergeMethod, MergedModule, MethodInfo, ModuleSources,
+    ResultRank,
+};
 use crate::Result;
+
+/// The entry of the table of methods.
+pub(super) static DARE_LINEAR: MethodInfo = MethodInfo {
+    name: "dare-linear",
+    help: "DARE on the factors: keep `density` at random and rescale, then as linear",
+    loses: "the fewer values are kept, the noisier",
+    rank: ResultRank::LargestSource,
+    options: &["density", "masks"],
+    build: |spec| Ok(Box::new(Dare::linear(spec.density()?).with_masks(spec.masks()?))),
+};
+
+/// The entry of the table of methods.
+pub(super) static DARE_TIES: MethodInfo = MethodInfo {
+    name: "dare-ties",
+    help: "DARE on the factors: keep `density` at random and rescale, then as ties",
+    loses: "the fewer values are kept, the noisier",
+    rank: ResultRank::LargestSource,
+    options: &["density", "majority_sign", "masks"],
+    build: |spec| Ok(Box::new(Dare::ties(spec.density()?, spec.majority_sign()).with_masks(spec.masks()?))),
+};
 
 /// The methods `dare-linear` and `dare-ties`.
 #[derive(Debug, Clone)]
@@ -42,8 +65,8 @@ impl Dare {
 }
 
 impl MergeMethod for Dare {
-    fn name(&self) -> &'static str {
-        if self.majority.is_some() { "dare-ties" } else { "dare-linear" }
+    fn info(&self) -> &'static MethodInfo {
+        if self.majority.is_some() { &DARE_TIES } else { &DARE_LINEAR }
     }
 
     fn prepare(&self, sources: &AllSources<'_>) -> Result<Option<Box<dyn MergeMethod>>> {

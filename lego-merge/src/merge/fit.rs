@@ -36,7 +36,7 @@ fn check_bases(adapters: &[Adapter]) -> Result<()> {
         Some((other, found)) => Err(Error::Conflict {
             path: other.path().into(),
             first: first.path().into(),
-            field: "base_model_name_or_path (--allow-base-mismatch merges them)".into(),
+            field: "base_model_name_or_path (`allow_base_mismatch` merges them)".into(),
             expected: expected.into(),
             found: found.into(),
         }),
@@ -64,7 +64,7 @@ fn refuse_magnitudes(adapters: &[Adapter]) -> Result<()> {
         if let Some(module) = adapter.modules().iter().find(|m| m.has_magnitude) {
             let path = adapter.path().into();
             let (field, found) = ("use_dora".into(), format!("true (magnitude of module {})", module.name));
-            let reason = "DoRA's update depends on the base model's weights; merge --base names them";
+            let reason = "DoRA's update depends on the base model's weights; `base` names them";
             return Err(Error::Unsupported { path, field, found, reason });
         }
     }

@@ -159,7 +159,7 @@ fn conflict(adapters: &[Adapter], name: &str, first: usize, other: usize) -> Res
     Ok(Error::Conflict {
         path: adapters[other].path().into(),
         first: adapters[first].path().into(),
-        field: format!("head {name} (--modules-to-save first, average or drop decides)"),
+        field: format!("head {name} (`modules_to_save` first, average or drop decides)"),
         expected: format!("the same values, shape {:?}", shape(first)),
         found: format!("others, shape {:?}", shape(other)),
     })
@@ -173,7 +173,7 @@ fn check_average(adapters: &[Adapter], weights: &[f64], name: &str, owners: &[us
     let total: f64 = owners.iter().map(|&i| weights[i]).sum();
     if total == 0.0 || !total.is_finite() {
         let expected = format!("weights whose sum is not 0, to average the head {name}");
-        return Err(Error::Option { option: "weights", expected, found: total.to_string() });
+        return Err(Error::setting("weights", expected, total));
     }
     Ok(())
 }

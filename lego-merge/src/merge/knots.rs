@@ -20,10 +20,23 @@ use grouping_core::matrix::Matrix;
 use grouping_core::{Error, Result};
 
 use super::in_span::{decompose, resized};
-use super::{Entrywise, MergeMethod, MergedModule, ModuleSources, RankChoice};
+use super::{Entrywise, MergeMethod, MergedModule, MethodInfo, ModuleSources, ResultRank};
 
 /// Singular values of at most this share of the largest are noise of the factors' `f32`.
 const LEAST_SHARE: f64 = 1e-6;
+
+/// The entry of the table of methods.
+pub(super) static KNOTS: MethodInfo = MethodInfo {
+    name: "knots",
+    help: "KnOTS: `inner` on the updates' coordinates in the subspace of all of them",
+    loses: "where updates share no directions, so that no two coordinates meet",
+    rank: ResultRank::ChosenOrAllUnits,
+    options: &["density", "inner"],
+    build: |spec| match spec.entrywise()? {
+        Some(inner) => Ok(Box::new(Knots::new(inner))),
+        None => Err(crate::Error::setting("inner", "ta, ties or dare with the method knots", "tsv")),
+    },
+};
 
 /// The method `knots`.
 #[derive(Debug, Clone, Copy)]
@@ -39,16 +52,8 @@ impl Knots {
 }
 
 impl MergeMethod for Knots {
-    fn name(&self) -> &'static str {
-        "knots"
-    }
-
-    fn rank(&self, choice: &RankChoice<'_>) -> usize {
-        choice.wanted_or_all_units()
-    }
-
-    fn takes_rank(&self) -> bool {
-        true
+    fn info(&self) -> &'static MethodInfo {
+        &KNOTS
     }
 
     fn merge(&self, module: &ModuleSources<'_>) -> Result<MergedModule> {

@@ -5,7 +5,27 @@
 //! to `cat` unless the adapters share their initialisation, so that equal ranks mean equal units.
 
 use super::halves::merge_halves;
-use super::{MergeMethod, MergedModule, ModuleSources};
+use super::{MergeMethod, MergedModule, MethodInfo, ModuleSources, ResultRank};
+
+/// The entry of the table of methods.
+pub(super) static LINEAR: MethodInfo = MethodInfo {
+    name: "linear",
+    help: "Add the factors A and B apart (holds cross terms)",
+    loses: "to `cat`, unless all adapters began from the same A",
+    rank: ResultRank::LargestSource,
+    options: &[],
+    build: |_| Ok(Box::new(Linear)),
+};
+
+/// The entry of the table of methods.
+pub(super) static AVERAGE: MethodInfo = MethodInfo {
+    name: "average",
+    help: "The mean of the factors A and of the factors B",
+    loses: "wherever `linear` does, and it shrinks the update",
+    rank: ResultRank::LargestSource,
+    options: &[],
+    build: |_| Ok(Box::new(Average)),
+};
 
 /// The method `linear`.
 #[derive(Debug, Clone, Copy)]
@@ -16,8 +36,8 @@ pub struct Linear;
 pub struct Average;
 
 impl MergeMethod for Linear {
-    fn name(&self) -> &'static str {
-        "linear"
+    fn info(&self) -> &'static MethodInfo {
+        &LINEAR
     }
 
     fn merge(&self, module: &ModuleSources<'_>) -> grouping_core::Result<MergedModule> {
@@ -26,8 +46,8 @@ impl MergeMethod for Linear {
 }
 
 impl MergeMethod for Average {
-    fn name(&self) -> &'static str {
-        "average"
+    fn info(&self) -> &'static MethodInfo {
+        &AVERAGE
     }
 
     fn merge(&self, module: &ModuleSources<'_>) -> grouping_core::Result<MergedModule> {

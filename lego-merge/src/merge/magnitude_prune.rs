@@ -5,7 +5,17 @@
 
 use super::halves::merge_halves;
 use super::sparsify::keep_largest;
-use super::{Density, MergeMethod, MergedModule, ModuleSources};
+use super::{Density, MergeMethod, MergedModule, MethodInfo, ModuleSources, ResultRank};
+
+/// The entry of the table of methods.
+pub(super) static MAGNITUDE_PRUNE: MethodInfo = MethodInfo {
+    name: "magnitude-prune",
+    help: "Trim the factors to `density`, then as linear",
+    loses: "to `linear` in what it drops",
+    rank: ResultRank::LargestSource,
+    options: &["density"],
+    build: |spec| Ok(Box::new(MagnitudePrune::new(spec.density()?))),
+};
 
 /// The method `magnitude-prune`.
 #[derive(Debug, Clone, Copy)]
@@ -21,8 +31,8 @@ impl MagnitudePrune {
 }
 
 impl MergeMethod for MagnitudePrune {
-    fn name(&self) -> &'static str {
-        "magnitude-prune"
+    fn info(&self) -> &'static MethodInfo {
+        &MAGNITUDE_PRUNE
     }
 
     fn merge(&self, module: &ModuleSources<'_>) -> grouping_core::Result<MergedModule> {

@@ -22,6 +22,7 @@ mod lego;
 mod linear;
 mod magnitude_prune;
 mod masks;
+mod methods;
 mod module;
 mod plan;
 mod prune;
@@ -34,9 +35,6 @@ mod task_arithmetic;
 mod ties;
 mod tsv;
 
-use std::path::Path;
-
-use grouping_core::files::output::Existing;
 use rayon::prelude::*;
 
 pub use agreement::Agreement;
@@ -58,36 +56,27 @@ pub use lego::{ClusterReport, Features, Gauge, Lego, Norm, Preset, RefRank, Rewe
 pub use linear::{Average, Linear};
 pub use magnitude_prune::MagnitudePrune;
 pub use masks::Masks;
-pub use module::{MergedModule, ModuleSources, RankChoice};
+pub use methods::{METHODS, MethodInfo, MethodName, ResultRank};
+pub use module::{MergedModule, ModuleSources};
 pub use plan::{Plan, PlannedModule};
 pub use prune::{PruneMethod, PruneSpec};
 pub use rank::RankRule;
 pub use report::{MergeReport, ModuleReport};
 pub use sparsify::Density;
-pub use spec::{MethodName, MethodSpec};
+pub use spec::MethodSpec;
 pub use svd::Svd;
 pub use task_arithmetic::TaskArithmetic;
 pub use ties::Ties;
 pub use tsv::Tsv;
 
-use crate::adapter::{Adapter, AdapterWriter, ModuleTensors, Outline, Output, Part, aligned};
+use crate::adapter::{Adapter, AdapterWriter, ModuleTensors, Outline, Output, Part};
 use crate::{Error, Result};
 use report::report;
 
 /// A way to merge the sources of one module into factors of a given rank. One file a method.
 pub trait MergeMethod: Send + Sync {
-    /// Name on the command line.
-    fn name(&self) -> &'static str;
-
-    /// Rank of the result in one module: that of its largest source unless a method says otherwise.
-    fn rank(&self, choice: &RankChoice<'_>) -> usize {
-        choice.of_largest_source()
-    }
-
-    /// Whether the user may choose the rank.
-    fn takes_rank(&self) -> bool {
-        false
-    }
+    /// What the method says of itself.
+    fn info(&self) -> &'static MethodInfo;
 
     /// The method, after a look at all modules of all adapters, for methods that need one (a threshold over whole
     /// adapters): `None` when it is ready as it is.
@@ -108,7 +97,7 @@ pub trait MergeMethod: Send + Sync {
 /// Merges adapters in memory. `on_module` is called after each module, from any thread.
 ///
 /// # Errors
-/// [`Error::Conflict`] for adapters that do not fit each other, [`Error::Option`] for weights or a rank that do not fit.
+/// [`Error::Conflict`] for adapters that do not fit each other, [`grouping_core::Error::Setting`] for weights or a rank that do not fit.
 ///
 /// ```
 /// use grouping_core::matrix::Matrix;
@@ -130,88 +119,87 @@ pub fn merge(
     config: &MergeConfig,
     on_module: impl Fn(&ModuleReport) + Sync,
 ) -> Result<(Adapter, MergeReport)> {
-    let adapters = &*aligned(adapters);
     let plan = Plan::new(adapters, config)?;
-    let parts = visit(adapters, config, &plan, |part, merged, report| {
+    let parts = visit(&plan, |part, merged, report| {
         on_module(report);
-        let bias = merged_bias(adapters, config, part)?;
+        let bias = merged_bias(&plan, part)?;
         let (name, kind) = (part.name.clone(), part.kind.clone());
         Ok(ModuleTensors { name, kind, a: merged.a, b: merged.b, bias })
     })?;
     let (reports, modules): (Vec<_>, Vec<_>) = parts.into_iter().unzip();
-    let heads = plan.heads().iter().map(|(name, _)| Ok((name.clone(), plan.head(adapters, name)?)));
+    let heads = plan.heads().iter().map(|(name, _)| Ok((name.clone(), plan.head(name)?)));
     let heads = heads.collect::<Result<Vec<_>>>()?;
     let adapter = Adapter::from_modules("merged", plan.config().clone(), modules, heads)?;
-    Ok((adapter, plan.report(config, reports)))
+    Ok((adapter, plan.report(reports)))
 }
 
-/// Merges adapters into a PEFT folder of `f32`, module by module: memory holds one module a thread.
+/// Merges as planned into a folder or file, module by module: memory holds one module a thread. `on_module` is called after
+/// each module, from any thread.
 ///
 /// # Errors
-/// Those of [`merge_to`].
-pub fn merge_to_folder(
-    adapters: &[Adapter],
-    config: &MergeConfig,
-    folder: &Path,
-    force: bool,
-    on_module: impl Fn(&ModuleReport) + Sync,
-) -> Result<MergeReport> {
-    let output = Output::new(folder).with_existing(Existing::replaced_if(force));
-    merge_to(adapters, config, &output, on_module)
-}
-
-/// Merges adapters into a folder or file, module by module: memory holds one module a thread.
+/// [`Error::Core`] for an output that is there or cannot be written, [`Error::Unsupported`] for what its format has no place for, and
+/// [`Error::Numeric`] for factors that are not finite.
 ///
-/// # Errors
-/// Those of [`merge`], [`Error::Core`] for an output that is there or cannot be written, and [`Error::Unsupported`] for what
-/// its format has no place for.
+/// ```
+/// use grouping_core::matrix::Matrix;
+/// use lego_merge::adapter::{Adapter, AdapterConfig, Output};
+/// use lego_merge::merge::{MergeConfig, Plan, Svd, merge_to};
+///
+/// let folder = tempfile::tempdir().expect("a folder");
+/// let factors = [(2, 3), (4, 2)].map(|(rows, columns)| Matrix::from_fn(rows, columns, |i, j| (i + j) as f32));
+/// let [a, b] = factors;
+/// let adapter = Adapter::from_factors("x", AdapterConfig::new(2), [("layer.q".to_string(), a, b)])?;
+/// let (adapters, config) = ([adapter.clone(), adapter], MergeConfig::new(Svd).with_rank(2));
+/// let plan = Plan::new(&adapters, &config)?;
+/// assert_eq!(plan.modules()[0].members, [0, 1]);
+/// merge_to(&plan, &Output::new(folder.path().join("merged")), |report| assert_eq!(report.rank, 2))?;
+/// assert_eq!(Adapter::read(folder.path().join("merged"))?.modules()[0].rank, 2);
+/// # Ok::<(), lego_merge::Error>(())
+/// ```
 pub fn merge_to(
-    adapters: &[Adapter],
-    config: &MergeConfig,
+    plan: &Plan<'_>,
     output: &Output,
     on_module: impl Fn(&ModuleReport) + Sync,
 ) -> Result<MergeReport> {
-    let adapters = &*aligned(adapters);
-    let plan = Plan::new(adapters, config)?;
+    let adapters = plan.adapters();
     let writer = AdapterWriter::create(
         output,
         &Outline {
             first: &adapters[0],
             modules: plan.outline(),
-            heads: plan.head_shapes(adapters),
+            heads: plan.head_shapes(),
             config: plan.config().clone(),
             is_pipeline: adapters.iter().any(Adapter::is_pipeline),
             part_type: &|module, part| output.dtype().of(adapters.iter().map(|a| a.part_type(module, part))),
             head_type: &|name| output.dtype().of(adapters.iter().map(|a| a.head_type(name))),
         },
     )?;
-    let parts = visit(adapters, config, &plan, |part, merged, report| {
+    let parts = visit(plan, |part, merged, report| {
         writer.part(&part.name, Part::A, merged.a.values())?;
         writer.part(&part.name, Part::B, merged.b.values())?;
-        if let Some(bias) = merged_bias(adapters, config, part)? {
+        if let Some(bias) = merged_bias(plan, part)? {
             writer.part(&part.name, Part::Bias, &bias)?;
         }
         on_module(report);
         Ok(())
     })?;
     for (name, _) in plan.heads() {
-        writer.head(name, &plan.head(adapters, name)?.values)?;
+        writer.head(name, &plan.head(name)?.values)?;
     }
     writer.finish()?;
-    Ok(plan.report(config, parts.into_iter().map(|(report, ())| report).collect()))
+    Ok(plan.report(parts.into_iter().map(|(report, ())| report).collect()))
 }
 
 /// Runs the method over all modules in parallel; results in the plan's order.
 pub(crate) fn visit<T: Send>(
-    adapters: &[Adapter],
-    config: &MergeConfig,
-    plan: &Plan,
+    plan: &Plan<'_>,
     each: impl Fn(&PlannedModule, MergedModule, &ModuleReport) -> Result<T> + Sync,
 ) -> Result<Vec<(ModuleReport, T)>> {
-    let rules: Vec<(&MergeConfig, AllSources<'_>)> = config
+    let rules: Vec<(&MergeConfig, AllSources<'_>)> = plan
+        .merge()
         .rules()
         .enumerate()
-        .map(|(i, rule)| (rule, AllSources::of_rule(adapters, plan.modules(), i, rule.seed)))
+        .map(|(i, rule)| (rule, AllSources::of_rule(plan.adapters(), plan.modules(), i, rule.seed)))
         .collect();
     let prepared = rules.iter().map(|(rule, sources)| rule.method.prepare(sources));
     let prepared = prepared.collect::<Result<Vec<_>>>()?;

@@ -10,40 +10,6 @@ use grouping_core::matrix::{Matrix, MatrixRef};
 use super::ClusterReport;
 use crate::adapter::Factors;
 
-/// What a method chooses a module's rank from.
-#[derive(Debug, Clone, Copy)]
-#[non_exhaustive]
-pub struct RankChoice<'a> {
-    /// Ranks of the module's sources.
-    pub source_ranks: &'a [usize],
-    /// The user's rank, if any.
-    pub wanted: Option<usize>,
-    /// The largest rank that any source has in any module.
-    pub largest: usize,
-}
-
-impl RankChoice<'_> {
-    /// The rank of the module's largest source.
-    pub fn of_largest_source(&self) -> usize {
-        self.source_ranks.iter().copied().max().unwrap_or(0)
-    }
-
-    /// The number of the module's units, `Σ rᵢ`.
-    pub fn of_all_units(&self) -> usize {
-        self.source_ranks.iter().sum()
-    }
-
-    /// The user's rank, else the largest source's, as far as there are units.
-    pub fn wanted_or_largest(&self) -> usize {
-        self.wanted.unwrap_or(self.largest).min(self.of_all_units())
-    }
-
-    /// The user's rank, else that of an exact result, as far as there are units.
-    pub fn wanted_or_all_units(&self) -> usize {
-        self.wanted.unwrap_or(usize::MAX).min(self.of_all_units())
-    }
-}
-
 /// The sources of one module.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -145,7 +111,7 @@ pub struct MergedModule {
     pub clusters: Option<ClusterReport>,
     /// `‖B·A − T‖_F / ‖T‖_F`, for methods that truncate a target `T` of higher rank.
     pub residual: Option<f64>,
-    /// What the result is of the sources' own units, where that is known; its inner products then need no look at the values.
+    /// The result as a combination of the sources' units, where it is known: its inner products then need no pass over the values.
     pub(super) by_units: Option<ByUnits>,
 }
 

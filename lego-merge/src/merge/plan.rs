@@ -1,10 +1,13 @@
 //! What a merge will write: modules with their ranks, heads with their owners, and the output's configuration.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::heads::{Heads, saved_modules};
-use super::{AllSources, MergeConfig, MergeReport, ModuleReport, RankChoice, RankRule, fit};
-use crate::adapter::{Adapter, AdapterConfig, LoraModule, ModuleKind, TargetModules, Tensor, targets};
+use super::{AllSources, MergeConfig, MergeReport, ModuleReport, RankRule, fit};
+use crate::adapter::{
+    Adapter, AdapterConfig, LoraModule, ModuleKind, TargetModules, Tensor, aligned, targets,
+};
 use crate::{Error, Result};
 
 /// One module of the output.
@@ -31,38 +34,65 @@ pub struct PlannedModule {
     pub(super) rule: usize,
 }
 
-/// Everything about the output but its values.
-#[derive(Debug, Clone)]
-pub struct Plan {
+/// A merge that is about to run: its adapters under common names, and everything about the output but its values.
+pub struct Plan<'a> {
+    adapters: Cow<'a, [Adapter]>,
+    merge: &'a MergeConfig,
     modules: Vec<PlannedModule>,
     heads: Heads,
     weights: Vec<f64>,
     config: AdapterConfig,
 }
 
-impl Plan {
-    /// Checks that the adapters and options fit, and decides ranks, heads and configuration.
+impl<'a> Plan<'a> {
+    /// Checks that the adapters and settings fit, and decides ranks, heads and configuration.
     ///
     /// # Errors
-    /// [`Error::Conflict`] for adapters that do not fit each other, [`Error::Option`] for weights or a rank that do
+    /// [`Error::Conflict`] for adapters that do not fit each other, [`grouping_core::Error::Setting`] for weights or a rank that do
     /// not fit.
-    pub fn new(adapters: &[Adapter], config: &MergeConfig) -> Result<Self> {
-        let weights = config.rules().map(|rule| weights(adapters, rule)).collect::<Result<Vec<_>>>()?;
+    pub fn new(adapters: &'a [Adapter], merge: &'a MergeConfig) -> Result<Self> {
+        Self::observed(adapters, merge, |_| ())
+    }
+
+    /// As [`Plan::new`], telling how far it has come: `on_ranked` is called, from any thread, after each module that had to
+    /// be read for its rank, with the number of modules to read in planning and merging together.
+    ///
+    /// # Errors
+    /// Those of [`Plan::new`].
+    pub fn observed(
+        adapters: &'a [Adapter],
+        merge: &'a MergeConfig,
+        on_ranked: impl Fn(usize) + Sync,
+    ) -> Result<Self> {
+        let (adapters, config) = (aligned(adapters), merge);
+        let weights = config.rules().map(|rule| weights(&adapters, rule)).collect::<Result<Vec<_>>>()?;
         for rule in config.rules() {
             check(rule)?;
         }
-        let modules = modules(adapters, config, &weights)?;
+        let mut modules = modules(&adapters, config, &weights)?;
         let weights = weights.into_iter().next().unwrap_or_default();
-        let heads = Heads::new(adapters, config.saved_modules, &weights)?;
-        heads.check_apart(adapters, &modules)?;
-        let mut plan = Self { modules, heads, weights, config: adapters[0].config().clone() };
+        let heads = Heads::new(&adapters, config.saved_modules, &weights)?;
+        heads.check_apart(&adapters, &modules)?;
+        let by_values: Vec<_> =
+            config.rules().map(|rule| rule.rank.filter(|rank| rank.needs_values())).collect();
+        let n_steps = modules.iter().map(|m| 1 + usize::from(by_values[m.rule].is_some())).sum();
         for (i, rule) in config.rules().enumerate() {
-            if let Some(rank) = rule.rank.filter(|rank| rank.needs_values()) {
-                plan.find_ranks(adapters, rank, i, rule.seed)?;
+            if let Some(rank) = by_values[i] {
+                find_ranks(&adapters, &mut modules, rank, i, rule.seed, || on_ranked(n_steps))?;
             }
         }
-        plan.config = output_config(adapters, &plan.modules, plan.heads())?;
-        Ok(plan)
+        let config = output_config(&adapters, &modules, heads.owners())?;
+        Ok(Self { adapters, merge, modules, heads, weights, config })
+    }
+
+    /// The adapters, under names that they have in common.
+    pub fn adapters(&self) -> &[Adapter] {
+        &self.adapters
+    }
+
+    /// What is merged with.
+    pub(super) fn merge(&self) -> &MergeConfig {
+        self.merge
     }
 
     /// All modules, by name.
@@ -85,44 +115,54 @@ impl Plan {
         &self.config
     }
 
-    /// Reads the modules of one rule to find their ranks.
-    fn find_ranks(&mut self, adapters: &[Adapter], rank: RankRule, rule: usize, seed: u64) -> Result<()> {
-        let sources = AllSources::of_rule(adapters, &self.modules, rule, seed);
-        let ranks = sources.visit(|module| rank.rank(module).map_err(Error::numeric(module.name)))?;
-        let of_rule = self.modules.iter_mut().filter(|m| m.rule == rule);
-        of_rule.zip(ranks).for_each(|(module, rank)| module.rank = rank);
-        Ok(())
-    }
-
     /// The output's modules, of scale 1.
     pub(super) fn outline(&self) -> Vec<LoraModule> {
         self.modules.iter().map(of_scale_one).collect()
     }
 
     /// Names and shapes of the heads.
-    pub(super) fn head_shapes(&self, adapters: &[Adapter]) -> Vec<(String, Vec<usize>)> {
+    pub(super) fn head_shapes(&self) -> Vec<(String, Vec<usize>)> {
         let shape = |(name, owner): &(String, usize)| {
-            (name.clone(), adapters[*owner].head_shape(name).unwrap_or_default())
+            (name.clone(), self.adapters[*owner].head_shape(name).unwrap_or_default())
         };
         self.heads().iter().map(shape).collect()
     }
 
     /// The values of a head.
-    pub(crate) fn head(&self, adapters: &[Adapter], name: &str) -> Result<Tensor> {
-        self.heads.tensor(adapters, &self.weights, name)
+    pub(crate) fn head(&self, name: &str) -> Result<Tensor> {
+        self.heads.tensor(&self.adapters, &self.weights, name)
     }
 
-    pub(super) fn report(&self, config: &MergeConfig, modules: Vec<ModuleReport>) -> MergeReport {
+    pub(super) fn report(&self, modules: Vec<ModuleReport>) -> MergeReport {
         MergeReport {
-            method: config.method.name().into(),
+            method: self.merge.method.info().name.into(),
             weights: self.weights.clone(),
-            lambda: config.lambda,
+            lambda: self.merge.lambda,
             modules,
             heads: self.heads.carried(),
             averaged_heads: self.heads.averaged(),
             dropped_heads: self.heads.dropped().to_vec(),
         }
     }
+}
+
+/// Reads the modules of one rule to find their ranks.
+fn find_ranks(
+    adapters: &[Adapter],
+    modules: &mut [PlannedModule],
+    rank: RankRule,
+    rule: usize,
+    seed: u64,
+    on_ranked: impl Fn() + Sync,
+) -> Result<()> {
+    let ranks = AllSources::of_rule(adapters, modules, rule, seed).visit(|module| {
+        let rank = rank.rank(module).map_err(Error::numeric(module.name));
+        on_ranked();
+        rank
+    })?;
+    let of_rule = modules.iter_mut().filter(|m| m.rule == rule);
+    of_rule.zip(ranks).for_each(|(module, rank)| module.rank = rank);
+    Ok(())
 }
 
 fn of_scale_one(module: &PlannedModule) -> LoraModule {
@@ -134,27 +174,22 @@ fn weights(adapters: &[Adapter], config: &MergeConfig) -> Result<Vec<f64>> {
     let weights = config.weights.clone().unwrap_or_else(|| vec![1.0; adapters.len()]);
     if weights.len() != adapters.len() || adapters.is_empty() {
         let expected = format!("one weight for each of {} adapters", adapters.len());
-        return Err(Error::Option { option: "weights", expected, found: weights.len().to_string() });
+        return Err(Error::setting("weights", expected, weights.len()));
     }
     match weights.iter().find(|w| !w.is_finite()) {
         None => Ok(weights),
-        Some(bad) => {
-            let (expected, found) = ("finite numbers".into(), bad.to_string());
-            Err(Error::Option { option: "weights", expected, found })
-        }
+        Some(bad) => Err(Error::setting("weights", "finite numbers", bad)),
     }
 }
 
 /// A factor must be finite, and a rank wanted by a method that takes one.
 fn check(rule: &MergeConfig) -> Result<()> {
     if !rule.lambda.is_finite() {
-        let (expected, found) = ("a finite number".into(), rule.lambda.to_string());
-        return Err(Error::Option { option: "lambda", expected, found });
+        return Err(Error::setting("lambda", "a finite number", rule.lambda));
     }
-    if let (Some(wanted), false) = (&rule.rank, rule.method.takes_rank()) {
-        let (expected, found) =
-            (format!("no rank with the method {}", rule.method.name()), wanted.to_string());
-        return Err(Error::Option { option: "rank", expected, found });
+    let method = rule.method.info();
+    if let (Some(wanted), false) = (&rule.rank, method.rank.is_chosen()) {
+        return Err(Error::setting("rank", format!("no rank with the method {}", method.name), wanted));
     }
     Ok(())
 }
@@ -169,8 +204,8 @@ fn modules(adapters: &[Adapter], config: &MergeConfig, weights: &[Vec<f64>]) -> 
     let all = adapters.iter().flat_map(|a| a.modules());
     let largest = all.map(|m| m.rank).max().unwrap_or(0);
     if members.is_empty() {
-        let (expected, found) = ("patterns that leave a module to merge".into(), "none left".into());
-        return Err(Error::Option { option: "include, exclude", expected, found });
+        let expected = "with `exclude` a pattern that leaves a module to merge";
+        return Err(Error::setting("include", expected, "none left"));
     }
     fit::check(adapters, config.base_mismatch)?;
     let has_bias = adapters.iter().flat_map(|a| a.modules()).any(|m| m.has_bias);
@@ -214,7 +249,7 @@ fn modules(adapters: &[Adapter], config: &MergeConfig, weights: &[Vec<f64>]) -> 
             Some(RankRule::Fixed(rank)) => Some(rank),
             _ => None,
         };
-        let rank = rules[rule].method.rank(&RankChoice { source_ranks: &ranks, wanted, largest });
+        let rank = rules[rule].method.info().rank.of(&ranks, wanted, largest);
         let (n_inputs, n_outputs) = (module.n_inputs, module.n_outputs);
         let weights = members.iter().map(|&i| weights[rule][i]).collect();
         let name = name.into();
@@ -225,7 +260,7 @@ fn modules(adapters: &[Adapter], config: &MergeConfig, weights: &[Vec<f64>]) -> 
             && (wanted == 0 || (most > 0 && wanted > most))
         {
             let expected = format!("1 to {most}, the units of the largest module");
-            return Err(Error::Option { option: "rank", expected, found: wanted.to_string() });
+            return Err(Error::setting("rank", expected, wanted));
         }
     }
     Ok(out)

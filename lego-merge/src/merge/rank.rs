@@ -48,12 +48,8 @@ impl FromStr for RankRule {
             Some(("ratio", value)) => share(value).map(Self::Ratio),
             Some(_) => None,
         };
-        rule.ok_or_else(|| Error::Option {
-            option: "rank",
-            expected: "a number, energy:SHARE or ratio:SHARE with a share above 0 and at most 1, or auto"
-                .into(),
-            found: text.into(),
-        })
+        let expected = "a number, energy:SHARE or ratio:SHARE with a share above 0 and at most 1, or auto";
+        rule.ok_or_else(|| Error::setting("rank", expected, text))
     }
 }
 

@@ -15,13 +15,12 @@ impl Density {
     /// The share `density`.
     ///
     /// # Errors
-    /// [`Error::Option`] unless it is a finite number above 0.
+    /// [`grouping_core::Error::Setting`] unless it is a finite number above 0.
     pub fn new(density: f64) -> Result<Self> {
         if density.is_finite() && density > 0.0 {
             return Ok(Self(density));
         }
-        let (expected, found) = ("a share above 0, such as 0.5".into(), density.to_string());
-        Err(Error::Option { option: "density", expected, found })
+        Err(Error::setting("density", "a share above 0, such as 0.5", density))
     }
 
     /// The share.

@@ -3,116 +3,13 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use grouping_core::cluster::Symmetry;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Average, Cat, CoreSpace, Dare, DenseSvd, Density, Entrywise, Features, Gauge, Inner, Knots, Lego, Linear,
-    MagnitudePrune, MajoritySign, Masks, MergeConfig, MergeMethod, Norm, Preset, RankRule, RefRank,
-    Reweighting, Svd, TaskArithmetic, Ties, TiesDelta, Tsv,
+    Density, Entrywise, Features, Gauge, Inner, METHODS, MajoritySign, Masks, MergeConfig, MethodInfo,
+    MethodName, Norm, Preset, RankRule, RefRank,
 };
 use crate::{Error, Result};
-
-/// Names of the methods.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
-#[serde(rename_all = "kebab-case")]
-#[non_exhaustive]
-pub enum MethodName {
-    /// LoRA-LEGO: cluster the ranks of all adapters, one merged rank a cluster
-    #[default]
-    Lego,
-    /// Add the factors A and B apart (holds cross terms)
-    Linear,
-    /// Put all ranks side by side: the exact weighted sum
-    Cat,
-    /// The best approximation of the weighted sum at a rank
-    Svd,
-    /// The weighted sum times --lambda: exact, or its best approximation with --rank
-    TaskArithmetic,
-    /// The mean of the factors A and of the factors B
-    Average,
-    /// TIES on the factors: trim to --density, elect a sign, average what agrees
-    Ties,
-    /// DARE on the factors: keep --density at random and rescale, then as linear
-    DareLinear,
-    /// DARE on the factors: keep --density at random and rescale, then as ties
-    DareTies,
-    /// Trim the factors to --density, then as linear
-    MagnitudePrune,
-    /// TIES on the dense updates of each module, approximated at --rank
-    TiesSvd,
-    /// DARE on the dense updates of each module, added and approximated at --rank
-    DareLinearSvd,
-    /// DARE on the dense updates, then as ties-svd
-    DareTiesSvd,
-    /// Trim the dense updates of each module to --density, add, approximate at --rank
-    MagnitudePruneSvd,
-    /// TIES as in its paper: trims each adapter as a whole, weights vote; approximated at --rank
-    TiesDelta,
-    /// DARE as in its paper; the same as dare-linear-svd
-    DareDelta,
-    /// KnOTS: --inner on the updates' coordinates in the subspace of all of them
-    Knots,
-    /// Core Space: --inner on the updates' cores between common bases of all factors
-    CoreSpace,
-    /// TSV-Merge: singular vectors of all updates, decorrelated
-    Tsv,
-}
-
-impl MethodName {
-    /// The name as it is written.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Lego => "lego",
-            Self::Linear => "linear",
-            Self::Cat => "cat",
-            Self::Svd => "svd",
-            Self::TaskArithmetic => "task-arithmetic",
-            Self::Average => "average",
-            Self::Ties => "ties",
-            Self::DareLinear => "dare-linear",
-            Self::DareTies => "dare-ties",
-            Self::MagnitudePrune => "magnitude-prune",
-            Self::TiesSvd => "ties-svd",
-            Self::DareLinearSvd => "dare-linear-svd",
-            Self::DareTiesSvd => "dare-ties-svd",
-            Self::MagnitudePruneSvd => "magnitude-prune-svd",
-            Self::TiesDelta => "ties-delta",
-            Self::DareDelta => "dare-delta",
-            Self::Knots => "knots",
-            Self::CoreSpace => "core-space",
-            Self::Tsv => "tsv",
-        }
-    }
-
-    /// Whether the method keeps a share of the values, `--density`.
-    fn prunes(self) -> bool {
-        self.drops() || self.trims()
-    }
-
-    /// Whether the method keeps the largest values.
-    fn trims(self) -> bool {
-        use MethodName::{MagnitudePrune, MagnitudePruneSvd, Ties, TiesDelta, TiesSvd};
-        matches!(self, Ties | MagnitudePrune | TiesSvd | MagnitudePruneSvd | TiesDelta)
-    }
-
-    /// Whether the method keeps values at random, or by `--masks`.
-    fn drops(self) -> bool {
-        use MethodName::{DareDelta, DareLinear, DareLinearSvd, DareTies, DareTiesSvd};
-        matches!(self, DareLinear | DareTies | DareLinearSvd | DareTiesSvd | DareDelta)
-    }
-
-    /// Whether the method merges inside a subspace, `--inner`.
-    fn has_inner(self) -> bool {
-        matches!(self, Self::Knots | Self::CoreSpace)
-    }
-
-    /// Whether the method elects a sign, `--majority-sign`.
-    fn elects(self) -> bool {
-        matches!(self, Self::Ties | Self::DareTies | Self::TiesSvd | Self::DareTiesSvd | Self::TiesDelta)
-    }
-}
 
 /// A method and its options; those of other methods must be absent.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -228,139 +125,83 @@ impl MethodSpec {
     /// The configuration of a merge.
     ///
     /// # Errors
-    /// [`Error::Option`] for an option that the method does not have, needs, or cannot use.
+    /// [`grouping_core::Error::Setting`] for an option that the method does not have, needs, or cannot use.
     pub fn config(&self) -> Result<MergeConfig> {
         self.check_options()?;
-        let mut config = MergeConfig::boxed(self.method()?).with_lambda(self.lambda).with_seed(self.seed);
+        let mut config = MergeConfig::boxed((self.method.info().build)(self)?)
+            .with_lambda(self.lambda)
+            .with_seed(self.seed);
         config.weights.clone_from(&self.weights);
         config.rank = self.rank.or(self.preset.and_then(Preset::rank).map(RankRule::Fixed));
         Ok(config)
     }
 
-    fn method(&self) -> Result<Box<dyn MergeMethod>> {
-        let majority = self.majority_sign.unwrap_or_default();
-        let masks = self.masks.as_ref().map(Masks::open).transpose()?.map(Arc::new);
-        Ok(match self.method {
-            MethodName::Lego => Box::new(self.lego()?),
-            MethodName::Linear => Box::new(Linear),
-            MethodName::Cat => Box::new(Cat),
-            MethodName::Svd => Box::new(Svd),
-            MethodName::TaskArithmetic => Box::new(TaskArithmetic),
-            MethodName::Average => Box::new(Average),
-            MethodName::Ties => Box::new(Ties::new(self.density()?).with_majority_sign(majority)),
-            MethodName::DareLinear => Box::new(Dare::linear(self.density()?).with_masks(masks)),
-            MethodName::DareTies => Box::new(Dare::ties(self.density()?, majority).with_masks(masks)),
-            MethodName::MagnitudePrune => Box::new(MagnitudePrune::new(self.density()?)),
-            MethodName::TiesSvd => Box::new(DenseSvd::ties(self.density()?, majority)),
-            MethodName::DareLinearSvd => Box::new(DenseSvd::dare_linear(self.density()?).with_masks(masks)),
-            MethodName::DareTiesSvd => {
-                Box::new(DenseSvd::dare_ties(self.density()?, majority).with_masks(masks))
+    /// The share of values that is kept.
+    pub(super) fn density(&self) -> Result<Density> {
+        let missing = || Error::setting("density", format!("one with {}, such as 0.5", self.words()), "none");
+        Density::new(self.density.ok_or_else(missing)?)
+    }
+
+    /// How a sign is elected.
+    pub(super) fn majority_sign(&self) -> MajoritySign {
+        self.majority_sign.unwrap_or_default()
+    }
+
+    /// The masks that are replayed, if any.
+    pub(super) fn masks(&self) -> Result<Option<Arc<Masks>>> {
+        Ok(self.masks.as_ref().map(Masks::open).transpose()?.map(Arc::new))
+    }
+
+    /// What is done entry by entry inside a subspace; `None` is TSV, which is not.
+    pub(super) fn entrywise(&self) -> Result<Option<Entrywise>> {
+        let inner = self.inner.unwrap_or_default();
+        match self.density {
+            Some(share) if !inner.prunes() => {
+                Err(Error::setting("density", format!("none with {}", self.words()), share))
             }
-            MethodName::MagnitudePruneSvd => Box::new(DenseSvd::magnitude_prune(self.density()?)),
-            MethodName::TiesDelta => Box::new(TiesDelta::new(self.density()?).with_majority_sign(majority)),
-            MethodName::DareDelta => Box::new(DenseSvd::dare_delta(self.density()?).with_masks(masks)),
-            MethodName::Knots => match self.entrywise()? {
-                Some(inner) => Box::new(Knots::new(inner)),
-                None => {
-                    let expected = "ta, ties or dare with the method knots".into();
-                    return Err(Error::Option { option: "inner", expected, found: "tsv".into() });
-                }
-            },
-            MethodName::CoreSpace => match self.entrywise()? {
-                Some(inner) => Box::new(CoreSpace::new(inner)),
-                None => Box::new(CoreSpace::tsv()),
-            },
-            MethodName::Tsv => Box::new(Tsv),
-        })
+            _ => Ok(match inner {
+                Inner::Ta => Some(Entrywise::Sum),
+                Inner::Ties => Some(Entrywise::Ties(self.density()?)),
+                Inner::Dare => Some(Entrywise::Dare(self.density()?)),
+                Inner::Tsv => None,
+            }),
+        }
     }
 
     /// The method, with what it does inside its subspace where it has one.
     fn words(&self) -> String {
-        let method = self.method.as_str();
-        if self.method.has_inner() {
-            format!("the method {method} --inner {}", self.inner.unwrap_or_default().as_str())
+        let MethodInfo { name, options, .. } = self.method.info();
+        if options.contains(&"inner") {
+            format!("the method {name} and inner {}", self.inner.unwrap_or_default().as_str())
         } else {
-            format!("the method {method}")
+            format!("the method {name}")
         }
-    }
-
-    /// What is done entry by entry inside the subspace; `None` is TSV, which is not.
-    fn entrywise(&self) -> Result<Option<Entrywise>> {
-        Ok(match self.inner.unwrap_or_default() {
-            Inner::Ta => Some(Entrywise::Sum),
-            Inner::Ties => Some(Entrywise::Ties(self.density()?)),
-            Inner::Dare => Some(Entrywise::Dare(self.density()?)),
-            Inner::Tsv => None,
-        })
-    }
-
-    fn density(&self) -> Result<Density> {
-        let missing = || Error::Option {
-            option: "density",
-            expected: format!("--density with {}, such as 0.5", self.words()),
-            found: "none".into(),
-        };
-        Density::new(self.density.ok_or_else(missing)?)
-    }
-
-    fn lego(&self) -> Result<Lego> {
-        let refuse = |option, expected: &str, found: String| {
-            Err(Error::Option { option, expected: expected.into(), found })
-        };
-        let mut lego = self.preset.map_or_else(Lego::default, Lego::preset);
-        match (self.norm, self.no_parameter_reweighting) {
-            (Some(norm), true) if norm != Norm::None => {
-                let without = "no norm with --no-parameter-reweighting";
-                return refuse("norm", without, format!("{norm:?}").to_lowercase());
-            }
-            (_, true) => lego = lego.with_norm(Norm::None),
-            (norm, false) => lego = norm.into_iter().fold(lego, Lego::with_norm),
-        }
-        match (self.ref_rank, self.no_output_reweighting) {
-            (Some(rank), true) => {
-                return refuse("ref-rank", "none with --no-output-reweighting", rank.to_string());
-            }
-            (None, true) => lego = lego.with_output_reweighting(Reweighting::Off),
-            (rank, false) => lego = rank.into_iter().fold(lego, Lego::with_ref_rank),
-        }
-        if self.restarts == Some(0) {
-            return refuse("restarts", "at least 1", "0".into());
-        }
-        lego = self.features.into_iter().fold(lego, Lego::with_features);
-        lego = self.gauge.into_iter().fold(lego, Lego::with_gauge);
-        lego = self.restarts.into_iter().fold(lego, Lego::with_n_restarts);
-        Ok(if self.antipodal { lego.with_symmetry(Symmetry::Antipodal) } else { lego })
     }
 
     /// Options that are given must be the method's own.
     fn check_options(&self) -> Result<()> {
-        let method = self.method;
-        let is_lego = method == MethodName::Lego;
-        let prunes = method.prunes() || (method.has_inner() && self.inner.unwrap_or_default().prunes());
         let options = [
-            ("--density", self.density.is_some(), prunes, "methods that prune"),
-            ("--inner", self.inner.is_some(), method.has_inner(), "knots and core-space"),
-            (
-                "--majority-sign",
-                self.majority_sign.is_some(),
-                method.elects(),
-                "methods of TIES (ties, dare-ties, ties-svd, dare-ties-svd, ties-delta)",
-            ),
-            ("--preset", self.preset.is_some(), is_lego, "lego"),
-            ("--features", self.features.is_some(), is_lego, "lego"),
-            ("--gauge", self.gauge.is_some(), is_lego, "lego"),
-            ("--antipodal", self.antipodal, is_lego, "lego"),
-            ("--restarts", self.restarts.is_some(), is_lego, "lego"),
-            ("--norm", self.norm.is_some(), is_lego, "lego"),
-            ("--ref-rank", self.ref_rank.is_some(), is_lego, "lego"),
-            ("--masks", self.masks.is_some(), method.drops(), "methods of DARE"),
-            ("--no-parameter-reweighting", self.no_parameter_reweighting, is_lego, "lego"),
-            ("--no-output-reweighting", self.no_output_reweighting, is_lego, "lego"),
+            ("density", self.density.is_some()),
+            ("inner", self.inner.is_some()),
+            ("majority_sign", self.majority_sign.is_some()),
+            ("preset", self.preset.is_some()),
+            ("features", self.features.is_some()),
+            ("gauge", self.gauge.is_some()),
+            ("antipodal", self.antipodal),
+            ("restarts", self.restarts.is_some()),
+            ("norm", self.norm.is_some()),
+            ("ref_rank", self.ref_rank.is_some()),
+            ("masks", self.masks.is_some()),
+            ("no_parameter_reweighting", self.no_parameter_reweighting),
+            ("no_output_reweighting", self.no_output_reweighting),
         ];
-        match options.into_iter().find(|&(_, given, fits, _)| given && !fits) {
+        let own = self.method.info().options;
+        match options.into_iter().find(|(option, given)| *given && !own.contains(option)) {
             None => Ok(()),
-            Some((option, _, _, owners)) => {
-                Err(Error::Option { option, expected: format!("it with {owners} only"), found: self.words() })
+            Some((option, _)) => {
+                let owners = METHODS.iter().map(|m| m.info()).filter(|m| m.options.contains(&option));
+                let owners = owners.map(|m| m.name).collect::<Vec<_>>().join(", ");
+                Err(Error::setting(option, format!("it with {owners} only"), self.words()))
             }
         }
     }
@@ -379,7 +220,7 @@ mod tests {
         assert_eq!(spec.config().expect("a configuration").rank, Some(RankRule::Energy(0.9)), "{spec:?}");
         let again = serde_json::to_string(&spec).expect("JSON");
         assert_eq!(serde_json::from_str::<MethodSpec>(&again).expect("a specification"), spec, "{again}");
-        let mut smoea = MethodSpec::new(MethodName::Lego);
+        let mut smoea = MethodSpec::default();
         smoea.preset = Some(Preset::Smoea);
         let rank = |spec: &MethodSpec| spec.config().expect("a configuration").rank;
         assert_eq!(rank(&smoea), Some(RankRule::Fixed(16)), "the preset's rank");
@@ -389,30 +230,13 @@ mod tests {
 
     #[test]
     fn names_are_those_of_the_methods() {
-        for text in [
-            "lego",
-            "linear",
-            "cat",
-            "svd",
-            "task-arithmetic",
-            "average",
-            "ties",
-            "dare-linear",
-            "ties-svd",
-            "dare-linear-svd",
-            "dare-ties-svd",
-            "magnitude-prune-svd",
-            "ties-delta",
-            "dare-delta",
-            "tsv",
-            "knots",
-            "core-space",
-        ] {
-            let name: MethodName = serde_json::from_str(&format!("\"{text}\"")).expect("a method");
-            assert_eq!(name.as_str(), text, "written as read");
+        for name in METHODS {
+            let text = name.as_str();
+            let read: MethodName = serde_json::from_str(&format!("\"{text}\"")).expect("a method");
+            assert_eq!(read, name, "written as read");
             let mut spec = MethodSpec::new(name);
-            spec.density = (name.prunes() || name.has_inner()).then_some(0.5);
-            assert_eq!(spec.config().expect("a method").method.name(), text, "the method's own name");
+            spec.density = name.info().options.contains(&"density").then_some(0.5);
+            assert_eq!(spec.config().expect("a method").method.info().name, text, "the method's own name");
         }
     }
 }

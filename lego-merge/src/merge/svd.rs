@@ -4,23 +4,25 @@
 //! core, `O((d_in + d_out)·n²)`, where PEFT forms the `d_out × d_in` sum. It loses where the sum itself interferes: truncation
 //! keeps what is large, not what a task needs.
 
-use super::{MergeMethod, MergedModule, ModuleSources, RankChoice};
+use super::{MergeMethod, MergedModule, MethodInfo, ModuleSources, ResultRank};
+
+/// The entry of the table of methods.
+pub(super) static SVD: MethodInfo = MethodInfo {
+    name: "svd",
+    help: "The best approximation of the weighted sum at a rank",
+    loses: "where what is large is not what a task needs",
+    rank: ResultRank::ChosenOrLargest,
+    options: &[],
+    build: |_| Ok(Box::new(Svd)),
+};
 
 /// The method `svd`.
 #[derive(Debug, Clone, Copy)]
 pub struct Svd;
 
 impl MergeMethod for Svd {
-    fn name(&self) -> &'static str {
-        "svd"
-    }
-
-    fn rank(&self, choice: &RankChoice<'_>) -> usize {
-        choice.wanted_or_largest()
-    }
-
-    fn takes_rank(&self) -> bool {
-        true
+    fn info(&self) -> &'static MethodInfo {
+        &SVD
     }
 
     fn merge(&self, module: &ModuleSources<'_>) -> grouping_core::Result<MergedModule> {

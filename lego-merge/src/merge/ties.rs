@@ -8,7 +8,17 @@
 use super::election::{Tie, disjoint_mean};
 use super::halves::merge_halves;
 use super::sparsify::keep_largest;
-use super::{Density, MajoritySign, MergeMethod, MergedModule, ModuleSources};
+use super::{Density, MajoritySign, MergeMethod, MergedModule, MethodInfo, ModuleSources, ResultRank};
+
+/// The entry of the table of methods.
+pub(super) static TIES: MethodInfo = MethodInfo {
+    name: "ties",
+    help: "TIES on the factors: trim to `density`, elect a sign, average what agrees",
+    loses: "signs of factors mean little unless all adapters began from the same A",
+    rank: ResultRank::LargestSource,
+    options: &["density", "majority_sign"],
+    build: |spec| Ok(Box::new(Ties::new(spec.density()?).with_majority_sign(spec.majority_sign()))),
+};
 
 /// The method `ties`.
 #[derive(Debug, Clone, Copy)]
@@ -31,8 +41,8 @@ impl Ties {
 }
 
 impl MergeMethod for Ties {
-    fn name(&self) -> &'static str {
-        "ties"
+    fn info(&self) -> &'static MethodInfo {
+        &TIES
     }
 
     fn merge(&self, module: &ModuleSources<'_>) -> grouping_core::Result<MergedModule> {

@@ -20,28 +20,30 @@ use grouping_core::low_rank::{Basis, Gram};
 use grouping_core::{Error, Result};
 
 use super::in_span::{decompose, in_span};
-use super::{MergeMethod, MergedModule, ModuleSources, RankChoice};
+use super::{MergeMethod, MergedModule, MethodInfo, ModuleSources, ResultRank};
 
 /// Singular values of at most this share of an update's largest are noise of its factors' `f32`.
 const LEAST_SHARE: f64 = 1e-6;
 /// As this, for the vectors of all updates side by side.
 const LEAST_DIRECTION: f64 = 1e-5;
 
+/// The entry of the table of methods.
+pub(super) static TSV: MethodInfo = MethodInfo {
+    name: "tsv",
+    help: "TSV-Merge: singular vectors of all updates, decorrelated",
+    loses: "where adapters agree: what they share is divided among them",
+    rank: ResultRank::ChosenOrAllUnits,
+    options: &[],
+    build: |_| Ok(Box::new(Tsv)),
+};
+
 /// The method `tsv`.
 #[derive(Debug, Clone, Copy)]
 pub struct Tsv;
 
 impl MergeMethod for Tsv {
-    fn name(&self) -> &'static str {
-        "tsv"
-    }
-
-    fn rank(&self, choice: &RankChoice<'_>) -> usize {
-        choice.wanted_or_all_units()
-    }
-
-    fn takes_rank(&self) -> bool {
-        true
+    fn info(&self) -> &'static MethodInfo {
+        &TSV
     }
 
     fn merge(&self, module: &ModuleSources<'_>) -> Result<MergedModule> {

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use grouping_core::matrix::Matrix;
-use lego_merge::adapter::{Adapter, AdapterConfig};
+use lego_merge::adapter::{Adapter, AdapterConfig, Output};
+use lego_merge::merge::{MergeConfig, MergeReport, Plan, merge_to};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -49,6 +50,15 @@ pub(crate) fn random(
     let mut config = AdapterConfig::new(rank);
     config.lora_alpha = alpha;
     Adapter::from_factors(&format!("random {seed}"), config, factors).expect("a valid adapter")
+}
+
+/// Merges into a folder or file.
+pub(crate) fn merge_out(
+    adapters: &[Adapter],
+    config: &MergeConfig,
+    output: &Output,
+) -> lego_merge::Result<MergeReport> {
+    merge_to(&Plan::new(adapters, config)?, output, |_| ())
 }
 
 /// `s·B·A` of every module.

@@ -392,7 +392,10 @@ fn options_that_do_not_fit() {
         (&["--method", "cat", "--antipodal"], &["--antipodal", "lego", "cat"]),
         (&["--method", "ties", "--density", "0.5", "--features", "raw"], &["--features", "lego", "ties"]),
         (&["--method", "ties-svd"], &["density", "ties-svd"]),
-        (&["--method", "ties-svd", "--density", "0.5", "--masks", "m"], &["--masks", "DARE", "ties-svd"]),
+        (
+            &["--method", "ties-svd", "--density", "0.5", "--masks", "m"],
+            &["--masks", "dare-linear", "ties-svd"],
+        ),
         (
             &["--method", "dare-delta", "--density", "0.5", "--majority-sign", "total"],
             &["--majority-sign", "ties-delta"],

@@ -1,12 +1,11 @@
 //! Known answers where PEFT 0.21.2 (`add_weighted_adapter`) gives others: each by hand, from what each adapter adds alone.
 
+use grouping_core::files::output::Existing;
 use grouping_core::matrix::Matrix;
-use lego_merge::adapter::{Adapter, AdapterConfig, ModuleKind, ModuleTensors};
-use lego_merge::merge::{
-    Cat, Density, Lego, Linear, MergeConfig, Svd, TaskArithmetic, Ties, merge, merge_to_folder,
-};
+use lego_merge::adapter::{Adapter, AdapterConfig, ModuleKind, ModuleTensors, Output};
+use lego_merge::merge::{Cat, Density, Lego, Linear, MergeConfig, Svd, TaskArithmetic, Ties, merge};
 
-use crate::adapters::{relative, updates};
+use crate::adapters::{merge_out, relative, updates};
 
 fn matrix<const R: usize, const C: usize>(rows: [[f32; C]; R]) -> Matrix {
     Matrix::from_fn(R, C, |i, j| rows[i][j])
@@ -143,7 +142,7 @@ fn adapters_of_different_layers_merge_to_all_their_layers() {
         .into_iter()
         .enumerate()
     {
-        merge_to_folder(&adapters, &config, &out, i > 0, |_| ()).expect("a merge");
+        merge_out(&adapters, &config, &Output::new(&out).with_existing(Existing::Replace)).expect("a merge");
         let merged = Adapter::read(&out).expect("an adapter");
         let found = updates(&merged);
         let expected = [("model.layers.0.q", [1.0, 0.0]), ("model.layers.2.q", [3.0, 0.0])];

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::fs;
 
 use lego_merge::adapter::{Adapter, ModuleKind, Output, OutputType, convert};
-use lego_merge::merge::{Cat, MergeConfig, Svd, merge, merge_to};
+use lego_merge::merge::{Cat, MergeConfig, Svd, merge};
 use safetensors::SafeTensors;
 
-use crate::adapters::{Dense, committed, data, relative, updates, worst};
+use crate::adapters::{Dense, committed, data, merge_out, relative, updates, worst};
 
 /// What PEFT adds: `adapter/module → [d_out, d_in]`, and `adapter/module.bias → [d_out]`.
 fn expected(case: &str) -> BTreeMap<String, Dense> {
@@ -47,7 +47,7 @@ fn modules_of_every_kind_merge_to_what_peft_adds() {
 
     let folder = tempfile::tempdir().expect("a folder");
     let place = folder.path().join("out");
-    merge_to(&adapters, &config, &Output::new(&place), |_| ()).expect("a merge");
+    merge_out(&adapters, &config, &Output::new(&place)).expect("a merge");
     let back = Adapter::read(&place).expect("reads what it wrote");
     assert_eq!(back.modules(), merged.modules(), "kinds, ranks and scales on disk as in memory");
     assert_eq!(updates(&back), updates(&merged), "values on disk as in memory");
@@ -84,7 +84,7 @@ fn biases_are_scaled_weighted_and_zero_where_there_are_none() {
     for (name, config) in [("cat", MergeConfig::new(Cat)), ("svd", MergeConfig::new(Svd).with_rank(2))] {
         let config = config.with_weights([0.7, -0.4]).with_lambda(2.0);
         let place = folder.path().join(name);
-        merge_to(&adapters, &config, &Output::new(&place), |_| ()).expect("a merge");
+        merge_out(&adapters, &config, &Output::new(&place)).expect("a merge");
         let merged = Adapter::read(&place).expect("reads what it wrote");
         assert_eq!(merged.config().lora_bias, Some(true), "{name}: the configuration says so");
         for module in merged.modules() {

@@ -1,10 +1,10 @@
 //! Ranks that modules find by themselves: known answers, and how they are written.
 
 use grouping_core::matrix::Matrix;
-use lego_merge::adapter::{Adapter, AdapterConfig};
-use lego_merge::merge::{Lego, MergeConfig, RankRule, Svd, TaskArithmetic, merge, merge_to_folder};
+use lego_merge::adapter::{Adapter, AdapterConfig, Output};
+use lego_merge::merge::{Lego, MergeConfig, RankRule, Svd, TaskArithmetic, merge};
 
-use crate::adapters::random;
+use crate::adapters::{merge_out, random};
 
 /// A module whose update has these singular values.
 fn module(name: &str, values: &[f32]) -> (String, Matrix, Matrix) {
@@ -97,7 +97,7 @@ fn ranks_are_written_by_full_names_as_they_are() {
     let names = ["model.layers.0.self_attn.q_proj", "model.layers.1.self_attn.q_proj"];
     let one = [adapter(vec![module(names[0], &[4.0, 2.0, 1.0]), module(names[1], &[1.0, 1.0, 1.0])])];
     let config = MergeConfig::new(Svd).with_rank(RankRule::Energy(0.9));
-    merge_to_folder(&one, &config, &out, false, |_| ()).expect("a merge");
+    merge_out(&one, &config, &Output::new(&out)).expect("a merge");
     let text = std::fs::read_to_string(out.join("adapter_config.json")).expect("the configuration");
     let written: serde_json::Value = serde_json::from_str(&text).expect("JSON");
     assert_eq!(written["r"], 3, "the largest rank");

@@ -1,9 +1,9 @@
 //! Two real adapters of GPT-2 by different authors, merged by every method.
 
-use lego_merge::adapter::Adapter;
-use lego_merge::merge::{Cat, Lego, Linear, MergeConfig, MergeMethod, Svd, merge_to_folder};
+use lego_merge::adapter::{Adapter, Output};
+use lego_merge::merge::{Cat, Lego, Linear, MergeConfig, MergeMethod, Svd};
 
-use crate::adapters::real_data;
+use crate::adapters::{merge_out, real_data};
 
 fn methods() -> [Box<dyn Fn() -> MergeConfig>; 4] {
     fn of(method: impl MergeMethod + Clone + 'static) -> Box<dyn Fn() -> MergeConfig> {
@@ -25,7 +25,7 @@ fn gpt2_adapters_with_different_modules_alpha_and_a_head_merge_by_every_method()
     let folder = tempfile::tempdir().expect("a folder");
     for (i, config) in methods().iter().enumerate() {
         let out = folder.path().join(i.to_string());
-        let report = merge_to_folder(&adapters, &config(), &out, false, |_| ()).expect("a merge");
+        let report = merge_out(&adapters, &config(), &Output::new(&out)).expect("a merge");
         let merged = Adapter::read(&out).expect("the output is an adapter");
         let method = &report.method;
         assert_eq!(merged.modules().len(), 36, "{method}: c_attn and both c_proj of 12 layers");

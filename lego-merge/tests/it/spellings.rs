@@ -9,12 +9,12 @@ use grouping_core::matrix::Matrix;
 use lego_merge::adapter::{
     Adapter, AdapterConfig, Format, ModuleKind, ModuleTensors, Output, OutputType, convert,
 };
-use lego_merge::merge::{Cat, MergeConfig, Svd, merge, merge_to};
+use lego_merge::merge::{Cat, MergeConfig, Svd, merge};
 use proptest::prelude::*;
 use safetensors::SafeTensors;
 use serde_json::json;
 
-use crate::adapters::{real_data, updates, weighted_sum, worst};
+use crate::adapters::{merge_out, real_data, updates, weighted_sum, worst};
 
 const REAL: [&str; 4] =
     ["sd15-processor-unet", "sd15-processor-unprefixed", "sd15-unet-lora-down", "sd15-underscored"];
@@ -49,7 +49,7 @@ fn real_files_in_four_spellings_are_the_same_modules_and_merge() {
     let sum = weighted_sum(&adapters, &weights);
     for (i, out) in ["out", "out.safetensors"].iter().enumerate() {
         let out = folder.path().join(out);
-        merge_to(&adapters, &config, &Output::new(&out), |_| ()).expect("a merge");
+        merge_out(&adapters, &config, &Output::new(&out)).expect("a merge");
         let merged = Adapter::read(&out).expect("reads what it wrote");
         let found = updates(&merged);
         let found = match i {
@@ -82,7 +82,7 @@ fn real_files_keep_every_byte_and_a_merge_keeps_the_first_spelling() {
         let other = Adapter::read(data.join("lora/sd15-unet-lora-down.safetensors")).expect("a real adapter");
         let merged = folder.path().join(format!("{name}-merged.safetensors"));
         let config = MergeConfig::new(Svd).with_rank(4);
-        merge_to(&[adapter, other], &config, &Output::new(&merged), |_| ()).expect("a merge");
+        merge_out(&[adapter, other], &config, &Output::new(&merged)).expect("a merge");
         let keys = |p: &Path| contents(p).0.into_keys().collect::<BTreeSet<_>>();
         assert_eq!(keys(&merged), keys(&source), "{name}: the first adapter's names");
     }
@@ -206,7 +206,7 @@ fn folded_names_follow_full_ones_of_other_adapters_and_never_reach_a_folder() {
     let (a, b) = (format!("{full}.lora_A.weight"), format!("{full}.lora_B.weight"));
     file(&at("full.safetensors"), &[(&a, &[1, 3]), (&b, &[4, 1])], json!({}));
     let named = Adapter::read(at("full.safetensors")).expect("an adapter");
-    merge_to(&[folded, named], &MergeConfig::new(Cat), &Output::new(at("out")), |_| ()).expect("a merge");
+    merge_out(&[folded, named], &MergeConfig::new(Cat), &Output::new(at("out"))).expect("a merge");
     let merged = Adapter::read(at("out")).expect("a PEFT folder");
     assert_eq!(merged.modules().len(), 1, "one module: {:?}", merged.modules());
     assert_eq!(merged.modules()[0].name, "double_blocks.0.img_attn.qkv", "its full name, in the one model");
@@ -286,9 +286,9 @@ fn halves_are_one_rounding_away_and_types_are_kept_where_they_agree() {
         let adapters = adapters.map(Clone::clone);
         let (config, out) = (MergeConfig::new(Svd).with_rank(4), at("kept"));
         let output = Output::new(&out).with_existing(Existing::Replace);
-        merge_to(&adapters, &config, &output.clone().with_type(OutputType::Keep), |_| ()).expect("a merge");
+        merge_out(&adapters, &config, &output.clone().with_type(OutputType::Keep)).expect("a merge");
         let kept = Adapter::read(&out).expect("reads");
-        merge_to(&adapters, &config, &output, |_| ()).expect("a merge");
+        merge_out(&adapters, &config, &output).expect("a merge");
         let exact = Adapter::read(&out).expect("reads");
         let unit = match expected {
             "F16" => 2f32.powi(-11),

@@ -40,7 +40,7 @@ impl fmt::Display for Format {
 }
 
 /// What a tensor is to its module.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Part {
     A,
     B,

@@ -30,19 +30,74 @@ use grouping_core::seed::derive_seed;
 use self::keep::Keep;
 use self::target::{Combine, Part, Target};
 use super::masks::{Masks, dense_mask};
-use super::{AllSources, Density, MajoritySign, MergeMethod, MergedModule, ModuleSources, RankChoice};
+use super::{
+    AllSources, Density, MajoritySign, MergeMethod, MergedModule, MethodInfo, ModuleSources, ResultRank,
+};
 use crate::Result;
 
+pub(super) use self::ties_delta::TIES_DELTA;
 pub use self::ties_delta::TiesDelta;
 
 /// Streams of a module's seed: 0 and 1 are those of the halves.
 const OF_VALUES: u64 = 2;
 const OF_APPROXIMATION: u64 = 3;
 
+/// The entry of the table of methods.
+pub(super) static TIES_SVD: MethodInfo = MethodInfo {
+    name: "ties-svd",
+    help: "TIES on the dense updates of each module, approximated at `rank`",
+    loses: "minutes for a 7B model, and most of a flat spectrum is cut off",
+    rank: ResultRank::ChosenOrLargest,
+    options: &["density", "majority_sign"],
+    build: |spec| Ok(Box::new(DenseSvd::ties(spec.density()?, spec.majority_sign()))),
+};
+
+/// The entry of the table of methods.
+pub(super) static DARE_LINEAR_SVD: MethodInfo = MethodInfo {
+    name: "dare-linear-svd",
+    help: "DARE on the dense updates of each module, added and approximated at `rank`",
+    loses: "what is added to rescale is noise, and no rank holds it",
+    rank: ResultRank::ChosenOrLargest,
+    options: &["density", "masks"],
+    build: |spec| Ok(Box::new(DenseSvd::dare_linear(spec.density()?).with_masks(spec.masks()?))),
+};
+
+/// The entry of the table of methods.
+pub(super) static DARE_TIES_SVD: MethodInfo = MethodInfo {
+    name: "dare-ties-svd",
+    help: "DARE on the dense updates, then as ties-svd",
+    loses: "what is added to rescale is noise, and no rank holds it",
+    rank: ResultRank::ChosenOrLargest,
+    options: &["density", "majority_sign", "masks"],
+    build: |spec| {
+        Ok(Box::new(DenseSvd::dare_ties(spec.density()?, spec.majority_sign()).with_masks(spec.masks()?)))
+    },
+};
+
+/// The entry of the table of methods.
+pub(super) static MAGNITUDE_PRUNE_SVD: MethodInfo = MethodInfo {
+    name: "magnitude-prune-svd",
+    help: "Trim the dense updates of each module to `density`, add, approximate at `rank`",
+    loses: "to `svd` in what it drops",
+    rank: ResultRank::ChosenOrLargest,
+    options: &["density"],
+    build: |spec| Ok(Box::new(DenseSvd::magnitude_prune(spec.density()?))),
+};
+
+/// The entry of the table of methods.
+pub(super) static DARE_DELTA: MethodInfo = MethodInfo {
+    name: "dare-delta",
+    help: "DARE as in its paper; the same as dare-linear-svd",
+    loses: "as `dare-linear-svd`",
+    rank: ResultRank::ChosenOrLargest,
+    options: &["density", "masks"],
+    build: |spec| Ok(Box::new(DenseSvd::dare_delta(spec.density()?).with_masks(spec.masks()?))),
+};
+
 /// The methods `ties-svd`, `dare-linear-svd`, `dare-ties-svd`, `magnitude-prune-svd` and `dare-delta`.
 #[derive(Debug, Clone)]
 pub struct DenseSvd {
-    name: &'static str,
+    info: &'static MethodInfo,
     density: Density,
     pruning: Pruning,
     combine: Combine,
@@ -57,28 +112,28 @@ enum Pruning {
 impl DenseSvd {
     /// `ties-svd`: trims each update, elects signs, averages what agrees.
     pub fn ties(density: Density, majority: MajoritySign) -> Self {
-        Self { name: "ties-svd", density, pruning: Pruning::Largest, combine: Combine::Elect(majority) }
+        Self { info: &TIES_SVD, density, pruning: Pruning::Largest, combine: Combine::Elect(majority) }
     }
 
     /// `magnitude-prune-svd`: trims each update and adds.
     pub fn magnitude_prune(density: Density) -> Self {
-        Self { name: "magnitude-prune-svd", density, pruning: Pruning::Largest, combine: Combine::Add }
+        Self { info: &MAGNITUDE_PRUNE_SVD, density, pruning: Pruning::Largest, combine: Combine::Add }
     }
 
     /// `dare-linear-svd`: drops at random, rescales and adds.
     pub fn dare_linear(density: Density) -> Self {
-        Self { name: "dare-linear-svd", density, pruning: Pruning::Random(None), combine: Combine::Add }
+        Self { info: &DARE_LINEAR_SVD, density, pruning: Pruning::Random(None), combine: Combine::Add }
     }
 
     /// `dare-ties-svd`: drops at random, rescales, elects signs, averages what agrees.
     pub fn dare_ties(density: Density, majority: MajoritySign) -> Self {
         let combine = Combine::Elect(majority);
-        Self { name: "dare-ties-svd", density, pruning: Pruning::Random(None), combine }
+        Self { info: &DARE_TIES_SVD, density, pruning: Pruning::Random(None), combine }
     }
 
     /// `dare-delta`: as `dare-linear-svd`, under the paper's name.
     pub fn dare_delta(density: Density) -> Self {
-        Self { name: "dare-delta", ..Self::dare_linear(density) }
+        Self { info: &DARE_DELTA, ..Self::dare_linear(density) }
     }
 
     /// Replays masks instead of drawing, for methods that draw.
@@ -109,16 +164,8 @@ impl DenseSvd {
 }
 
 impl MergeMethod for DenseSvd {
-    fn name(&self) -> &'static str {
-        self.name
-    }
-
-    fn rank(&self, choice: &RankChoice<'_>) -> usize {
-        choice.wanted_or_largest()
-    }
-
-    fn takes_rank(&self) -> bool {
-        true
+    fn info(&self) -> &'static MethodInfo {
+        self.info
     }
 
     fn prepare(&self, sources: &AllSources<'_>) -> Result<Option<Box<dyn MergeMethod>>> {

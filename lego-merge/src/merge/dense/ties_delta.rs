@@ -10,7 +10,19 @@ use super::keep::Keep;
 use super::target::{Combine, Part, Target};
 use super::{approximate, trim};
 use crate::Result;
-use crate::merge::{AllSources, Density, MajoritySign, MergeMethod, MergedModule, ModuleSources, RankChoice};
+use crate::merge::{
+    AllSources, Density, MajoritySign, MergeMethod, MergedModule, MethodInfo, ModuleSources, ResultRank,
+};
+
+/// The entry of the table of methods.
+pub(in crate::merge) static TIES_DELTA: MethodInfo = MethodInfo {
+    name: "ties-delta",
+    help: "TIES as in its paper: trims each adapter as a whole, weights vote; approximated at `rank`",
+    loses: "where an adapter's modules differ in the size of their updates, not in their use",
+    rank: ResultRank::ChosenOrLargest,
+    options: &["density", "majority_sign"],
+    build: |spec| Ok(Box::new(TiesDelta::new(spec.density()?).with_majority_sign(spec.majority_sign()))),
+};
 
 /// The method `ties-delta`.
 #[derive(Debug, Clone)]
@@ -35,16 +47,8 @@ impl TiesDelta {
 }
 
 impl MergeMethod for TiesDelta {
-    fn name(&self) -> &'static str {
-        "ties-delta"
-    }
-
-    fn rank(&self, choice: &RankChoice<'_>) -> usize {
-        choice.wanted_or_largest()
-    }
-
-    fn takes_rank(&self) -> bool {
-        true
+    fn info(&self) -> &'static MethodInfo {
+        &TIES_DELTA
     }
 
     fn prepare(&self, sources: &AllSources<'_>) -> Result<Option<Box<dyn MergeMethod>>> {

@@ -28,8 +28,29 @@ pub use report::ClusterReport;
 pub use reweight::{Norm, RefRank, Reweighting};
 
 use super::module::ByUnits;
-use super::{MergeMethod, MergedModule, ModuleSources, RankChoice};
+use super::{MergeMethod, MergedModule, MethodInfo, MethodSpec, ModuleSources, ResultRank};
 use crate::msu::Units;
+use crate::{Error, Result};
+
+/// The entry of the table of methods.
+pub(super) static LEGO: MethodInfo = MethodInfo {
+    name: "lego",
+    help: "LoRA-LEGO: cluster the ranks of all adapters, one merged rank a cluster",
+    loses: "to `svd` at the same rank once one global scale is tuned for each",
+    rank: ResultRank::ChosenOrLargest,
+    options: &[
+        "preset",
+        "features",
+        "gauge",
+        "antipodal",
+        "restarts",
+        "norm",
+        "ref_rank",
+        "no_parameter_reweighting",
+        "no_output_reweighting",
+    ],
+    build: |spec| Ok(Box::new(Lego::of(spec)?)),
+};
 
 /// The method `lego`.
 #[derive(Debug, Clone)]
@@ -63,6 +84,34 @@ impl Default for Lego {
 }
 
 impl Lego {
+    /// The method with the options of a specification.
+    fn of(spec: &MethodSpec) -> Result<Self> {
+        let mut lego = spec.preset.map_or_else(Self::default, Self::preset);
+        match (spec.norm, spec.no_parameter_reweighting) {
+            (Some(norm), true) if norm != Norm::None => {
+                let found = format!("{norm:?}").to_lowercase();
+                return Err(Error::setting("norm", "no norm with `no_parameter_reweighting`", found));
+            }
+            (_, true) => lego.norm = Norm::None,
+            (norm, false) => lego.norm = norm.unwrap_or(lego.norm),
+        }
+        match (spec.ref_rank, spec.no_output_reweighting) {
+            (Some(rank), true) => {
+                return Err(Error::setting("ref_rank", "none with `no_output_reweighting`", rank));
+            }
+            (None, true) => lego.output = Reweighting::Off,
+            (rank, false) => lego.ref_rank = rank.unwrap_or(lego.ref_rank),
+        }
+        if spec.restarts == Some(0) {
+            return Err(Error::setting("restarts", "at least 1", 0));
+        }
+        lego.features = spec.features.unwrap_or(lego.features);
+        lego.gauge = spec.gauge.unwrap_or(lego.gauge);
+        lego.n_restarts = spec.restarts.unwrap_or(lego.n_restarts);
+        lego.symmetry = if spec.antipodal { Symmetry::Antipodal } else { lego.symmetry };
+        Ok(lego)
+    }
+
     /// What is clustered.
     pub fn with_features(mut self, features: Features) -> Self {
         self.features = features;
@@ -182,16 +231,8 @@ impl Lego {
 }
 
 impl MergeMethod for Lego {
-    fn name(&self) -> &'static str {
-        "lego"
-    }
-
-    fn rank(&self, choice: &RankChoice<'_>) -> usize {
-        choice.wanted_or_largest()
-    }
-
-    fn takes_rank(&self) -> bool {
-        true
+    fn info(&self) -> &'static MethodInfo {
+        &LEGO
     }
 
     fn merge(&self, module: &ModuleSources<'_>) -> grouping_core::Result<MergedModule> {

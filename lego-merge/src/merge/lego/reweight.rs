@@ -109,11 +109,10 @@ impl FromStr for RefRank {
             "max" => Ok(Self::Max),
             _ => match text.parse() {
                 Ok(rank) if rank > 0 => Ok(Self::Rank(rank)),
-                _ => Err(Error::Option {
-                    option: "ref-rank",
-                    expected: "mean, median, max or a number of at least 1".into(),
-                    found: text.into(),
-                }),
+                _ => {
+                    let expected = "mean, median, max or a number of at least 1";
+                    Err(Error::setting("ref_rank", expected, text))
+                }
             },
         }
     }
