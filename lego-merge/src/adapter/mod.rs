@@ -63,7 +63,7 @@ pub struct Adapter {
 /// Names of the tensors in the bytes of a safetensors file, or of one that `torch.save` wrote.
 ///
 /// # Errors
-/// [`Error::Format`] and [`Error::Unsupported`] as [`Adapter::read`].
+/// [`Error::Core`] and [`Error::Unsupported`] as [`Adapter::read`].
 pub fn tensor_names(file: &[u8]) -> Result<Vec<String>> {
     Ok(tensor_file::names(file)?)
 }
@@ -73,7 +73,7 @@ impl Adapter {
     /// `torch.save` (which is read without running anything).
     ///
     /// # Errors
-    /// [`Error::Io`] or [`Error::Core`] for files that cannot be read, [`Error::Format`] where configuration and tensors disagree or
+    /// [`Error::Core`] for files that cannot be read, [`Error::Core`] where configuration and tensors disagree or
     /// the file is damaged, [`Error::Unsupported`] for what merging would silently get wrong.
     ///
     /// ```
@@ -96,7 +96,7 @@ impl Adapter {
     /// messages. Ranks and scales are taken from the factors and must agree with the configuration.
     ///
     /// # Errors
-    /// [`Error::Format`] where factors and configuration disagree.
+    /// [`Error::Core`] where factors and configuration disagree.
     pub fn from_factors(
         label: &str,
         config: AdapterConfig,
@@ -108,7 +108,7 @@ impl Adapter {
     /// As [`Adapter::from_factors`], with tensors to be carried whole, by name.
     ///
     /// # Errors
-    /// [`Error::Format`] where factors and configuration disagree.
+    /// [`Error::Core`] where factors and configuration disagree.
     pub fn from_parts(
         label: &str,
         config: AdapterConfig,
@@ -122,7 +122,7 @@ impl Adapter {
     /// As [`Adapter::from_parts`], with modules of any kind.
     ///
     /// # Errors
-    /// [`Error::Format`] where modules and configuration disagree.
+    /// [`Error::Core`] where modules and configuration disagree.
     pub fn from_modules(
         label: &str,
         config: AdapterConfig,
@@ -224,7 +224,7 @@ impl Adapter {
     /// Decodes a head.
     ///
     /// # Errors
-    /// [`Error::Format`] when there is none of this name, or for values that are not finite.
+    /// [`Error::Core`] when there is none of this name, or for values that are not finite.
     pub fn head(&self, name: &str) -> Result<Tensor> {
         self.tensors.decode(&self.path, &format!("{}{name}", peft::PREFIX))
     }
@@ -255,7 +255,7 @@ impl Adapter {
     /// Decodes the factors of one module; those of convolutions are flattened to two axes.
     ///
     /// # Errors
-    /// [`Error::Format`] when there is no such module, or for values that are not finite.
+    /// [`Error::Core`] when there is no such module, or for values that are not finite.
     pub fn factors(&self, module: &str) -> Result<Factors> {
         let scale = self.module(module).map_or(1.0, |m| m.scale);
         let matrix = |part: Part| -> Result<Matrix> {
@@ -271,7 +271,7 @@ impl Adapter {
     /// Decodes the bias of one module's `B`, `[d_out]`, if it has one; the scale is not in it.
     ///
     /// # Errors
-    /// [`Error::Format`] when there is no such module, or for values that are not finite.
+    /// [`Error::Core`] when there is no such module, or for values that are not finite.
     pub fn bias(&self, module: &str) -> Result<Option<Vec<f32>>> {
         Ok(self.part(module, Part::Bias)?.map(|tensor| tensor.values))
     }
@@ -279,7 +279,7 @@ impl Adapter {
     /// Decodes the magnitudes of one module, `[d_out]`, if it has some (DoRA).
     ///
     /// # Errors
-    /// [`Error::Format`] when there is no such module, or for values that are not finite.
+    /// [`Error::Core`] when there is no such module, or for values that are not finite.
     pub fn magnitude(&self, module: &str) -> Result<Option<Vec<f32>>> {
         Ok(self.part(module, Part::Magnitude)?.map(|tensor| tensor.values))
     }

@@ -69,7 +69,7 @@ pub fn without_magnitudes(
 /// what that lost. Other modules, biases and heads stay as they are, and so does the format.
 ///
 /// # Errors
-/// [`Error::Format`] where the base has no weight of the module's shape, or a row of `V` vanishes; [`grouping_core::Error::Setting`] for a rank
+/// [`Error::Core`] where the base has no weight of the module's shape, or a row of `V` vanishes; [`grouping_core::Error::Setting`] for a rank
 /// of zero; those of [`Adapter::factors`] and of the decomposition.
 pub fn compress(
     adapter: &Adapter,
