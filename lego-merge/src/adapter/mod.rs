@@ -73,8 +73,8 @@ impl Adapter {
     /// `torch.save` (which is read without running anything).
     ///
     /// # Errors
-    /// [`Error::Core`] for files that cannot be read, [`Error::Core`] where configuration and tensors disagree or
-    /// the file is damaged, [`Error::Unsupported`] for what merging would silently get wrong.
+    /// [`Error::Core`] for files that cannot be read or are damaged, or where configuration and tensors disagree,
+    /// [`Error::Unsupported`] for what merging would silently get wrong.
     ///
     /// ```
     /// use grouping_core::matrix::Matrix;
@@ -84,7 +84,8 @@ impl Adapter {
     /// let place = folder.path().join("adapter");
     /// let (a, b) = (Matrix::from_fn(2, 3, |_, _| 1.0), Matrix::from_fn(4, 2, |_, _| 0.5));
     /// Adapter::from_factors("made", AdapterConfig::new(2), [("layer.q".to_string(), a, b)])?.write(&place, false)?;
-    /// let module = &Adapter::read(&place)?.modules()[0];
+    /// let adapter = Adapter::read(&place)?;
+    /// let module = &adapter.modules()[0];
     /// assert_eq!((module.rank, module.n_outputs, module.n_inputs), (2, 4, 3));
     /// # Ok::<(), lego_merge::Error>(())
     /// ```
