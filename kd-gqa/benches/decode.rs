@@ -53,7 +53,7 @@ fn decode(criterion: &mut Criterion) {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().expect("threads start");
         let attend = || {
             let [k, v] = [cache.keys(), cache.values()].map(|x| x.select(1, of_head.clone()));
-            grouped_attention(q.clone(), k, v, &each, &options).expect("shapes fit")
+            grouped_attention(q.clone(), k, v, each.sizes(), &options).expect("shapes fit")
         };
         pool.install(|| bencher.iter(|| black_box(attend())));
     });

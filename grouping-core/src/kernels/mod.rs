@@ -29,7 +29,7 @@ pub mod swiglu;
 pub use cross_entropy::cross_entropy;
 pub use fused::FusedOp;
 pub use gelu::gelu;
-pub use grouped_attention::{GroupedAttention, Visibility, grouped_attention};
+pub use grouped_attention::{AttentionOptions, Visibility, grouped_attention};
 pub use layer_norm::layer_norm;
 pub use linear::{linear, linear_biased, linear_biased_onto, linear_onto};
 pub use rms_norm::rms_norm;

@@ -12,7 +12,7 @@ use super::config::DecoderConfig;
 use super::init::Initializer;
 use super::projection::{Bias, Projection};
 use crate::kernels::{
-    GroupedAttention, RopeAttention, Visibility, grouped_attention, rope_attention, rotate,
+    AttentionOptions, RopeAttention, Visibility, grouped_attention, rope_attention, rotate,
 };
 
 /// A causal attention module; its fields name its tensors below `model.layers.{i}.self_attn`.
@@ -108,7 +108,8 @@ impl SelfAttention {
         let [batch, n_heads, seq, head_dim] = q.dims();
         let visibility = self.window.map_or(Visibility::Causal, Visibility::Window);
         let groups = vec![n_heads / self.shape.n_kv_heads; self.shape.n_kv_heads];
-        let out = grouped_attention(q, k, v, &GroupedAttention::new(&groups).with_visibility(visibility));
+        let options = AttentionOptions::new().with_visibility(visibility);
+        let out = grouped_attention(q, k, v, &groups, &options).expect("the module's own groups fit");
         out.swap_dims(1, 2).reshape([batch, seq, n_heads * head_dim])
     }
 }

@@ -2,9 +2,21 @@
 
 use burn::tensor::ops::AttentionModuleOptions;
 use burn::tensor::{DType, Device, Tensor, TensorData, module::attention};
-use grouping_core::kernels::{GroupedAttention, Visibility, grouped_attention};
+use grouping_core::Result;
+use grouping_core::kernels::{AttentionOptions, Visibility, grouped_attention};
 
 use crate::kernels::{Case, assert_close, floats, tensor};
+
+/// Either form.
+type Form = fn(Tensor<4>, Tensor<4>, Tensor<4>, &[usize], &AttentionOptions) -> Result<Tensor<4>>;
+
+/// Both forms.
+const FORMS: [Form; 2] = [grouped_attention, grouped_attention::composed];
+
+/// An attention whose shapes fit.
+fn attend(form: Form, [q, k, v]: [Tensor<4>; 3], sizes: &[usize], options: &AttentionOptions) -> Tensor<4> {
+    form(q, k, v, sizes, options).expect("shapes fit")
+}
 
 /// The extents of an attention.
 #[derive(Clone, Copy, Debug)]
@@ -79,15 +91,13 @@ impl Extents {
     }
 
     fn check(&self, sizes: &[usize], visibility: Visibility, mask: Option<&[f64]>) {
-        let config = |device: &Device| {
-            let mask = mask.map(|mask| tensor(mask, [1, self.seq_q, self.seq_k], device).unsqueeze());
-            GroupedAttention::new(sizes).with_visibility(visibility).with_mask(mask)
+        let mask_shape = [1, self.seq_q, self.seq_k];
+        let mask_tensor = mask.map(|mask| tensor(mask, mask_shape, &Device::flex()).unsqueeze());
+        let options = AttentionOptions { mask: mask_tensor, ..AttentionOptions::new() };
+        let options = options.with_visibility(visibility);
+        let run = |x: &[Tensor<3>], form: Form| {
+            self.joined(attend(form, [0, 1, 2].map(|i| self.heads(&x[i])), sizes, &options))
         };
-        let run =
-            |x: &[Tensor<3>], op: fn(Tensor<4>, Tensor<4>, Tensor<4>, &GroupedAttention) -> Tensor<4>| {
-                let [q, k, v] = [0, 1, 2].map(|i| self.heads(&x[i]));
-                self.joined(op(q, k, v, &config(&Device::flex())))
-            };
         Case {
             name: format!("grouped_attention {sizes:?} {visibility:?} {self:?}"),
             shapes: self.shapes(sizes),
@@ -165,8 +175,9 @@ fn uniform_groups_equal_burns_own_attention() {
         let [q, k, v] = inputs(Extents { batch: 2, seq_q, seq_k: 70, dim: 16 }, &sizes, &device);
         let options = AttentionModuleOptions::default();
         let want = floats(attention(q.clone(), k.clone(), v.clone(), None, None, options));
-        for op in [grouped_attention, grouped_attention::composed] {
-            let found = floats(op(q.clone(), k.clone(), v.clone(), &GroupedAttention::new(&sizes)));
+        for form in FORMS {
+            let qkv = [q.clone(), k.clone(), v.clone()];
+            let found = floats(attend(form, qkv, &sizes, &AttentionOptions::new()));
             assert_close(&format!("{sizes:?}"), &found, &want, 1e-5);
         }
     }
@@ -183,7 +194,7 @@ fn unequal_groups_equal_gathered_heads() {
             let of_head = Tensor::from_ints(of_head.as_slice(), &device);
             let [gk, gv] = [&k, &v].map(|x| x.clone().select(1, of_head.clone()));
             let want = floats(attention(q.clone(), gk, gv, None, None, AttentionModuleOptions::default()));
-            let found = floats(grouped_attention(q, k, v, &GroupedAttention::new(&sizes)));
+            let found = floats(attend(grouped_attention, [q, k, v], &sizes, &AttentionOptions::new()));
             assert_close(&format!("{sizes:?} with {seq_q} queries"), &found, &want, 1e-5);
         }
     }
@@ -195,25 +206,25 @@ fn keys_are_read_inside_a_larger_buffer() {
     let sizes = [3, 1];
     for seq_q in [1, 30] {
         let [q, k, v] = inputs(Extents { batch: 2, seq_q, seq_k: 64, dim: 8 }, &sizes, &device);
-        let config = GroupedAttention::new(&sizes).with_visibility(Visibility::Causal);
+        let run =
+            |k, v| floats(attend(grouped_attention, [q.clone(), k, v], &sizes, &AttentionOptions::causal()));
         let parts = [&k, &v].map(|x| x.clone().narrow(2, 5, 41));
         let copies = parts.clone().map(|x| Tensor::<4>::from_data(x.into_data(), &device));
         let [pk, pv] = parts;
         let [ck, cv] = copies;
-        let found = floats(grouped_attention(q.clone(), pk, pv, &config));
-        assert_eq!(found, floats(grouped_attention(q, ck, cv, &config)), "a view of {seq_q} queries' keys");
+        assert_eq!(run(pk, pv), run(ck, cv), "a view of {seq_q} queries' keys");
     }
 }
 
 /// Value and gradients of the sum of squares.
 fn values_and_gradients(
-    op: fn(Tensor<4>, Tensor<4>, Tensor<4>, &GroupedAttention) -> Tensor<4>,
+    form: Form,
     leaves: [Tensor<4>; 3],
-    config: &GroupedAttention,
+    sizes: &[usize],
+    options: &AttentionOptions,
 ) -> [Vec<f64>; 4] {
     let leaves = leaves.map(Tensor::require_grad);
-    let [q, k, v] = leaves.clone();
-    let out = op(q, k, v, config);
+    let out = attend(form, leaves.clone(), sizes, options);
     let grads = out.clone().powi_scalar(2).sum().backward();
     let [q, k, v] = leaves.map(|leaf| floats(leaf.grad(&grads).expect("tracked")));
     [floats(out), q, k, v]
@@ -226,12 +237,9 @@ fn both_forms_agree_on_masks_and_dropout() {
     let extents = Extents { batch: 2, seq_q: 6, seq_k: 11, dim: 4 };
     for (mask, dropout) in [(Some([2, 5]), 0.0), (Some([2, 1]), 0.0), (Some([1, 5]), 0.4), (None, 0.4)] {
         let mask = mask.map(|[batch, heads]| waves([batch, heads, 6, 11], 9, &Device::flex()));
-        let config = GroupedAttention::new(&sizes)
-            .with_mask(mask)
-            .with_scale(Some(0.7))
-            .with_visibility(Visibility::Causal)
-            .with_dropout(dropout, 5);
-        let run = |op| values_and_gradients(op, inputs(extents, &sizes, &device), &config);
+        let options = AttentionOptions { mask, ..AttentionOptions::causal() };
+        let options = options.with_scale(0.7).with_dropout(dropout, 5);
+        let run = |form| values_and_gradients(form, inputs(extents, &sizes, &device), &sizes, &options);
         let (fused, composed) = (run(grouped_attention), run(grouped_attention::composed));
         for (name, (fused, composed)) in ["value", "q", "k", "v"].iter().zip(fused.iter().zip(&composed)) {
             assert_close(&format!("{name} with dropout {dropout}"), fused, composed, 2e-5);
@@ -246,8 +254,8 @@ fn dropout_keeps_the_mean_and_follows_its_seed() {
     let [q, k, _] = inputs(extents, &[2], &device);
     let v = Tensor::<4>::ones([1, 1, 300, 1], &device);
     let run = |seed| {
-        let config = GroupedAttention::new(&[2]).with_dropout(0.25, seed);
-        floats(grouped_attention(q.clone(), k.clone(), v.clone(), &config))
+        let options = AttentionOptions::new().with_dropout(0.25, seed);
+        floats(attend(grouped_attention, [q.clone(), k.clone(), v.clone()], &[2], &options))
     };
     let out = run(1);
     let mean = out.iter().sum::<f64>() / out.len() as f64;
@@ -264,9 +272,9 @@ fn scores_of_ten_thousand_stay_finite() {
         let extents = Extents { batch: 1, seq_q, seq_k: 40, dim: 4 };
         let [q, k, v] = inputs(extents, &[2, 1], &device);
         let [q, k] = [q, k].map(|x| x * 50.0);
-        for op in [grouped_attention, grouped_attention::composed] {
+        for form in FORMS {
             let leaves = [q.clone(), k.clone(), v.clone()].map(|x| Tensor::from_data(x.into_data(), &device));
-            for values in values_and_gradients(op, leaves, &GroupedAttention::new(&[2, 1])) {
+            for values in values_and_gradients(form, leaves, &[2, 1], &AttentionOptions::new()) {
                 assert!(values.iter().all(|x| x.is_finite()), "not finite at {seq_q} queries");
             }
         }
@@ -281,9 +289,9 @@ fn a_query_that_sees_nothing_gives_zeros_and_no_gradient() {
         let mut mask = vec![0.0f32; seq_q * 40];
         mask[..40].fill(f32::NEG_INFINITY);
         let mask = Tensor::from_data(TensorData::new(mask, [1, 1, seq_q, 40]), &Device::flex());
-        let config = GroupedAttention::new(&[1]).with_mask(Some(mask));
-        for op in [grouped_attention, grouped_attention::composed] {
-            let [out, q, k, v] = values_and_gradients(op, inputs(extents, &[1], &device), &config);
+        let options = AttentionOptions::new().with_mask(mask);
+        for form in FORMS {
+            let [out, q, k, v] = values_and_gradients(form, inputs(extents, &[1], &device), &[1], &options);
             assert_eq!(out[..4], [0.0; 4], "the output of the hidden row");
             assert_eq!(q[..4], [0.0; 4], "the gradient of the hidden query");
             let all = [q, k, v].concat();
@@ -302,8 +310,9 @@ fn the_same_bytes_for_any_number_of_threads() {
             for (seq_q, dropout) in [(1, 0.0), (130, 0.1)] {
                 let extents = Extents { batch: 3, seq_q, seq_k: 700, dim: 24 };
                 let sizes = [5, 0, 2, 1];
-                let config = GroupedAttention::new(&sizes).with_dropout(dropout, 3);
-                let all = values_and_gradients(grouped_attention, inputs(extents, &sizes, &device), &config);
+                let options = AttentionOptions::new().with_dropout(dropout, 3);
+                let inputs = inputs(extents, &sizes, &device);
+                let all = values_and_gradients(grouped_attention, inputs, &sizes, &options);
                 bytes.extend(all.into_iter().flatten().map(f64::to_bits));
             }
             bytes
@@ -321,10 +330,9 @@ fn other_float_types_take_the_composed_form() {
     let device = Device::flex();
     let extents = Extents { batch: 1, seq_q: 5, seq_k: 7, dim: 4 };
     let [q, k, v] = inputs(extents, &[2, 1], &device);
-    let config = GroupedAttention::new(&[2, 1]).with_visibility(Visibility::Causal);
-    let want = floats(grouped_attention(q.clone(), k.clone(), v.clone(), &config));
-    let [q, k, v] = [q, k, v].map(|x| x.cast(DType::F64));
-    let found = grouped_attention(q, k, v, &config);
+    let run = |qkv| attend(grouped_attention, qkv, &[2, 1], &AttentionOptions::causal());
+    let want = floats(run([q.clone(), k.clone(), v.clone()]));
+    let found = run([q, k, v].map(|x| x.cast(DType::F64)));
     assert_eq!(found.dtype(), DType::F64, "the type is kept");
     assert_close("f64", &floats(found), &want, 1e-6);
 }
@@ -332,12 +340,38 @@ fn other_float_types_take_the_composed_form() {
 #[test]
 fn nothing_in_gives_nothing_out() {
     let device = Device::flex();
-    for op in [grouped_attention, grouped_attention::composed] {
-        let [q, k, v] = inputs(Extents { batch: 0, seq_q: 2, seq_k: 3, dim: 4 }, &[2, 1], &device);
-        assert_eq!(op(q, k, v, &GroupedAttention::new(&[2, 1])).dims(), [0, 3, 2, 4], "no batch");
-        let [q, k, v] = inputs(Extents { batch: 1, seq_q: 2, seq_k: 0, dim: 4 }, &[2, 1], &device);
-        let out = op(q, k, v, &GroupedAttention::new(&[2, 1]));
-        assert_eq!(floats(out), [0.0; 24], "no key");
+    for form in FORMS {
+        let run = |batch, seq_k| {
+            let inputs = inputs(Extents { batch, seq_q: 2, seq_k, dim: 4 }, &[2, 1], &device);
+            attend(form, inputs, &[2, 1], &AttentionOptions::new())
+        };
+        assert_eq!(run(0, 3).dims(), [0, 3, 2, 4], "no batch");
+        assert_eq!(floats(run(1, 0)), [0.0; 24], "no key");
+    }
+}
+
+#[test]
+fn what_does_not_fit_is_a_typed_error() {
+    let device = Device::flex();
+    let mask = |shape: [usize; 4]| AttentionOptions::new().with_mask(Tensor::zeros(shape, &device));
+    let (plain, causal) = (AttentionOptions::new(), AttentionOptions::causal());
+    let window = plain.clone().with_visibility(Visibility::Window(0));
+    for (sizes, options, seq_q, words) in [
+        (&[2, 2][..], &plain, 5, "sizes: expected sizes that sum to the 3 heads of q, found [2, 2]"),
+        (&[usize::MAX, 4], &plain, 5, "sizes: expected sizes that sum to the 3 heads of q"),
+        (&[], &plain, 5, "sizes: expected sizes that sum to the 3 heads of q, found []"),
+        (&[1, 1, 1], &plain, 5, "k: expected shape [2, 3, 5, 8], found [2, 2, 5, 8]"),
+        (&[2, 1], &causal, 6, "queries: expected at most 5, as many as keys"),
+        (&[2, 1], &mask([1, 2, 5, 5]), 5, "mask: expected shape [2, 3, 5, 5], found [1, 2, 5, 5]"),
+        (&[2, 1], &mask([1, 1, 5, 4]), 5, "mask: expected shape [2, 3, 5, 5], found [1, 1, 5, 4]"),
+        (&[2, 1], &plain.clone().with_dropout(1.0, 0), 5, "dropout: expected a probability"),
+        (&[2, 1], &window, 5, "window: expected at least one key, found 0"),
+    ] {
+        for form in FORMS {
+            let [q, k, v] = inputs(Extents { batch: 2, seq_q, seq_k: 5, dim: 8 }, &[2, 1], &device);
+            let found = form(q, k, v, sizes, options).expect_err("does not fit").to_string();
+            assert!(found.contains(words), "the message is {found:?}, expected {words:?}");
+        }
     }
 }
 
@@ -347,7 +381,8 @@ fn a_frozen_input_gets_no_gradient() {
     let extents = Extents { batch: 1, seq_q: 2, seq_k: 3, dim: 4 };
     let [q, k, v] = inputs(extents, &[2], &device);
     let q = q.require_grad();
-    let out = grouped_attention(q.clone(), k.clone(), v, &GroupedAttention::new(&[2]));
+    let qkv = [q.clone(), k.clone(), v];
+    let out = attend(grouped_attention, qkv, &[2], &AttentionOptions::new());
     let grads = out.sum().backward();
     assert!(q.grad(&grads).is_some(), "q is tracked");
     assert!(k.grad(&grads).is_none(), "k is not");
@@ -359,10 +394,10 @@ fn a_frozen_input_gets_no_gradient() {
 fn wgpu_gives_the_attention_of_the_cpu() {
     let Some(gpu) = crate::device::adapter("wgpu_gives_the_attention_of_the_cpu") else { return };
     let extents = Extents { batch: 2, seq_q: 5, seq_k: 9, dim: 4 };
-    let config =
-        GroupedAttention::new(&[2, 0, 1]).with_visibility(Visibility::Window(4)).with_dropout(0.2, 8);
+    let options = AttentionOptions::new().with_visibility(Visibility::Window(4)).with_dropout(0.2, 8);
     let run = |device: Device| {
-        values_and_gradients(grouped_attention, inputs(extents, &[2, 0, 1], &device.autodiff()), &config)
+        let inputs = inputs(extents, &[2, 0, 1], &device.autodiff());
+        values_and_gradients(grouped_attention, inputs, &[2, 0, 1], &options)
     };
     for (found, want) in run(gpu).iter().zip(&run(Device::flex())) {
         assert_close("wgpu", found, want, 1e-5);

@@ -121,7 +121,7 @@ impl KvCache {
     /// # Errors
     /// As [`grouped_attention`].
     pub fn attend(&self, q: Tensor<4>, groups: &Groups, options: &AttentionOptions) -> Result<Tensor<4>> {
-        grouped_attention(q, self.keys(), self.values(), groups, options)
+        Ok(grouped_attention(q, self.keys(), self.values(), groups.sizes(), options)?)
     }
 
     /// The stored keys, a view `[batch, G, len, head_dim]`; while it is held, an append copies the buffer.

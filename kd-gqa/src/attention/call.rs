@@ -1,8 +1,9 @@
 //! One attention of a model, handed to whoever wants to see it or to do it otherwise.
 
-use burn::tensor::{DType, Tensor, TensorData, activation};
+use burn::tensor::Tensor;
+use grouping_core::kernels::grouped_attention;
 
-use super::{AttentionOptions, Visibility, check, grouped_attention};
+use super::AttentionOptions;
 use crate::{Groups, Result};
 
 /// The projected heads of one layer and how they are to be attended.
@@ -42,7 +43,7 @@ impl AttentionCall<'_> {
     /// # Errors
     /// As [`grouped_attention`].
     pub fn run_with(self, groups: &Groups) -> Result<Tensor<4>> {
-        grouped_attention(self.q, self.k, self.v, groups, self.options)
+        Ok(grouped_attention(self.q, self.k, self.v, groups.sizes(), self.options)?)
     }
 
     /// The weights of each group of at least one head, `[batch, size, seq, seq]`, without dropout; their product with the group's
@@ -51,41 +52,6 @@ impl AttentionCall<'_> {
     /// # Errors
     /// As [`grouped_attention`].
     pub fn weights(&self, groups: &Groups) -> Result<Vec<(usize, Tensor<4>)>> {
-        check(&self.q, &self.k, &self.v, groups, self.options)?;
-        let ([batch, _, seq_q, head_dim], seq_k) = (self.q.dims(), self.k.dims()[2]);
-        let scale = self.options.scale.unwrap_or_else(|| 1.0 / (head_dim as f64).sqrt());
-        let hidden = self.hidden(seq_q, seq_k);
-        let groups = groups.heads().enumerate().filter(|(_, heads)| !heads.is_empty());
-        let weights = groups.map(|(group, heads)| {
-            let of_heads = |x: Tensor<4>| {
-                if x.dims()[1] == 1 { x } else { x.narrow(1, heads.start, heads.len()) }
-            };
-            let rows = [batch, 1, heads.len() * seq_q, head_dim];
-            let queries = self.q.clone().narrow(1, heads.start, heads.len()).reshape(rows);
-            let scores = queries.matmul(self.k.clone().narrow(1, group, 1).swap_dims(2, 3)).mul_scalar(scale);
-            let scores = scores.reshape([batch, heads.len(), seq_q, seq_k]);
-            let masks = self.options.mask.iter().chain(&hidden).cloned();
-            let scores = masks.fold(scores, |scores, mask| scores + of_heads(mask));
-            (group, activation::softmax(scores, 3))
-        });
-        Ok(weights.collect())
-    }
-
-    /// −∞ where a query sees no key.
-    fn hidden(&self, seq_q: usize, seq_k: usize) -> Option<Tensor<4>> {
-        let width = match self.options.visibility {
-            Visibility::Causal => seq_k,
-            Visibility::Window(width) => width,
-            _ => return None,
-        };
-        let mut hidden = vec![f32::NEG_INFINITY; seq_q * seq_k];
-        for (i, row) in hidden.chunks_exact_mut(seq_k).enumerate() {
-            let end = seq_k - seq_q + i + 1;
-            row[end.saturating_sub(width)..end].fill(0.0);
-        }
-        let device = self.q.device().without_autodiff();
-        let hidden =
-            Tensor::<4>::from_data(TensorData::new(hidden, [1, 1, seq_q, seq_k]), (&device, DType::F32));
-        Some(hidden.cast(self.q.dtype()))
+        Ok(grouped_attention::weights(&self.q, &self.k, groups.sizes(), self.options)?)
     }
 }

@@ -249,7 +249,7 @@ impl GroupedAttention {
         let groups = &self.extents.groups;
         let q = self.queries(x.clone().narrow(1, 0, n_rows));
         let (k, v) = (self.keys(x.clone()), self.values(x));
-        let out = super::grouped_attention(q, k, v, groups, &self.options())?;
+        let out = super::grouped_attention(q, k, v, groups.sizes(), &self.options())?;
         let out = out.swap_dims(1, 2).reshape([batch, n_rows, groups.n_heads() * self.extents.head_dim]);
         Ok(self.o_proj.forward_onto(residual, out))
     }

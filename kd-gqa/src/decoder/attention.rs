@@ -107,8 +107,7 @@ impl GroupedSelfAttention {
     }
 
     /// The heads' outputs `[batch, H, seq, head_dim]` side by side, through `W_o`.
-    fn join(&self, heads: Result<Tensor<4>>) -> Tensor<3> {
-        let heads = heads.expect("the module's own groups fit its own heads");
+    fn join(&self, heads: Tensor<4>) -> Tensor<3> {
         let [batch, n_heads, seq, head_dim] = heads.dims();
         self.o_proj.forward(heads.swap_dims(1, 2).reshape([batch, seq, n_heads * head_dim]))
     }
@@ -117,7 +116,8 @@ impl GroupedSelfAttention {
 impl Attention for GroupedSelfAttention {
     fn forward(&self, x: Tensor<3>) -> Tensor<3> {
         let [q, k, v] = self.turned(x, 0);
-        self.join(grouped_attention(q, k, v, self.groups(), &self.options()))
+        let out = grouped_attention(q, k, v, self.groups().sizes(), &self.options());
+        self.join(out.expect("the module's own groups fit its own heads"))
     }
 
     fn projections(&self) -> Vec<(&'static str, &Projection)> {
@@ -165,7 +165,8 @@ impl CachedAttention for GroupedSelfAttention {
     fn forward_cached(&self, x: Tensor<3>, cache: &mut LayerCache) -> Tensor<3> {
         let [q, k, v] = self.turned(x, cache.n_positions);
         let stored = cache.append(k, v).expect("the module's own cache fits its own heads");
-        self.join(stored.attend(q, self.groups(), &self.options()))
+        let out = stored.attend(q, self.groups(), &self.options());
+        self.join(out.expect("the module's own groups fit its own heads"))
     }
 }
 

@@ -279,7 +279,7 @@ fn a_hook_sees_every_layer() {
     assert_eq!(seen, [layer(0), layer(1)], "layers, inputs, keys and values");
     let refused = vit.forward_hooked(image, &mut |call| call.run_with(&Groups::uniform(6, 3)?));
     assert!(
-        matches!(refused, Err(Error::Core(grouping_core::Error::Setting { name, .. })) if name == "k"),
+        matches!(refused, Err(Error::Core(grouping_core::Error::Shape { what, .. })) if what == "k"),
         "a hook's error comes back"
     );
 }

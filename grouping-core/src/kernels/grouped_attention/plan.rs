@@ -3,10 +3,10 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::{GroupedAttention, Visibility};
+use super::{AttentionOptions, Visibility};
 use crate::seed::{derive_seed, sequence};
 
-/// A [`GroupedAttention`] in host memory.
+/// Groups and [`AttentionOptions`] in host memory.
 #[derive(Clone, Debug)]
 pub(super) struct Plan {
     pub(super) sizes: Arc<[usize]>,
@@ -32,8 +32,8 @@ pub(super) struct Dropout {
 }
 
 impl Dropout {
-    pub(super) fn new(config: &GroupedAttention) -> Option<Self> {
-        (config.dropout > 0.0).then_some(Self { rate: config.dropout, seed: config.seed })
+    pub(super) fn new(options: &AttentionOptions) -> Option<Self> {
+        (options.dropout > 0.0).then_some(Self { rate: options.dropout, seed: options.seed })
     }
 
     /// The factor of each weight of row `row` (counted over batch, head and query): 0, or 1/(1 − rate).
@@ -59,23 +59,23 @@ pub(super) fn visible(visibility: Visibility, i: usize, seq_q: usize, seq_k: usi
 }
 
 /// The factor of the scores.
-pub(super) fn scale(config: &GroupedAttention, head_dim: usize) -> f64 {
-    config.scale.unwrap_or_else(|| 1.0 / (head_dim as f64).sqrt())
+pub(super) fn scale(options: &AttentionOptions, head_dim: usize) -> f64 {
+    options.scale.unwrap_or_else(|| 1.0 / (head_dim as f64).sqrt())
 }
 
 impl Plan {
-    pub(super) fn new(config: &GroupedAttention, head_dim: usize) -> Self {
-        let mask = config.mask.as_ref().map(|mask| {
+    pub(super) fn new(sizes: &[usize], options: &AttentionOptions, head_dim: usize) -> Self {
+        let mask = options.mask.as_ref().map(|mask| {
             let [n_batches, n_heads, ..] = mask.dims();
             let values = mask.to_data().iter::<f32>().collect();
             Mask { values: Arc::new(values), n_batches, n_heads }
         });
         Self {
-            sizes: config.sizes.as_slice().into(),
-            scale: scale(config, head_dim) as f32,
-            visibility: config.visibility,
+            sizes: sizes.into(),
+            scale: scale(options, head_dim) as f32,
+            visibility: options.visibility,
             mask,
-            dropout: Dropout::new(config),
+            dropout: Dropout::new(options),
         }
     }
 
