@@ -16,7 +16,7 @@ pub enum Error {
     },
     /// A number of key/value heads that does not divide the number of heads.
     #[error(
-        "{n_kv_heads} key/value heads do not divide {n_heads} heads: choose a divisor, or unequal groups (--ragged)"
+        "{n_kv_heads} key/value heads do not divide {n_heads} heads: choose a divisor, or unequal groups"
     )]
     Indivisible {
         /// The number of query heads.

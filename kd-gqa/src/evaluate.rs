@@ -11,7 +11,7 @@ use grouping_core::score::Score;
 /// Batches are in the order of `images`; `done` is told how many images are done.
 ///
 /// # Errors
-/// Those of reading an image, of `logits`, and [`Error::Option`] for a batch of no image.
+/// Those of reading an image, of `logits`, and [`Error::Setting`](grouping_core::Error::Setting) for a batch of no image.
 pub fn evaluate(
     images: &[LabelledImage],
     preparation: &Preparation,
@@ -21,7 +21,7 @@ pub fn evaluate(
     done: impl FnMut(usize),
 ) -> Result<Score> {
     if batch_size == 0 {
-        return Err(Error::option("batch sizes", "at least 1", 0));
+        return Err(Error::option("batch_size", "at least 1", 0));
     }
     let (mut all, mut n_classes) = (vec![], 0);
     let run = |_, batch| {

@@ -159,7 +159,7 @@ impl ModelShape {
     /// With the groups of each layer.
     ///
     /// # Errors
-    /// [`Error::Option`] where there are not as many layers or heads.
+    /// [`Error::Setting`](grouping_core::Error::Setting) where there are not as many layers or heads.
     pub fn with_groups(mut self, groups: &[Groups]) -> Result<Self> {
         let n_layers = self.n_kv_heads.len();
         if groups.len() != n_layers {
@@ -341,7 +341,7 @@ pub struct Account {
 /// Counts a model before and after its key/value heads become `n_kv_heads`, a number a layer.
 ///
 /// # Errors
-/// [`Error::Option`] where there are not as many layers, or a layer has no key/value head or more than query heads.
+/// [`Error::Setting`](grouping_core::Error::Setting) where there are not as many layers, or a layer has no key/value head or more than query heads.
 ///
 /// ```
 /// use kd_gqa::account::{AccountConfig, ModelShape, account};
@@ -355,13 +355,13 @@ pub fn account(shape: &ModelShape, n_kv_heads: &[usize], config: AccountConfig) 
     let n_layers = shape.n_kv_heads.len();
     if n_kv_heads.len() != n_layers {
         return Err(Error::option(
-            "kv-heads",
+            "n_kv_heads",
             format!("a number for each of {n_layers} layers"),
             n_kv_heads.len(),
         ));
     }
     if let Some(&g) = n_kv_heads.iter().find(|&&g| g == 0 || g > shape.n_heads) {
-        return Err(Error::option("kv-heads", format!("1 to {} heads", shape.n_heads), g));
+        return Err(Error::option("n_kv_heads", format!("1 to {} heads", shape.n_heads), g));
     }
     let pairs = shape.n_kv_heads.iter().zip(n_kv_heads);
     let layers: Vec<LayerAccount> = pairs

@@ -8,7 +8,7 @@ impl ModelShape {
     /// The shape of a checkpoint's model, from its tensors.
     ///
     /// # Errors
-    /// [`Error::Format`] for a checkpoint without a feed-forward part or embedding under the names of its dialect, and what
+    /// [`Error::FileField`](grouping_core::Error::FileField) for a checkpoint without a feed-forward part or embedding under the names of its dialect, and what
     /// [`Checkpoint::vit`] refuses.
     pub fn of(checkpoint: &Checkpoint) -> Result<Self> {
         if checkpoint.dialect().is_vit() { vit(checkpoint) } else { decoder(checkpoint) }

@@ -155,7 +155,7 @@ impl AllocationConfig {
     /// Whether the settings are in range.
     ///
     /// # Errors
-    /// [`Error::Option`] for a window of 0, or a temperature that is negative or not finite.
+    /// [`Error::Setting`](grouping_core::Error::Setting) for a window of 0, or a temperature that is negative or not finite.
     pub fn check(&self) -> Result<()> {
         if self.window == 0 {
             return Err(Error::option("window", "at least 1", self.window));
@@ -172,7 +172,7 @@ impl AllocationConfig {
 /// KDGQA has no use for `cache`; official and paper DGQA take random numbers from `draws`, which runs on from layer to layer.
 ///
 /// # Errors
-/// [`Error::Allocation`] for norms without finite shares (not in robust), and for negative norms; [`Error::Option`] for
+/// [`Error::Allocation`] for norms without finite shares (not in robust), and for negative norms; [`Error::Setting`](grouping_core::Error::Setting) for
 /// settings out of range; [`Error::Groups`] for `norms` and `cache` of other lengths than 1 to `n_heads`; [`Error::Indivisible`] for
 /// uniform groups where G does not divide H.
 ///

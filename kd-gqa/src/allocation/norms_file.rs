@@ -46,7 +46,7 @@ impl NormsFile {
     /// Numbers beyond f32 are infinite.
     ///
     /// # Errors
-    /// [`Error::Io`], [`Error::Format`], [`Error::Option`] for `n_heads`.
+    /// [`Error::File`](grouping_core::Error::File), [`Error::FileField`](grouping_core::Error::FileField), [`Error::Setting`](grouping_core::Error::Setting) for `n_heads`.
     pub fn read(path: &Path, n_heads: usize) -> Result<Self> {
         if !(1..=MAX_HEADS).contains(&n_heads) {
             return Err(Error::option("heads", format!("1 to {MAX_HEADS}"), n_heads));
@@ -66,7 +66,7 @@ impl NormsFile {
     /// The groups of each layer, in order, the random numbers running on from one to the next.
     ///
     /// # Errors
-    /// Those of [`allocate`]; what a layer's norms do not allow is [`Error::Format`] with its row.
+    /// Those of [`allocate`]; what a layer's norms do not allow is [`Error::FileField`](grouping_core::Error::FileField) with its row.
     pub fn allocate(&self, config: &AllocationConfig) -> Result<Vec<Groups>> {
         let mut draws = Mt19937::new(config.seed);
         let rows = self.layers.iter().enumerate();

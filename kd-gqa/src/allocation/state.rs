@@ -56,7 +56,7 @@ pub enum Phase {
 pub struct AllocationState {
     config: AllocationConfig,
     n_heads: usize,
-    layers: Vec<Layer>,
+    layers: Vec<LayerState>,
     /// Where the repairs draw from; absent where nothing is drawn.
     #[serde(skip_serializing_if = "Option::is_none")]
     draws: Option<Mt19937>,
@@ -64,7 +64,7 @@ pub struct AllocationState {
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Layer {
+struct LayerState {
     groups: Groups,
     memory: Memory,
 }
@@ -87,14 +87,14 @@ impl AllocationState {
     /// Equal groups everywhere: `n_heads` query heads, and as many key/value heads as `n_kv_heads` says for each layer.
     ///
     /// # Errors
-    /// [`Error::Option`] for settings out of range, [`Error::Indivisible`] for a layer with no key/value head or more than heads, and
+    /// [`Error::Setting`](grouping_core::Error::Setting) for settings out of range, [`Error::Indivisible`] for a layer with no key/value head or more than heads, and
     /// for uniform groups where they do not divide the heads.
     pub fn new(config: AllocationConfig, n_heads: usize, n_kv_heads: &[usize]) -> Result<Self> {
         config.check()?;
         let layer = |&n_kv_heads: &usize| {
             let uniform = config.method == Method::Uniform && config.fidelity != Fidelity::Robust;
             let groups = if uniform { Groups::uniform } else { Groups::balanced };
-            Ok(Layer { groups: groups(n_heads, n_kv_heads)?, memory: Memory::new(&config, n_kv_heads)? })
+            Ok(LayerState { groups: groups(n_heads, n_kv_heads)?, memory: Memory::new(&config, n_kv_heads)? })
         };
         let layers = n_kv_heads.iter().map(layer).collect::<Result<_>>()?;
         let draws = draws(&config).then(|| Mt19937::new(config.seed));
@@ -121,7 +121,7 @@ impl AllocationState {
     /// The state that was saved with a checkpoint, if one was.
     ///
     /// # Errors
-    /// [`Error::Format`] for what is no such state, or one of other groups than the checkpoint's.
+    /// [`Error::FileField`](grouping_core::Error::FileField) for what is no such state, or one of other groups than the checkpoint's.
     pub fn of(checkpoint: &Checkpoint) -> Result<Option<Self>> {
         let Some((path, saved)) = checkpoint.saved_allocation() else { return Ok(None) };
         let state = Self::deserialize(saved)
@@ -167,7 +167,7 @@ impl AllocationState {
     /// Whether the state is of such heads, layer by layer.
     ///
     /// # Errors
-    /// [`Error::Option`] where it is of others.
+    /// [`Error::Setting`](grouping_core::Error::Setting) where it is of others.
     pub fn check_heads(&self, n_heads: usize, n_kv_heads: &[usize]) -> Result<()> {
         let own: Vec<usize> = self.layers.iter().map(|layer| layer.groups.n_kv_heads()).collect();
         if self.n_heads == n_heads && own == n_kv_heads {
@@ -220,7 +220,7 @@ impl AllocationState {
         phase: Phase,
         norms: &[f32],
     ) -> Result<()> {
-        let Layer { groups, memory } = &mut self.layers[layer];
+        let LayerState { groups, memory } = &mut self.layers[layer];
         let kept = match memory {
             Memory::Cache(cache) => cache.clone(),
             _ => vec![],
@@ -256,7 +256,7 @@ impl AllocationState {
         if norms.iter().any(|norm| !norm.is_finite()) {
             return Ok(());
         }
-        let Layer { groups, memory } = &mut self.layers[layer];
+        let LayerState { groups, memory } = &mut self.layers[layer];
         let norms: Vec<f64> = norms.iter().copied().map(f64::from).collect();
         let importance = match memory {
             Memory::Mean { mean, position } => {
@@ -318,7 +318,7 @@ impl Memory {
 struct Saved {
     config: AllocationConfig,
     n_heads: usize,
-    layers: Vec<Layer>,
+    layers: Vec<LayerState>,
     #[serde(default)]
     draws: Option<Mt19937>,
 }

@@ -43,7 +43,7 @@ impl KvCache {
     /// An empty cache for `[batch, G, head_dim]` and at most `max_tokens` tokens, in f32; nothing is allocated yet.
     ///
     /// # Errors
-    /// [`Error::Option`] where an extent is 0 or a full cache is larger than the address space.
+    /// [`Error::Setting`](grouping_core::Error::Setting) where an extent is 0 or a full cache is larger than the address space.
     pub fn new(shape: [usize; 3], max_tokens: usize, device: &Device) -> Result<Self> {
         let extents = [shape[0], shape[1], shape[2], max_tokens, 2 * size_of::<f64>()];
         let n_bytes = extents.iter().try_fold(1usize, |product, &extent| product.checked_mul(extent));
@@ -58,7 +58,7 @@ impl KvCache {
     /// Sets the type of the stored numbers.
     ///
     /// # Errors
-    /// [`Error::Option`] where it is no float type or tokens are stored already.
+    /// [`Error::Setting`](grouping_core::Error::Setting) where it is no float type or tokens are stored already.
     pub fn with_dtype(self, dtype: DType) -> Result<Self> {
         if !dtype.is_float() || self.capacity > 0 {
             return Err(Error::option(
@@ -73,7 +73,7 @@ impl KvCache {
     /// Makes room for `n_tokens` tokens at once, so that no later append up to there copies.
     ///
     /// # Errors
-    /// [`Error::Option`] where that is more than the cache's bound.
+    /// [`Error::Setting`](grouping_core::Error::Setting) where that is more than the cache's bound.
     pub fn reserve(&mut self, n_tokens: usize) -> Result<()> {
         self.check_room(n_tokens)?;
         if n_tokens > self.capacity {
@@ -85,7 +85,7 @@ impl KvCache {
     /// Writes the keys and values of the next tokens, each `[batch, G, n, head_dim]`.
     ///
     /// # Errors
-    /// [`Error::Option`] where a shape or the float type does not fit, or the cache would exceed its bound.
+    /// [`Error::Setting`](grouping_core::Error::Setting) where a shape or the float type does not fit, or the cache would exceed its bound.
     pub fn append(&mut self, k: Tensor<4>, v: Tensor<4>) -> Result<()> {
         let [batch, n_kv_heads, head_dim] = self.shape;
         let n = k.dims()[2];

@@ -75,7 +75,7 @@ impl GroupedAttentionConfig {
     /// The groups asked for.
     ///
     /// # Errors
-    /// [`Error::Indivisible`] where H heads do not make G equal groups and no sizes are given, [`Error::Groups`] or [`Error::Option`]
+    /// [`Error::Indivisible`] where H heads do not make G equal groups and no sizes are given, [`Error::Groups`] or [`Error::Setting`](grouping_core::Error::Setting)
     /// where the sizes given do not fit.
     pub fn sizes(&self) -> crate::Result<Groups> {
         match &self.groups {
@@ -90,7 +90,7 @@ impl GroupedAttentionConfig {
     /// Size of a head.
     ///
     /// # Errors
-    /// [`Error::Option`] where it is not given and H does not divide d_model, or it is 0.
+    /// [`Error::Setting`](grouping_core::Error::Setting) where it is not given and H does not divide d_model, or it is 0.
     pub fn head_size(&self) -> crate::Result<usize> {
         match self.head_dim {
             Some(size) if size > 0 => Ok(size),
@@ -120,7 +120,7 @@ impl GroupedAttentionConfig {
     /// ```
     ///
     /// # Errors
-    /// As [`sizes`](Self::sizes) and [`head_size`](Self::head_size), and [`Error::Option`] where the dropout is no probability below 1.
+    /// As [`sizes`](Self::sizes) and [`head_size`](Self::head_size), and [`Error::Setting`](grouping_core::Error::Setting) where the dropout is no probability below 1.
     pub fn init(&self, seed: u64, device: &Device) -> crate::Result<GroupedAttention> {
         self.init_with(&mut Initializer::new(seed, device))
     }
@@ -167,7 +167,7 @@ impl GroupedAttention {
     /// Sets other groups over the same heads.
     ///
     /// # Errors
-    /// [`Error::Groups`] or [`Error::Option`] where their heads are not those of this module.
+    /// [`Error::Groups`] or [`Error::Setting`](grouping_core::Error::Setting) where their heads are not those of this module.
     pub fn set_groups(&mut self, groups: Groups) -> crate::Result<()> {
         self.check_groups(&groups)?;
         self.extents.groups = groups;
@@ -185,7 +185,7 @@ impl GroupedAttention {
     /// As [`forward`](Self::forward), with other groups for this once.
     ///
     /// # Errors
-    /// [`Error::Groups`] or [`Error::Option`] where their heads are not those of this module.
+    /// [`Error::Groups`] or [`Error::Setting`](grouping_core::Error::Setting) where their heads are not those of this module.
     pub fn forward_with(&self, x: Tensor<3>, groups: &Groups) -> crate::Result<Tensor<3>> {
         self.check_groups(groups)?;
         self.forward_hooked(x, 0, &mut |call| call.run_with(groups))
@@ -240,7 +240,7 @@ impl GroupedAttention {
     /// `x [batch, seq, d_model]`, `residual [batch, n_rows, d_model]` → the shape of `residual`. Not for causal attention.
     ///
     /// # Errors
-    /// [`Error::Option`] where the attention is causal.
+    /// [`Error::Setting`](grouping_core::Error::Setting) where the attention is causal.
     pub fn forward_rows_onto(&self, residual: Tensor<3>, x: Tensor<3>) -> crate::Result<Tensor<3>> {
         if self.extents.causal {
             return Err(Error::option("causal", "false, where only the first positions are wanted", true));

@@ -2,7 +2,7 @@
 
 use burn::tensor::Device;
 
-use super::BATCH;
+use super::vit::BATCH;
 use crate::allocation::{AllocationState, Method, Phase};
 use crate::evaluate::each_batch;
 use crate::inference::attend_allocated;
@@ -14,7 +14,7 @@ use grouping_core::image::{LabelledImage, Preparation};
 /// are those that stay where it is frozen at inference. `done` is told how many images are done.
 ///
 /// # Errors
-/// [`Error::Option`] for a window of DGQA that the images do not fill; those of reading images, of the model and of the allocation.
+/// [`Error::Setting`](grouping_core::Error::Setting) for a window of DGQA that the images do not fill; those of reading images, of the model and of the allocation.
 pub fn allocate_vit(
     vit: &Vit,
     images: &[LabelledImage],
@@ -27,7 +27,7 @@ pub fn allocate_vit(
         (state.config().method, state.config().window, images.len().div_ceil(BATCH));
     if matches!(method, Method::DgqaDiff | Method::DgqaEma) && window >= n_batches {
         let expected = format!("fewer batches than the {n_batches} of {BATCH} calibration images");
-        return Err(Error::option("--window", expected, window));
+        return Err(Error::option("window", expected, window));
     }
     let run = |step, batch| {
         let phase = Phase::Training { step };

@@ -8,6 +8,7 @@ use grouping_core::matching::procrustes::PairLayout;
 use grouping_core::nn::Attention;
 
 use super::Calibration;
+use super::vit::rows;
 use crate::checkpoint::Checkpoint;
 use crate::decoder::{GroupedDecoder, GroupedSelfAttention, LanguageModel, read_decoder};
 use crate::{Error, Groups, Result};
@@ -22,7 +23,7 @@ const LIMIT: u64 = 64 << 20;
 /// tokens. At most 65,536 tokens are taken, in sequences of 512; `done` is told how many are done, of how many.
 ///
 /// # Errors
-/// Those of reading files, [`Error::Format`] for data without tokens or with tokens that the decoder has not.
+/// Those of reading files, [`Error::FileField`](grouping_core::Error::FileField) for data without tokens or with tokens that the decoder has not.
 pub fn calibrate_decoder(
     checkpoint: &Checkpoint,
     data: &Path,
@@ -96,7 +97,7 @@ fn run(
         let normed = layer.input_layernorm.forward(x.clone());
         let [keys, values] = projected(&layer.self_attn, &normed);
         let keys = if interleaved { in_file_order(keys) } else { keys };
-        calibration.add(i, &keys, &values)?;
+        calibration.add(i, &rows(&keys)?, &rows(&values)?);
         x = layer.self_attn.forward_onto(x, normed);
         let normed = layer.post_attention_layernorm.forward(x.clone());
         x = layer.mlp.forward_onto(x, normed);

@@ -44,7 +44,7 @@ impl Layer {
     /// Finds and checks the tensors of layer `layer`.
     ///
     /// # Errors
-    /// [`Error::Format`] for one that is missing, of another rank or shape than the others allow, or no floats.
+    /// [`Error::FileField`](grouping_core::Error::FileField) for one that is missing, of another rank or shape than the others allow, or no floats.
     pub(super) fn find(tensors: &TensorFolder, names: &Names, layer: usize) -> Result<Self> {
         let shape = |projection: Projection| weight_shape(tensors, &names.weight(layer, projection));
         // W_O says both sizes.

@@ -72,7 +72,7 @@ impl HeadsRecord {
     /// Reads the text of a record; `path` is named in errors.
     ///
     /// # Errors
-    /// [`Error::Format`] for text that is no record.
+    /// [`Error::FileField`](grouping_core::Error::FileField) for text that is no record.
     pub fn parse(path: &Path, text: &str) -> Result<Self> {
         serde_json::from_str(text).map_err(|e| {
             Error::format(
@@ -87,7 +87,7 @@ impl HeadsRecord {
     /// Reads a record's file.
     ///
     /// # Errors
-    /// [`Error::Core`] for a file that cannot be read, [`Error::Format`] for one that is no record.
+    /// [`Error::Core`] for a file that cannot be read, [`Error::FileField`](grouping_core::Error::FileField) for one that is no record.
     pub fn read(path: &Path) -> Result<Self> {
         Self::parse(path, &read_text(path, LIMIT)?)
     }
@@ -168,7 +168,7 @@ impl<A: Serialize> HeadsRecord<A> {
     /// Groups of each layer; `path` is named in errors.
     ///
     /// # Errors
-    /// [`Error::Format`] for sizes that do not sum to the number of heads.
+    /// [`Error::FileField`](grouping_core::Error::FileField) for sizes that do not sum to the number of heads.
     pub fn groups(&self, path: &Path) -> Result<Vec<Groups>> {
         let groups = self.layers.iter().enumerate().map(|(i, LayerRecord { groups })| {
             Groups::new(groups.clone(), self.n_heads).map_err(|_| {
@@ -193,7 +193,7 @@ pub(crate) enum Keeps {
 /// that lay there are removed.
 ///
 /// # Errors
-/// [`Error::Core`] for what is there and not to be replaced, those of `fill`, and those of the system.
+/// [`Error::Exists`](grouping_core::Error::Exists) for what is there and not to be replaced, those of `fill`, and those of the system.
 pub(crate) fn write_recorded<A: Clone + Serialize>(
     out: &Path,
     record: &HeadsRecord<A>,

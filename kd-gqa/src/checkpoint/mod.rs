@@ -96,9 +96,9 @@ impl Checkpoint {
     /// As [`Checkpoint::open`], with the number of query heads, which the files of vision transformers do not say.
     ///
     /// # Errors
-    /// [`Error::Core`](crate::Error::Core) and [`Error::Io`](crate::Error::Io) for files that cannot be read or are damaged,
-    /// [`Error::Format`](crate::Error::Format) for names of no known dialect, quantised weights, and shapes that do not fit each other,
-    /// [`Error::Option`](crate::Error::Option) where the number of heads is needed, or is another than the checkpoint says.
+    /// [`Error::Core`](crate::Error::Core) and [`Error::File`](grouping_core::Error::File) for files that cannot be read or are damaged,
+    /// [`Error::FileField`](grouping_core::Error::FileField) for names of no known dialect, quantised weights, and shapes that do not fit each other,
+    /// [`Error::Setting`](grouping_core::Error::Setting) where the number of heads is needed, or is another than the checkpoint says.
     pub fn open_with_heads(path: impl AsRef<Path>, n_heads: Option<usize>) -> Result<Self> {
         open::open(path.as_ref(), n_heads)
     }
@@ -229,7 +229,7 @@ impl Checkpoint {
     /// All tensors of a vision transformer by neutral names, and its sizes and constants.
     ///
     /// # Errors
-    /// [`Error::Format`](crate::Error::Format) for a decoder, for what is missing, and for what such a model would have to compute
+    /// [`Error::FileField`](grouping_core::Error::FileField) for a decoder, for what is missing, and for what such a model would have to compute
     /// beside, by name.
     pub fn vit(&self) -> Result<VitTensors<'_>> {
         vit_tensors::of(self)

@@ -26,7 +26,7 @@ const QUANTISED: [&str; 7] = [
 
 pub(super) fn open(path: &Path, n_heads: Option<usize>) -> Result<Checkpoint> {
     if n_heads == Some(0) {
-        return Err(Error::option("--heads", "a number above zero", 0));
+        return Err(Error::option("n_heads", "a number above zero", 0));
     }
     let metadata = std::fs::metadata(path).map_err(Error::io(path, "read"))?;
     let may_be_llama2c = !metadata.is_dir() && path.extension().is_some_and(|extension| extension == "bin");
@@ -191,7 +191,7 @@ fn check_sizes(tensors: &TensorFolder, layers: &[Layer]) -> Result<()> {
 fn check_given(given: Option<usize>, found: usize) -> Result<()> {
     match given {
         Some(given) if given != found => {
-            Err(Error::option("--heads", format!("{found}, as the checkpoint says"), given))
+            Err(Error::option("n_heads", format!("{found}, as the checkpoint says"), given))
         }
         _ => Ok(()),
     }
@@ -248,7 +248,7 @@ impl HeadSizes<'_> {
         if let Some(given) = self.given {
             if !n_rows.is_multiple_of(given) {
                 let expected = format!("a divisor of {n_rows}, the rows of queries");
-                return Err(Error::option("--heads", expected, given));
+                return Err(Error::option("n_heads", expected, given));
             }
             return Ok((given, n_rows / given, HeadsFrom::Given));
         }
@@ -258,14 +258,14 @@ impl HeadSizes<'_> {
         };
         let Some(usual) = usual else {
             let expected = format!("the number of query heads, which {} does not say", self.path.display());
-            return Err(Error::option("--heads", expected, "none"));
+            return Err(Error::option("n_heads", expected, "none"));
         };
         if !n_rows.is_multiple_of(usual) {
             let expected = format!(
                 "the number of heads of {} (its {n_rows} rows of queries are not heads of {usual})",
                 self.path.display()
             );
-            return Err(Error::option("--heads", expected, "none"));
+            return Err(Error::option("n_heads", expected, "none"));
         }
         Ok((n_rows / usual, usual, HeadsFrom::Assumed))
     }
@@ -291,7 +291,7 @@ impl HeadSizes<'_> {
             if !n_rows.is_multiple_of(head_dim) || !n_heads.is_multiple_of(n_kv_heads.max(1)) {
                 let expected = format!(
                     "keys of heads of {head_dim} whose number divides the {n_heads} query heads (or {RECORD_FILE} in the \
-                     header; another number of heads is given by --heads)"
+                     header, or another number of heads given)"
                 );
                 let name = layer.weight(super::Projection::Key);
                 return Err(Error::format(self.path, name, expected, format!("{n_rows} rows of keys")));

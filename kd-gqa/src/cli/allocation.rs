@@ -22,7 +22,7 @@ pub(super) struct FidelityArgs {
 
 impl FidelityArgs {
     /// # Errors
-    /// [`Error::Option`] for a temperature of what is not robust, or out of range.
+    /// [`Error::Setting`](grouping_core::Error::Setting) for a temperature of what is not robust, or out of range.
     pub(super) fn config(&self, method: Method, seed: u64) -> Result<AllocationConfig> {
         if let Some(temperature) = self.temperature.filter(|_| self.fidelity != Fidelity::Robust) {
             return Err(Error::option("--temperature", "--fidelity robust with it", temperature));
@@ -46,7 +46,7 @@ pub(super) struct AllocationArgs {
 
 impl AllocationArgs {
     /// # Errors
-    /// [`Error::Option`] for settings out of range.
+    /// [`Error::Setting`](grouping_core::Error::Setting) for settings out of range.
     pub(super) fn config(&self, method: Method, seed: u64) -> Result<AllocationConfig> {
         let config = self.share.config(method, seed)?;
         let config = match self.window {
@@ -58,7 +58,7 @@ impl AllocationArgs {
     }
 
     /// # Errors
-    /// [`Error::Option`] where something is set that only an allocation uses.
+    /// [`Error::Setting`](grouping_core::Error::Setting) where something is set that only an allocation uses.
     pub(super) fn check_unused(&self) -> Result<()> {
         let set = [("--temperature", self.share.temperature.is_some()), ("--window", self.window.is_some())];
         match set.into_iter().find(|(_, is_set)| *is_set) {
@@ -80,7 +80,8 @@ pub(super) fn shown_images(
     seed: u64,
 ) -> Result<AllocationState> {
     let Some(data) = &calibration.calibration else { return Ok(state) };
-    let (images, preparation) = (calibration.images(data, seed)?, args.preparation(vit)?);
+    let images = calibration.images(data, seed)?;
+    let preparation = args.preparation(vit.config().image_size)?;
     let bar = bar(images.len(), "calibration images");
     let state =
         allocate_vit(vit, &images, &preparation, &Device::flex(), state, |n| bar.set_position(n as u64));

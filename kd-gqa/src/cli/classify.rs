@@ -37,7 +37,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     if vit.config().n_classes.is_none() {
         return Err(Error::format(&args.weights, "head", "a head of classes", "none").into());
     }
-    let preparation = args.vit.preparation(&vit)?;
+    let preparation = args.vit.preparation(vit.config().image_size)?;
     let mut out = stdout();
     for path in &args.images {
         let image = LabelledImage { path: path.clone(), class: 0 };

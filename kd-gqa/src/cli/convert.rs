@@ -11,14 +11,15 @@ use grouping_core::files::output::Existing;
 use grouping_core::process::peak_memory_bytes;
 use serde_json::json;
 
-use super::allocation::{AllocationArgs, shown_images};
+use super::allocation::AllocationArgs;
 use super::images::{CalibrationArgs, VitArgs};
 use kd_gqa::Error;
-use kd_gqa::allocation::{AllocationState, Fidelity, Method};
+use kd_gqa::allocation::{Fidelity, Method};
 use kd_gqa::calibrate::{Calibration, calibrate_decoder, calibrate_vit};
 use kd_gqa::checkpoint::Checkpoint;
 use kd_gqa::convert::{
-    Align, ConvertConfig, ConvertReport, Form, GroupSizes, Grouping, Pool, PoolWeights, check, convert,
+    Align, Allocate, ConvertConfig, ConvertReport, Form, GroupSizes, Grouping, Pool, PoolWeights, Stage,
+    check, convert,
 };
 use kd_gqa::vit::read_vit;
 
@@ -100,7 +101,7 @@ impl Args {
         let vit = read_vit(source, &device)?;
         let images = self.calibration.images(data, self.seed)?;
         let bar = bar(images.len(), "calibration images");
-        let preparation = self.vit.preparation(&vit)?;
+        let preparation = self.vit.preparation(vit.config().image_size)?;
         let calibration = calibrate_vit(&vit, &images, &preparation, &device, |n| bar.set_position(n as u64));
         bar.finish_and_clear();
         calibration
@@ -115,71 +116,46 @@ impl Args {
             || weighted
     }
 
+    /// What shares out the query heads anew, with the images that it sees.
+    ///
     /// # Errors
-    /// [`Error::Option`] for options of an allocation that do not fit each other or the checkpoint.
-    fn check_allocation(&self, source: &Checkpoint) -> kd_gqa::Result<()> {
+    /// [`Error::Setting`](grouping_core::Error::Setting) for settings out of range, and options that nothing uses; those of the images.
+    fn allocate(&self, source: &Checkpoint) -> kd_gqa::Result<Option<Allocate>> {
         let Some(method) = self.allocation else {
             if self.how.share.fidelity != Fidelity::default() {
                 return Err(Error::option("--fidelity", "--allocation with it", "none"));
             }
-            return self.how.check_unused();
+            self.how.check_unused()?;
+            return Ok(None);
         };
-        let config = self.how.config(method, self.seed)?;
-        if !source.dialect().is_vit() {
-            return Err(Error::option("--allocation", "a vision transformer", source.dialect().label()));
-        }
-        let needs_images = config.is_frozen_at_inference() && method != Method::Uniform;
-        if needs_images && self.calibration.calibration.is_none() {
-            let expected = "images for an --allocation that stays as it is at inference";
-            return Err(Error::option("--calibration", expected, "none"));
-        }
-        Ok(())
+        let method = self.how.config(method, self.seed)?;
+        let Some(data) = self.calibration.calibration.as_deref().filter(|_| source.dialect().is_vit()) else {
+            return Ok(Some(method.into()));
+        };
+        let images = self.calibration.images(data, self.seed)?;
+        let preparation = self.vit.preparation(source.vit()?.shape().image_size)?;
+        Ok(Some(Allocate::Images { method, images, preparation }))
     }
 
-    /// Converts with a bar.
-    fn write(
+    /// Converts, with a bar for each stage.
+    fn convert(
         &self,
         source: &Checkpoint,
         config: &ConvertConfig,
-        out: &Path,
         existing: Existing,
     ) -> kd_gqa::Result<ConvertReport> {
-        let bar = bar(0, "tensors");
-        let report = convert(source, config, out, existing, |progress| {
-            bar.set_length(progress.total as u64);
-            bar.set_position(progress.done as u64);
+        let mut shown = (Stage::Tensors, bar(0, "tensors"));
+        let report = convert(source, config, &self.out, existing, |progress| {
+            if shown.0 != progress.stage {
+                shown.1.finish_and_clear();
+                let unit = if progress.stage == Stage::Images { "calibration images" } else { "tensors" };
+                shown = (progress.stage, bar(progress.total, unit));
+            }
+            shown.1.set_length(progress.total as u64);
+            shown.1.set_position(progress.done as u64);
         });
-        bar.finish_and_clear();
+        shown.1.finish_and_clear();
         report
-    }
-
-    /// Converts, lets the method see the key norms of what came out, and writes that with its groups and the method's state.
-    fn allocate(
-        &self,
-        source: &Checkpoint,
-        config: &ConvertConfig,
-        method: Method,
-        existing: Existing,
-    ) -> kd_gqa::Result<ConvertReport> {
-        let beside = self.out.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        std::fs::create_dir_all(beside).map_err(Error::io(beside, "create"))?;
-        let temporary = tempfile::tempdir_in(beside).map_err(Error::io(beside, "write to"))?;
-        let pooled = temporary.path().join("pooled.safetensors");
-        let mut report = self.write(source, config, &pooled, Existing::Refuse)?;
-        let pooled = Checkpoint::open(&pooled)?;
-        let state = AllocationState::of_groups(self.how.config(method, self.seed)?, pooled.groups())?;
-        let state = if self.calibration.calibration.is_some() {
-            let vit = read_vit(&pooled, &Device::flex())?;
-            shown_images(state, &vit, &self.vit, &self.calibration, self.seed)?
-        } else {
-            state
-        };
-        let config = ConvertConfig::new(self.kv_heads).with_allocation(state);
-        let allocated = self.write(&pooled, &config, &self.out, existing)?;
-        for (layer, allocated) in report.layers.iter_mut().zip(allocated.layers) {
-            layer.written = allocated.written;
-        }
-        Ok(report)
     }
 
     fn pool(&self) -> Result<Pool, Error> {
@@ -215,16 +191,16 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let config = args.config()?;
     let source = args.vit.open(&args.checkpoint)?;
     let existing = Existing::replaced_if(args.force);
+    let config = match args.allocate(&source)? {
+        Some(allocate) => config.with_allocation(allocate),
+        None => config,
+    };
     check(&source, &config, &args.out, existing)?;
-    args.check_allocation(&source)?;
     let config = match args.calibration.calibration.as_deref().filter(|_| args.uses_calibration()) {
         Some(path) => config.with_calibration(Arc::new(args.calibrate(&source, path)?)),
         None => config,
     };
-    let report = match args.allocation {
-        None => args.write(&source, &config, &args.out, existing)?,
-        Some(method) => args.allocate(&source, &config, method, existing)?,
-    };
+    let report = args.convert(&source, &config, existing)?;
     let secs = start.elapsed().as_secs_f64();
     if args.json {
         print_json(args, &source, &report, secs)

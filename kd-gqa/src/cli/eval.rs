@@ -117,7 +117,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     if images.is_empty() {
         return Err(Error::option("--limit", "at least 1", 0).into());
     }
-    let preparation = args.vit.preparation(&vit)?;
+    let preparation = args.vit.preparation(vit.config().image_size)?;
     let device = Device::flex();
     let start = args.inference(&source, &vit)?;
     let mut scores: Vec<(usize, Score)> = vec![];

@@ -8,7 +8,6 @@ use grouping_core::command::say;
 use grouping_core::image::{ImageFolder, LabelledImage, Preparation};
 use kd_gqa::allocation::AllocationState;
 use kd_gqa::checkpoint::{Checkpoint, HeadsFrom, VitSettings};
-use kd_gqa::vit::Vit;
 use kd_gqa::{Error, Result};
 
 /// What a vision transformer's file does not say.
@@ -76,12 +75,11 @@ impl VitArgs {
         Ok(checkpoint.with_vit_settings(settings))
     }
 
-    /// Preparation of images for `vit`.
+    /// Preparation of images for a model of images of this height and width.
     ///
     /// # Errors
-    /// [`Error::Option`] for a model of images that are not square.
-    pub(super) fn preparation(&self, vit: &Vit) -> Result<Preparation> {
-        let [height, width] = vit.config().image_size;
+    /// [`Error::Setting`](grouping_core::Error::Setting) where they are not square.
+    pub(super) fn preparation(&self, [height, width]: [usize; 2]) -> Result<Preparation> {
         if height != width {
             let found = format!("one of {height} × {width}");
             return Err(Error::option("model", "one of square images, to resize and crop files to", found));
@@ -93,7 +91,7 @@ impl VitArgs {
 /// Whether what is given of a vision transformer is not what its file says otherwise.
 ///
 /// # Errors
-/// [`Error::Option`] where it is, or where there is no vision transformer.
+/// [`Error::Setting`](grouping_core::Error::Setting) where it is, or where there is no vision transformer.
 fn fits<T: Copy + PartialEq + std::fmt::Debug>(
     checkpoint: &Checkpoint,
     option: &'static str,
@@ -128,7 +126,7 @@ impl CalibrationArgs {
     /// The images in the folder `data` that calibrate.
     ///
     /// # Errors
-    /// Those of the folder, and [`Error::Option`] for no image.
+    /// Those of the folder, and [`Error::Setting`](grouping_core::Error::Setting) for no image.
     pub(super) fn images(&self, data: &Path, seed: u64) -> Result<Vec<LabelledImage>> {
         let images = ImageFolder::open(data)?.sample(self.calibration_images, seed);
         if images.is_empty() {

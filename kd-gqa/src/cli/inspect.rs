@@ -113,7 +113,7 @@ fn by_weights(checkpoint: &Checkpoint, layer: usize) -> kd_gqa::Result<LayerView
 fn by_activations(args: &Args, checkpoint: &Checkpoint, dir: &Path) -> kd_gqa::Result<Vec<LayerView>> {
     let device = Device::flex();
     let vit = read_vit(checkpoint, &device)?;
-    let preparation = args.vit.preparation(&vit)?;
+    let preparation = args.vit.preparation(vit.config().image_size)?;
     let images = ImageFolder::open(dir)?.first(args.limit);
     if images.is_empty() {
         return Err(Error::option("--limit", "at least 1", 0));

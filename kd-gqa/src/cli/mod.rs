@@ -44,7 +44,7 @@ enum Command {
 
 /// How the library's errors are shown.
 const FLAGS: Flags = Flags {
-    renamed: &[],
+    renamed: &[("batch_size", "batch-sizes"), ("sizes", "ragged")],
     wrapped: |cause| cause.downcast_ref::<kd_gqa::Error>().and_then(kd_gqa::Error::core),
 };
 

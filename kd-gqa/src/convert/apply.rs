@@ -9,7 +9,7 @@ use grouping_core::files::tensor_file::TensorFolder;
 use grouping_core::matrix::{Matrix, MatrixRef};
 
 use super::plan::LayerPlan;
-use super::write::Sink;
+use super::sink::Sink;
 use crate::Result;
 use crate::checkpoint::{Layer, Projection};
 
@@ -73,7 +73,7 @@ impl LayerWork<'_> {
     fn queries(&self) -> Result<()> {
         let bias = self.source.bias_values(self.tensors, Projection::Query)?;
         for (place, &head) in self.plan.query_order.iter().enumerate() {
-            let key = self.plan.read_by[head];
+            let key = self.plan.kv_head_of_query[head];
             let rows = self.turn(0, key, self.head(Projection::Query, head)?)?;
             self.put(Projection::Query, place, rows.len() / self.head_dim, &rows)?;
             if let Some(bias) = &bias {
@@ -116,7 +116,7 @@ impl LayerWork<'_> {
             for (from, to) in values.chunks_exact(n_cols).zip(out.chunks_exact_mut(n_cols)) {
                 for (to, &head) in to.chunks_exact_mut(hd).zip(&self.plan.query_order) {
                     let from = &from[self.head_rows(head)];
-                    match self.rotation(1, self.plan.read_by[head]) {
+                    match self.rotation(1, self.plan.kv_head_of_query[head]) {
                         // A row of W_O,h·Sᵀ is S times that row.
                         Some(turn) => to.copy_from_slice(&turned(turn, from)?),
                         None => to.copy_from_slice(from),

@@ -6,12 +6,22 @@ use std::sync::Arc;
 
 use grouping_core::matrix::Matrix;
 
-use super::pool::LayerPool;
 use super::search::Distances;
-use super::{Align, ConvertConfig};
 use crate::calibrate::{Calibration, HeadGram, LayerActivations, Maps, align, distances};
 use crate::checkpoint::Checkpoint;
 use crate::{Error, Result};
+
+/// Whether heads are turned towards each other before they are pooled.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
+#[non_exhaustive]
+pub enum Align {
+    /// Heads as they are
+    #[default]
+    None,
+    /// Rotations by orthogonal Procrustes, which need calibration data
+    Procrustes,
+}
 
 /// The activations of one layer and the maps that may turn its heads.
 pub(super) struct Calibrated<'a> {
@@ -34,15 +44,18 @@ fn maps(source: &Checkpoint, wanted: Align) -> [Maps; 2] {
 }
 
 impl<'a> Calibrated<'a> {
-    /// One of the layers of `source`; none where the configuration has no calibration data.
+    /// All layers of `source`.
     ///
     /// # Errors
-    /// [`Error::Option`] for data of other heads.
-    pub(super) fn of(config: &'a ConvertConfig, source: &Checkpoint, layer: usize) -> Result<Option<Self>> {
-        let Some(calibration) = config.calibration.as_deref() else { return Ok(None) };
+    /// [`Error::Setting`](grouping_core::Error::Setting) for data of other heads.
+    pub(super) fn layers(
+        calibration: &'a Calibration,
+        source: &Checkpoint,
+        align: Align,
+    ) -> Result<Vec<Self>> {
         check(calibration, source)?;
-        let maps = maps(source, config.align);
-        Ok(Some(Self { layer: &calibration.layers()[layer], maps }))
+        let maps = maps(source, align);
+        Ok(calibration.layers().iter().map(|layer| Self { layer, maps }).collect())
     }
 
     fn grams(&self) -> [&HeadGram; 2] {
@@ -85,7 +98,7 @@ impl<'a> Calibrated<'a> {
     }
 
     /// Weights in proportion to the root mean square of each head's activations, of sum 1 in each group; equal ones where all are zero.
-    pub(super) fn pool(&self, members: &[Vec<usize>]) -> [LayerPool; 2] {
+    pub(super) fn weights(&self, members: &[Vec<usize>]) -> [Vec<f32>; 2] {
         self.grams().map(|gram| {
             let mut weights = vec![0.0; gram.n_heads()];
             for group in members {
@@ -95,7 +108,7 @@ impl<'a> Calibrated<'a> {
                     weights[head] = share as f32;
                 }
             }
-            LayerPool::Weights(weights)
+            weights
         })
     }
 }
@@ -106,7 +119,7 @@ fn check(calibration: &Calibration, source: &Checkpoint) -> Result<()> {
     let (expected, found): (Vec<_>, Vec<_>) = (of_source.collect(), of_data.collect());
     if expected != found {
         let say = |heads: &[[usize; 2]]| format!("[heads, length] by layer {heads:?}");
-        return Err(Error::option("--calibration", say(&expected), say(&found)));
+        return Err(Error::option("calibration", say(&expected), say(&found)));
     }
     Ok(())
 }

@@ -12,9 +12,9 @@ use std::sync::Arc;
 use grouping_core::matrix::Matrix;
 
 use super::calibrated::Calibrated;
+use super::config::{ConvertConfig, Form, Grouping};
 use super::pool::LayerPool;
 use super::search::{Distances, GroupSizes, similar_groups};
-use super::{ConvertConfig, Form, Grouping};
 use crate::allocation::AllocationState;
 use crate::{Error, Groups, Result};
 
@@ -26,7 +26,7 @@ pub(crate) struct LayerPlan {
     /// Query heads of the source in their new order.
     pub(crate) query_order: Vec<usize>,
     /// The key/value head that each query head of the source reads.
-    pub(crate) read_by: Vec<usize>,
+    pub(crate) kv_head_of_query: Vec<usize>,
     /// Query heads of each pooled head.
     pub(crate) groups: Groups,
     /// Pooling of keys and of values.
@@ -43,7 +43,7 @@ impl LayerPlan {
     /// Plans a layer whose source has these groups; `distances` of its key/value heads are asked for where they are needed.
     ///
     /// # Errors
-    /// [`Error::Option`] or [`Error::Indivisible`] for a number of heads that cannot be, and those of pooling and distances.
+    /// [`Error::Setting`](grouping_core::Error::Setting) for a number of heads that cannot be, and those of pooling and distances.
     pub(crate) fn new(
         config: &ConvertConfig,
         source: &Groups,
@@ -70,18 +70,18 @@ impl LayerPlan {
         let heads: Vec<Vec<usize>> = source.heads().map(|heads| heads.collect()).collect();
         let query_order: Vec<usize> =
             members.iter().flatten().flat_map(|&j| heads[j].iter().copied()).collect();
-        let mut read_by = vec![0; query_order.len()];
-        heads.iter().enumerate().for_each(|(j, heads)| heads.iter().for_each(|&h| read_by[h] = j));
+        let mut kv_head_of_query = vec![0; query_order.len()];
+        heads.iter().enumerate().for_each(|(j, heads)| heads.iter().for_each(|&h| kv_head_of_query[h] = j));
         let sizes = members.iter().map(|group| group.iter().map(|&j| heads[j].len()).sum()).collect();
         let groups = Groups::new(sizes, query_order.len())?;
         let pool = config.pool.of_layer(layer, n_layers, &members, calibrated)?;
         let rotations = calibrated.map_or(Ok([None, None]), |calibrated| calibrated.rotations(&members))?;
         let (copies, written) = ((0..n_groups).collect(), groups.clone());
-        Ok(Self { members, query_order, read_by, groups, pool, rotations, copies, written })
+        Ok(Self { members, query_order, kv_head_of_query, groups, pool, rotations, copies, written })
     }
 
     /// Whether the key/value heads are those of the source, in their order.
-    pub(crate) fn keeps_heads(&self) -> bool {
+    fn keeps_heads(&self) -> bool {
         self.members.iter().enumerate().all(|(i, heads)| *heads == [i])
     }
 
@@ -101,40 +101,42 @@ impl LayerPlan {
 /// Whether a layer of these groups can be converted so.
 ///
 /// # Errors
-/// [`Error::Option`] or [`Error::Indivisible`] for a number of heads that cannot be.
+/// [`Error::Setting`](grouping_core::Error::Setting) for a number of heads that cannot be.
 pub(super) fn check(config: &ConvertConfig, source: &Groups) -> Result<()> {
     let (n, n_groups) = (source.n_kv_heads(), config.n_kv_heads);
     if n_groups == 0 || n_groups > n {
         let expected = format!("from 1 to the {n} key/value heads that there are");
-        return Err(Error::option("--kv-heads", expected, n_groups));
+        return Err(Error::option("n_kv_heads", expected, n_groups));
     }
     if n_groups < n && config.sizes == GroupSizes::Equal {
         if !n.is_multiple_of(n_groups) {
-            return Err(Error::Indivisible { n_heads: n, n_kv_heads: n_groups });
+            let expected = format!("a divisor of the {n} heads, or unequal groups (`sizes`)");
+            return Err(Error::option("n_kv_heads", expected, n_groups));
         }
         if source.uniform_size().is_none() {
             let found = format!("a source of groups {:?}", source.sizes());
-            return Err(Error::option("--ragged", "to be set for unequal groups", found));
+            return Err(Error::option("sizes", "any sizes, for unequal groups", found));
         }
     }
     Ok(())
 }
 
-/// Gives the layers, whose heads all stay as they are, the groups of an allocation.
+/// Gives the layers the groups of an allocation over their pooled heads.
 ///
 /// # Errors
-/// [`Error::Option`] for an allocation of other heads, or heads that do not stay.
+/// [`Error::Setting`](grouping_core::Error::Setting) for an allocation of other heads.
 pub(super) fn allocate(plans: &mut [LayerPlan], state: &AllocationState) -> Result<()> {
     let n_heads = plans.first().map_or(0, |plan| plan.groups.n_heads());
     let n_kv_heads: Vec<usize> = plans.iter().map(|plan| plan.groups.n_kv_heads()).collect();
     state.check_heads(n_heads, &n_kv_heads)?;
-    if !plans.iter().all(LayerPlan::keeps_heads) {
-        return Err(Error::option("--kv-heads", "as many as there are, under an allocation", "fewer"));
-    }
-    for (layer, plan) in plans.iter_mut().enumerate() {
-        (plan.groups, plan.written) = (state.groups(layer).clone(), state.groups(layer).clone());
-    }
+    plans.iter_mut().zip(state.all_groups()).for_each(|(plan, groups)| plan.written = groups);
     Ok(())
+}
+
+/// Whether the source's heads and the groups of its saved allocation are written as they were.
+pub(super) fn is_kept(plans: &[LayerPlan], state: &AllocationState) -> bool {
+    let groups = state.all_groups();
+    plans.iter().map(|plan| &plan.written).eq(&groups) && plans.iter().all(LayerPlan::keeps_heads)
 }
 
 /// Gives all layers the wanted form.
@@ -174,7 +176,11 @@ mod tests {
         assert_eq!(made.members, [[0, 3], [1, 2]], "the like heads");
         assert_eq!(made.query_order, [0, 1, 6, 7, 2, 3, 4, 5], "their query heads");
         assert_eq!(made.groups.sizes(), [4, 4], "query heads of each");
-        assert_eq!(made.read_by, [0, 0, 1, 1, 2, 2, 3, 3], "who reads whom in the source");
+        assert_eq!(
+            made.kv_head_of_query,
+            [0, 0, 1, 1, 2, 2, 3, 3],
+            "the key/value head that each reads in the source"
+        );
     }
 
     #[test]
@@ -195,8 +201,8 @@ mod tests {
             (&[0, 1, 1][..], &[2, 2, 2][..]),
             "parts of two"
         );
-        assert_refused(plan(&ConvertConfig::new(1), &ragged), "to be set for unequal groups");
-        assert!(matches!(plan(&ConvertConfig::new(4), &source), Err(Error::Indivisible { .. })), "4 of 6");
+        assert_refused(plan(&ConvertConfig::new(1), &ragged), "sizes: expected any sizes, for unequal groups");
+        assert_refused(plan(&ConvertConfig::new(4), &source), "n_kv_heads: expected a divisor of the 6 heads");
         assert_refused(plan(&ConvertConfig::new(7), &source), "from 1 to the 6 key/value heads");
     }
 }

@@ -64,7 +64,7 @@ impl PoolWeights {
     /// Reads `{"layers":[{"k":[…],"v":[…]},…]}`.
     ///
     /// # Errors
-    /// [`Error::Core`] for a file that cannot be read, [`Error::Format`] for one that says something else.
+    /// [`Error::Core`] for a file that cannot be read, [`Error::FileField`](grouping_core::Error::FileField) for one that says something else.
     pub fn read(path: &Path) -> Result<Self> {
         let text = read_text(path, LIMIT)?;
         let File { layers } = serde_json::from_str(&text)
@@ -75,7 +75,7 @@ impl PoolWeights {
     /// Weights of key and value for each head of a layer, scaled to sum 1 in each group.
     ///
     /// # Errors
-    /// [`Error::Format`] for another number of layers or heads than there are, and for weights that cannot be scaled so.
+    /// [`Error::FileField`](grouping_core::Error::FileField) for another number of layers or heads than there are, and for weights that cannot be scaled so.
     fn of_layer(&self, layer: usize, n_layers: usize, members: &[Vec<usize>]) -> Result<[LayerPool; 2]> {
         if self.layers.len() != n_layers {
             return Err(Error::format(&self.path, "layers", format!("{n_layers} layers"), self.layers.len()));
@@ -116,9 +116,9 @@ impl Pool {
             Self::First => Ok([LayerPool::First, LayerPool::First]),
             Self::Weighted(weights) => weights.of_layer(layer, n_layers, members),
             Self::Activations => match calibrated {
-                Some(calibrated) => Ok(calibrated.pool(members)),
+                Some(calibrated) => Ok(calibrated.weights(members).map(LayerPool::Weights)),
                 None => {
-                    Err(Error::option("--pool", "a file of weights or calibration data for weighted", "none"))
+                    Err(Error::option("pool", "a file of weights or calibration data for weighted", "none"))
                 }
             },
         }

@@ -15,9 +15,10 @@ use grouping_core::files::output::{Existing, write_folder};
 use grouping_core::files::tensor_file::{Dtype, Planned, TensorWriter};
 use serde_json::{Value, json};
 
-use super::Progress;
 use super::apply::LayerWork;
 use super::plan::LayerPlan;
+use super::report::{Progress, Stage};
+use super::sink::Sink;
 use crate::allocation::AllocationState;
 use crate::checkpoint::{
     Checkpoint, Dialect, HeadsRecord, Keeps, Output, Projection, QKV, RECORD_FILE, write_recorded,
@@ -28,38 +29,11 @@ use crate::{Error, Groups, Result};
 const WEIGHT_ENDS: [&str; 9] =
     [".safetensors", ".bin", ".pt", ".pth", ".gguf", ".h5", ".msgpack", ".onnx", ".safetensors.index.json"];
 
-/// The files under construction, and which of them each tensor goes to.
-pub(super) struct Sink {
-    writers: Vec<TensorWriter>,
-    places: HashMap<String, usize>,
-}
-
-impl Sink {
-    fn new(writers: Vec<(TensorWriter, Vec<Planned>)>) -> Self {
-        let names = writers.iter().enumerate();
-        let places =
-            names.flat_map(|(i, (_, planned))| planned.iter().map(move |p| (p.name.clone(), i))).collect();
-        Self { writers: writers.into_iter().map(|(writer, _)| writer).collect(), places }
-    }
-
-    fn writer(&self, name: &str) -> &TensorWriter {
-        &self.writers[self.places[name]]
-    }
-
-    pub(super) fn write_from(&self, name: &str, first: usize, values: &[f32]) -> Result<()> {
-        Ok(self.writer(name).write_from(name, first, values)?)
-    }
-
-    fn finish(self) -> Result<()> {
-        self.writers.into_iter().try_for_each(|writer| Ok(writer.finish()?))
-    }
-}
-
 /// A conversion whose plans are made.
 pub(super) struct Conversion<'a> {
     pub(super) source: &'a Checkpoint,
     pub(super) plans: &'a [LayerPlan],
-    /// The allocation asked for, or the one that the source was saved with.
+    /// The state that is saved with the groups, which are its own.
     pub(super) allocation: Option<&'a AllocationState>,
     pub(super) progress: &'a mut dyn FnMut(Progress),
 }
@@ -75,15 +49,7 @@ impl<'a> Conversion<'a> {
 
     fn record(&self) -> HeadsRecord<&'a AllocationState> {
         let record = HeadsRecord::new(self.source.head_dim(), &self.written());
-        record.with_allocation(self.allocation()).with_vit(self.source.vit_settings().clone())
-    }
-
-    /// The allocation that is written: where the heads are those that it is of.
-    pub(super) fn allocation(&self) -> Option<&'a AllocationState> {
-        let fits = |state: &&AllocationState| {
-            self.written() == state.all_groups() && self.plans.iter().all(LayerPlan::keeps_heads)
-        };
-        self.allocation.filter(fits)
+        record.with_allocation(self.allocation).with_vit(self.source.vit_settings().clone())
     }
 
     /// Rows of query, key and value of a layer as it is written.
@@ -95,7 +61,7 @@ impl<'a> Conversion<'a> {
     }
 
     /// The tensors that are written, in the source's files and order.
-    pub(super) fn planned(&self) -> Vec<(PathBuf, Vec<Planned>)> {
+    fn planned(&self) -> Vec<(PathBuf, Vec<Planned>)> {
         let mut n_rows: HashMap<&str, usize> = HashMap::new();
         for (i, layer) in self.source.layers().iter().enumerate() {
             let rows = self.n_rows(i);
@@ -120,13 +86,19 @@ impl<'a> Conversion<'a> {
             .collect()
     }
 
+    /// The number of values in the tensors that are written (a file of llama2.c also holds tables, which are not counted).
+    pub(super) fn n_parameters(&self) -> usize {
+        let planned = self.planned();
+        let weights =
+            planned.iter().flat_map(|(_, planned)| planned).filter(|p| !p.name.starts_with("freqs_"));
+        weights.map(|planned| planned.shape.iter().product::<usize>()).sum()
+    }
+
     /// Writes the output, whole or not at all.
     ///
     /// # Errors
-    /// [`Error::Core`] for an output that is there and not to be replaced, or a place that does not fit
-    /// the dialect, and those of reading and writing.
+    /// [`Error::Exists`](grouping_core::Error::Exists) for an output that is there and not to be replaced, and those of reading and writing.
     pub(super) fn write(mut self, out: &Path, existing: Existing) -> Result<()> {
-        check_place(self.source.dialect(), out, existing)?;
         if self.source.dialect().spec().output == Output::Folder {
             return write_folder(out, existing, |staging| self.folder(staging));
         }
@@ -241,7 +213,7 @@ impl<'a> Conversion<'a> {
                     sink.writer(name).write_bytes_from(name, at, piece)
                 })?;
                 done += 1;
-                (self.progress)(Progress { done, total });
+                (self.progress)(Progress { stage: Stage::Tensors, done, total });
             }
         }
         for (i, (layer, plan)) in self.source.layers().iter().zip(self.plans).enumerate() {
@@ -255,7 +227,7 @@ impl<'a> Conversion<'a> {
             let tensors = self.source.tensors();
             LayerWork { tensors, source: layer, first_rows, plan, head_dim, sink: &sink }.write()?;
             done += 1;
-            (self.progress)(Progress { done, total });
+            (self.progress)(Progress { stage: Stage::Tensors, done, total });
         }
         sink.finish()
     }
@@ -264,8 +236,8 @@ impl<'a> Conversion<'a> {
 /// Whether the output of a dialect can be written to `out`.
 ///
 /// # Errors
-/// [`Error::Core`] for an output that is there and not to be replaced, or a place that does not fit the dialect.
-pub(super) fn check_place(dialect: Dialect, out: &Path, existing: Existing) -> Result<()> {
+/// [`Error::Exists`](grouping_core::Error::Exists) for an output that is there and not to be replaced, [`Error::Setting`](grouping_core::Error::Setting) for a place that does not fit the dialect.
+pub(super) fn check_out(dialect: Dialect, out: &Path, existing: Existing) -> Result<()> {
     let extension = out.extension().and_then(|extension| extension.to_str());
     let (fits, wanted) = match dialect.spec().output {
         Output::Folder => {
@@ -275,7 +247,7 @@ pub(super) fn check_place(dialect: Dialect, out: &Path, existing: Existing) -> R
     };
     if !fits {
         let expected = format!("{wanted} for the dialect {}", dialect.label());
-        return Err(Error::option("--out", expected, out.display()));
+        return Err(Error::option("out", expected, out.display()));
     }
     Ok(existing.check(out)?)
 }

@@ -66,7 +66,7 @@ impl LanguageModel {
     /// text ends at the `eos_token_id` of `generation_config.json` or `config.json`; with llama2.c, at BOS or EOS.
     ///
     /// # Errors
-    /// [`Error::Format`] where no tokenizer is found, or one with more tokens than the decoder has; and as [`read_decoder`].
+    /// [`Error::FileField`](grouping_core::Error::FileField) where no tokenizer is found, or one with more tokens than the decoder has; and as [`read_decoder`].
     pub fn open(path: &Path, tokenizer: Option<&Path>, device: &Device) -> Result<Self> {
         let decoder = read_decoder(path, device)?;
         let vocab_size = decoder.config().vocab_size;
@@ -92,7 +92,7 @@ impl LanguageModel {
     /// The stop tokens of `config` count beside the model's own.
     ///
     /// # Errors
-    /// [`Error::Option`] of a prompt that makes no tokens, and as [`generate`].
+    /// [`Error::Setting`](grouping_core::Error::Setting) of a prompt that makes no tokens, and as [`generate`].
     pub fn complete(
         &self,
         prompt: &str,

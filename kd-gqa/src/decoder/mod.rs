@@ -26,7 +26,7 @@ pub type GroupedDecoder = Decoder<GroupedSelfAttention>;
 /// [`Checkpoint::groups`].
 ///
 /// # Errors
-/// Those of [`Checkpoint::open`], [`Error::Format`] of a vision transformer, [`Error::Core`] of what the readers of
+/// Those of [`Checkpoint::open`], [`Error::FileField`](grouping_core::Error::FileField) of a vision transformer, [`Error::Core`] of what the readers of
 /// [`grouping_core::nn`] refuse.
 pub fn read_decoder(path: &Path, device: &Device) -> Result<GroupedDecoder> {
     let refuse = |found: &str| {

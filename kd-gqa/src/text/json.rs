@@ -21,7 +21,7 @@ impl JsonTokenizer {
     /// Reads `path`.
     ///
     /// # Errors
-    /// [`Error::Core`] or [`Error::Format`].
+    /// [`Error::Core`] or [`Error::FileField`](grouping_core::Error::FileField).
     pub fn open(path: &Path) -> Result<Self> {
         let bytes = read_bytes(path, LIMIT)?;
         let inner = tokenizers::Tokenizer::from_bytes(&bytes)

@@ -48,7 +48,7 @@ impl Llama2cTokenizer {
     /// Reads `path`.
     ///
     /// # Errors
-    /// [`Error::Core`] or [`Error::Format`].
+    /// [`Error::Core`] or [`Error::FileField`](grouping_core::Error::FileField).
     pub fn open(path: &Path) -> Result<Self> {
         let bytes = read_bytes(path, LIMIT)?;
         Self::parse(path, &bytes)

@@ -20,13 +20,13 @@ pub trait Tokenizer: Debug + Send + Sync {
     /// The tokens of `text`, after those that start every text (such as BOS).
     ///
     /// # Errors
-    /// [`Error::Format`](crate::Error::Format) where the tokenizer's file makes no tokens of it.
+    /// [`Error::FileField`](grouping_core::Error::FileField) where the tokenizer's file makes no tokens of it.
     fn encode(&self, text: &str) -> Result<Vec<u32>>;
 
     /// The text of `tokens`; tokens that control a model have none, and bytes that are no character become U+FFFD.
     ///
     /// # Errors
-    /// [`Error::Format`](crate::Error::Format) of a token that the tokenizer has not.
+    /// [`Error::FileField`](grouping_core::Error::FileField) of a token that the tokenizer has not.
     fn decode(&self, tokens: &[u32]) -> Result<String>;
 
     /// The number of tokens.
@@ -39,7 +39,7 @@ pub trait Tokenizer: Debug + Send + Sync {
 /// Opens `path`: a `tokenizer.json`, where it ends in `.json`, else a tokenizer of llama2.c.
 ///
 /// # Errors
-/// [`Error::Core`](crate::Error::Core) or [`Error::Format`](crate::Error::Format).
+/// [`Error::Core`](crate::Error::Core) or [`Error::FileField`](grouping_core::Error::FileField).
 pub fn open_tokenizer(path: &Path) -> Result<Box<dyn Tokenizer>> {
     if path.extension().is_some_and(|extension| extension == "json") {
         Ok(Box::new(JsonTokenizer::open(path)?))

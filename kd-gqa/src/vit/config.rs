@@ -119,7 +119,7 @@ impl VitConfig {
     /// The attention of one layer.
     ///
     /// # Errors
-    /// [`Error::Option`] where there are groups, but not for this layer.
+    /// [`Error::Setting`](grouping_core::Error::Setting) where there are groups, but not for this layer.
     pub fn attention(&self, layer_idx: usize) -> crate::Result<GroupedAttentionConfig> {
         let groups = match &self.groups {
             None => None,
@@ -162,7 +162,7 @@ impl VitConfig {
     /// Whether such a model can be.
     ///
     /// # Errors
-    /// [`Error::Option`] where an extent is 0, an image has no whole number of patches, or groups are not those of every layer; what
+    /// [`Error::Setting`](grouping_core::Error::Setting) where an extent is 0, an image has no whole number of patches, or groups are not those of every layer; what
     /// [`GroupedAttentionConfig`] refuses.
     pub fn check(&self) -> crate::Result<()> {
         let extents = [

@@ -96,7 +96,7 @@ impl Vit {
     /// Sets the groups of each layer over the same heads.
     ///
     /// # Errors
-    /// [`Error::Option`] where there are not as many as layers; [`Error::Groups`] or [`Error::Option`] where heads do not fit.
+    /// [`Error::Setting`](grouping_core::Error::Setting) where there are not as many as layers; [`Error::Groups`] or [`Error::Setting`](grouping_core::Error::Setting) where heads do not fit.
     pub fn set_groups(&mut self, groups: Vec<Groups>) -> Result<()> {
         if groups.len() != self.layers.len() {
             return Err(Error::option(
@@ -115,7 +115,7 @@ impl Vit {
     /// what it would read, `[batch, d_model]`.
     ///
     /// # Errors
-    /// [`Error::Option`] where there is no image, or channels or size do not fit.
+    /// [`Error::Setting`](grouping_core::Error::Setting) where there is no image, or channels or size do not fit.
     pub fn forward(&self, images: Tensor<4>) -> Result<Tensor<2>> {
         let (last, layers) = self.layers.split_last().expect("a model has layers");
         let x = self.layers_hooked(layers, self.embed(images)?, &mut |call| call.run())?;

@@ -34,8 +34,8 @@ impl Vit {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Option`] for a model that timm would not compute as it is (norms after the sums, ReLU, another ε than 1e-6, another grid
-    /// than a square, updates of low rank), and for an allocation of other heads; [`Error::Core`] for a file that is there and not to be replaced; those of the system.
+    /// [`Error::Setting`](grouping_core::Error::Setting) for a model that timm would not compute as it is (norms after the sums, ReLU, another ε than 1e-6, another grid
+    /// than a square, updates of low rank), and for an allocation of other heads; [`Error::Exists`](grouping_core::Error::Exists) for a file that is there and not to be replaced; those of the system.
     pub fn save(&self, path: &Path, allocation: Option<&AllocationState>, existing: Existing) -> Result<()> {
         let config = self.config();
         self.check_timm()?;
@@ -108,7 +108,7 @@ impl Vit {
     /// The parameters in timm's names and shapes: query, key and value in one tensor, an axis of images before tokens and positions.
     ///
     /// # Errors
-    /// [`Error::Option`] where one of the three has a bias and another has none.
+    /// [`Error::Setting`](grouping_core::Error::Setting) where one of the three has a bias and another has none.
     fn in_timms_names(&self) -> Result<NamedTensors> {
         let mut neutral: Vec<_> = self.tensors().into_iter().collect();
         // Sorted by name, a layer's keys come before its queries: they are put in the order of the fused tensor.

@@ -54,7 +54,7 @@ fn a_cache_shrinks_with_the_heads() {
     let error = account(&llama, &[8; 31], AccountConfig::new(1)).expect_err("a layer is missing");
     assert_eq!(
         error.to_string(),
-        "kv-heads: expected a number for each of 32 layers, found 31",
+        "n_kv_heads: expected a number for each of 32 layers, found 31",
         "the message"
     );
     for g in [0, 33] {

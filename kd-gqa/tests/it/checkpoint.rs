@@ -128,7 +128,7 @@ fn heads_are_asked_for_where_nothing_says_them() {
     let path = folder.path().join("vit.safetensors");
     models::write(&path, &models::vit(Dialect::Timm, 6, 4), Dtype::F32);
     let error = Checkpoint::open(&path).expect_err("heads of 64").to_string();
-    assert!(error.contains("--heads") && error.contains("24 rows"), "{error}");
+    assert!(error.contains("n_heads: expected") && error.contains("24 rows"), "{error}");
     let error = Checkpoint::open_with_heads(&path, Some(5)).expect_err("no divisor").to_string();
     assert!(error.contains("a divisor of 24"), "{error}");
     models::write(&path, &models::vit(Dialect::HuggingFaceVit, 6, 4), Dtype::F32);

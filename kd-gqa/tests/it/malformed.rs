@@ -103,7 +103,7 @@ fn tensors_that_do_not_fit_are_named() {
         folder.path(),
         "good.safetensors",
         &["--heads", "4"],
-        &["3 key/value heads do not divide 4", "--ragged"],
+        &["--kv-heads: expected a divisor of the 4 heads", "--ragged"],
     );
     refuses(
         folder.path(),

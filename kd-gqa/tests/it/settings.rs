@@ -11,9 +11,10 @@ use grouping_core::files::tensor_file::{Dtype, Planned, TensorFile, TensorWriter
 use grouping_core::image::{ImageFolder, LabelledImage, Preparation};
 use grouping_core::nn::{DecoderConfig, Initializer, write_llama, write_llama2c};
 use kd_gqa::Groups;
-use kd_gqa::allocation::{AllocationConfig, AllocationState, Method, Phase};
+use kd_gqa::allocation::{AllocationConfig, AllocationState, Fidelity, Method, Phase};
+use kd_gqa::calibrate::allocate_vit;
 use kd_gqa::checkpoint::{Checkpoint, HeadsRecord, VitSettings};
-use kd_gqa::convert::{ConvertConfig, GroupSizes, convert};
+use kd_gqa::convert::{Allocate, ConvertConfig, ConvertReport, Form, GroupSizes, Stage, convert};
 use kd_gqa::decoder::{GroupedSelfAttention, read_decoder};
 use kd_gqa::evaluate::batch_tensor;
 use kd_gqa::inference::Inference;
@@ -65,7 +66,7 @@ fn settings_of_an_encoder_are_said_by_the_user_and_kept() {
     let path = dir.path().join("encoder.safetensors");
     let [image, _] = golden_vit("encoder.safetensors", &path);
     let error = Checkpoint::open(&path).expect_err("no usual length of heads").to_string();
-    assert!(error.contains("--heads") && error.contains("encoder.safetensors"), "{error}");
+    assert!(error.contains("n_heads: expected") && error.contains("encoder.safetensors"), "{error}");
     let open = || Checkpoint::open_with_heads(&path, Some(4)).expect("opens");
     let settings =
         VitSettings { activation: Some(Activation::Gelu), norm_first: Some(true), ..VitSettings::default() };
@@ -210,6 +211,64 @@ fn an_allocation_is_made_from_images_and_saved() {
     }
     let left: Vec<_> = fs::read_dir(folder.path()).expect("lists").flatten().map(|e| e.file_name()).collect();
     assert!(!left.iter().any(|name| name.to_string_lossy().starts_with(".tmp")), "nothing is left: {left:?}");
+}
+
+#[test]
+fn a_conversion_shares_out_query_heads_by_what_it_is_given() {
+    let folder = bed();
+    let source = Checkpoint::open_with_heads(folder.path().join("vit.safetensors"), Some(4)).expect("opens");
+    let out = folder.path().join("out.safetensors");
+    let run = |source: &Checkpoint, config: &ConvertConfig| -> kd_gqa::Result<(ConvertReport, Vec<Stage>)> {
+        let mut stages = vec![];
+        let report =
+            convert(source, config, &out, Existing::Replace, |progress| stages.push(progress.stage))?;
+        stages.dedup();
+        Ok((report, stages))
+    };
+    let saved = || {
+        let made = Checkpoint::open(&out).expect("opens");
+        AllocationState::of(&made).expect("a state that can be").expect("a saved state")
+    };
+    let pooled = ConvertConfig::new(2);
+    run(&source, &pooled).expect("converts");
+    let vit = read_vit(&Checkpoint::open(&out).expect("opens"), &Device::flex()).expect("a model");
+    let images = ImageFolder::open(&folder.path().join("images")).expect("images").first(usize::MAX);
+    let (device, preparation) = (Device::flex(), Preparation::new(32));
+    let method = AllocationConfig::new(Method::Kdgqa).with_temperature(80.0);
+    let fresh = AllocationState::of_groups(method.clone(), &vit.groups()).expect("a state");
+    let want = allocate_vit(&vit, &images, &preparation, &device, fresh, |_| {}).expect("a state");
+    let seen = Allocate::Images { method: method.clone(), images, preparation };
+    let (report, stages) = run(&source, &pooled.clone().with_allocation(seen.clone())).expect("converts");
+    assert_eq!(saved(), want, "the state of the pooled model");
+    let written: Vec<Groups> = report.layers.iter().map(|layer| layer.written.clone()).collect();
+    assert_eq!((written, report.layers[0].pooled.sizes()), (want.all_groups(), &[2, 2][..]), "the report");
+    assert_eq!(stages, [Stage::Tensors, Stage::Images, Stage::Tensors], "pooled, run, written");
+
+    let going_on = AllocationConfig::new(Method::Kdgqa).with_fidelity(Fidelity::Official);
+    run(&source, &pooled.clone().with_allocation(going_on.clone())).expect("converts");
+    let fresh = AllocationState::of_groups(going_on, &vit.groups()).expect("a state");
+    assert_eq!(saved(), fresh, "no norm seen yet");
+
+    models::llama_folder(&folder.path().join("llama"), "llama", [4, 2, 4], Dtype::F32);
+    let decoder = Checkpoint::open(folder.path().join("llama")).expect("opens");
+    for (source, config, wanted) in [
+        (
+            &source,
+            pooled.clone().with_allocation(method.clone()),
+            "calibration: expected images for an `allocation`",
+        ),
+        (&source, pooled.clone().with_allocation(method.with_window(0)), "window: expected at least 1"),
+        (&source, pooled.clone().with_allocation(want), "n_kv_heads: expected as many key/value heads"),
+        (
+            &source,
+            pooled.clone().with_form(Form::Expanded).with_allocation(seen.clone()),
+            "form: expected grouped",
+        ),
+        (&decoder, pooled.with_allocation(seen), "allocation: expected a vision transformer"),
+    ] {
+        let error = run(source, &config).expect_err(wanted).to_string();
+        assert!(error.contains(wanted), "the message is {error:?}, expected {wanted:?}");
+    }
 }
 
 #[test]

@@ -12,10 +12,10 @@ use serde::{Deserialize, Serialize};
 use crate::bed::Bed;
 use grouping_core::image::ImageFolder;
 use grouping_core::score::Score;
-use kd_gqa::allocation::{AllocationConfig, AllocationState};
-use kd_gqa::calibrate::{allocate_vit, calibrate_vit};
+use kd_gqa::allocation::AllocationConfig;
+use kd_gqa::calibrate::calibrate_vit;
 use kd_gqa::checkpoint::Checkpoint;
-use kd_gqa::convert::{ConvertConfig, convert};
+use kd_gqa::convert::{Allocate, ConvertConfig, convert};
 use kd_gqa::evaluate::evaluate;
 use kd_gqa::inference::Inference;
 use kd_gqa::vit::read_vit;
@@ -57,32 +57,35 @@ pub(crate) fn score(
     let bed = Bed::read(dir)?;
     let device = Device::flex();
     let source = Checkpoint::open_with_heads(&bed.model, Some(bed.heads))?;
-    let vit = read_vit(&source, &device)?;
-    let work = tempfile::tempdir().context("a temporary folder")?;
-    let vit = match &variant.convert {
-        None => vit,
+    let calibration = || ImageFolder::open(&dir.join("calibration"));
+    let mut config = match &variant.convert {
+        None => variant.allocation.as_ref().map(|_| ConvertConfig::new(source.groups()[0].n_kv_heads())),
         Some(config) => {
-            let images = ImageFolder::open(&dir.join("calibration"))?;
-            let calibration = calibrate_vit(&vit, images.images(), &bed.preparation(), &device, |_| {})?;
-            let config = config.clone().with_calibration(Arc::new(calibration));
+            let (vit, images) = (read_vit(&source, &device)?, calibration()?);
+            let seen = calibrate_vit(&vit, images.images(), &bed.preparation(), &device, |_| {})?;
+            Some(config.clone().with_calibration(Arc::new(seen)))
+        }
+    };
+    if let Some(method) = variant.allocation.clone() {
+        let allocate = if method.is_frozen_at_inference() {
+            let images = calibration()?.first(usize::MAX);
+            Allocate::Images { method, images, preparation: bed.preparation() }
+        } else {
+            Allocate::Method(method)
+        };
+        config = config.map(|config| config.with_allocation(allocate));
+    }
+    let work = tempfile::tempdir().context("a temporary folder")?;
+    let checkpoint = match config {
+        None => source,
+        Some(config) => {
             let path = work.path().join("model.safetensors");
             convert(&source, &config, &path, Existing::Refuse, |_| {})?;
-            read_vit(&Checkpoint::open_with_heads(&path, Some(bed.heads))?, &device)?
+            Checkpoint::open(&path)?
         }
     };
-    let mut inference = match &variant.allocation {
-        None => Inference::Own,
-        Some(config) => {
-            let state = AllocationState::of_groups(config.clone(), &vit.groups())?;
-            let state = if config.is_frozen_at_inference() {
-                let images = ImageFolder::open(&dir.join("calibration"))?.first(usize::MAX);
-                allocate_vit(&vit, &images, &bed.preparation(), &device, state, |_| {})?
-            } else {
-                state
-            };
-            Inference::Allocated(Box::new(state))
-        }
-    };
+    let vit = read_vit(&checkpoint, &device)?;
+    let mut inference = Inference::saved(&checkpoint)?;
     let mut of = |part: &str| -> Result<Score> {
         let images = ImageFolder::open(&dir.join(part))?;
         let images = images.first(usize::MAX);
