@@ -27,8 +27,8 @@ pub enum Error {
     /// Key norms on which the method has no result.
     #[error("{method}: expected {expected}, found {found}")]
     Allocation {
-        /// The method.
-        method: crate::allocation::Method,
+        /// The name of the method.
+        method: &'static str,
         /// What it needs.
         expected: String,
         /// What it was given.

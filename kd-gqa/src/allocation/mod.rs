@@ -230,20 +230,28 @@ fn check_norms(method: Method, n_heads: usize, norms: &[f32]) -> Result<()> {
     }
     match norms.iter().find(|&&n| n < 0.0) {
         None => Ok(()),
-        Some(n) => {
-            Err(Error::Allocation { method, expected: "norms of at least 0".into(), found: n.to_string() })
+        Some(n) => Err(Error::Allocation {
+            method: method.name(),
+            expected: "norms of at least 0".into(),
+            found: n.to_string(),
+        }),
+    }
+}
+
+impl Method {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Uniform => "uniform",
+            Self::Kdgqa => "kdgqa",
+            Self::DgqaDiff => "dgqa-diff",
+            Self::DgqaEma => "dgqa-ema",
         }
     }
 }
 
 impl fmt::Display for Method {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Uniform => "uniform",
-            Self::Kdgqa => "kdgqa",
-            Self::DgqaDiff => "dgqa-diff",
-            Self::DgqaEma => "dgqa-ema",
-        })
+        f.write_str(self.name())
     }
 }
 

@@ -25,7 +25,7 @@ pub(super) fn kdgqa(norms: &[f32], n_heads: usize, lanes: Lanes) -> Result<Vec<u
     });
     let scaled: Vec<f32> = norms.iter().map(|n| (n - least) / (greatest - least)).collect();
     let quotas = quotas(&scaled, n_heads, lanes).ok_or_else(|| Error::Allocation {
-        method: Method::Kdgqa,
+        method: Method::Kdgqa.name(),
         expected: "finite key norms that are not all equal".into(),
         found: format!("{norms:?}"),
     })?;
@@ -47,7 +47,7 @@ pub(super) fn dgqa(
     draws: &mut Mt19937,
 ) -> Result<Vec<usize>> {
     let quotas = quotas(importance, n_heads, lanes).ok_or_else(|| Error::Allocation {
-        method,
+        method: method.name(),
         expected: match method {
             Method::DgqaDiff => "finite key norms that differ from the cached ones".into(),
             _ => "finite key norms that are not all 0".into(),

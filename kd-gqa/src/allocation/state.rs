@@ -227,7 +227,7 @@ impl AllocationState {
         };
         let first = kept.is_empty();
         if let Some(norm) = norms.iter().find(|norm| !norm.is_finite()) {
-            let (method, found) = (self.config.method, norm.to_string());
+            let (method, found) = (self.config.method.name(), norm.to_string());
             return Err(Error::Allocation { method, expected: "finite norms".into(), found });
         }
         let before = if first { vec![0f32; norms.len()] } else { kept };

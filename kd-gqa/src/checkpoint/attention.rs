@@ -5,21 +5,21 @@ use std::ops::Range;
 use grouping_core::files::tensor_file::{Dtype, TensorFolder, is_float};
 use grouping_core::matrix::Matrix;
 
-use super::{Names, Projection, QKV};
+use super::{AttentionPart, Names, QKV};
 use crate::{Error, Result};
 
 /// The attention of one layer: names of its tensors, and rows of its projections in them.
 #[derive(Debug, Clone)]
 pub struct Layer {
     /// Query, key, value and output.
-    places: [Place; 4],
+    places: [StoredPart; 4],
     hidden_size: usize,
     /// Whether query, key and value lie in one tensor.
     is_fused: bool,
 }
 
 #[derive(Debug, Clone)]
-struct Place {
+struct StoredPart {
     weight: String,
     bias: Option<String>,
     rows: Range<usize>,
@@ -46,10 +46,10 @@ impl Layer {
     /// # Errors
     /// [`Error::FileField`](grouping_core::Error::FileField) for one that is missing, of another rank or shape than the others allow, or no floats.
     pub(super) fn find(tensors: &TensorFolder, names: &Names, layer: usize) -> Result<Self> {
-        let shape = |projection: Projection| weight_shape(tensors, &names.weight(layer, projection));
+        let shape = |projection: AttentionPart| weight_shape(tensors, &names.weight(layer, projection));
         // W_O says both sizes.
-        let [hidden_size, n_query_rows] = shape(Projection::Output)?;
-        let check = |projection: Projection, expected: [usize; 2]| {
+        let [hidden_size, n_query_rows] = shape(AttentionPart::Output)?;
+        let check = |projection: AttentionPart, expected: [usize; 2]| {
             let (name, found) = (names.weight(layer, projection), shape(projection)?);
             if found == expected {
                 return Ok(());
@@ -57,28 +57,30 @@ impl Layer {
             Err(misfit(tensors, &name, format!("shape {expected:?}"), format!("{found:?}")))
         };
         let n_kv_rows = if names.is_fused() {
-            let [n_rows, n_cols] = shape(Projection::Query)?;
+            let [n_rows, n_cols] = shape(AttentionPart::Query)?;
             let rest = n_rows.checked_sub(n_query_rows).filter(|rest| *rest > 0 && rest.is_multiple_of(2));
             let n_kv_rows = rest.map_or(0, |rest| rest / 2);
             if n_cols != hidden_size || n_kv_rows == 0 || n_kv_rows > n_query_rows {
                 let expected = format!(
                     "{n_query_rows} rows of queries, as many or fewer of keys and as many of values, of {hidden_size} columns"
                 );
-                let name = names.weight(layer, Projection::Query);
+                let name = names.weight(layer, AttentionPart::Query);
                 return Err(misfit(tensors, &name, expected, format!("shape {:?}", [n_rows, n_cols])));
             }
             n_kv_rows
         } else {
-            let [n_kv_rows, _] = shape(Projection::Key)?;
-            check(Projection::Query, [n_query_rows, hidden_size])?;
-            check(Projection::Key, [n_kv_rows, hidden_size])?;
-            check(Projection::Value, [n_kv_rows, hidden_size])?;
+            let [n_kv_rows, _] = shape(AttentionPart::Key)?;
+            check(AttentionPart::Query, [n_query_rows, hidden_size])?;
+            check(AttentionPart::Key, [n_kv_rows, hidden_size])?;
+            check(AttentionPart::Value, [n_kv_rows, hidden_size])?;
             n_kv_rows
         };
         let n_rows = [n_query_rows, n_kv_rows, n_kv_rows];
-        let place = |projection: Projection, rows: Range<usize>, n_rows_stored: usize| {
+        let place = |projection: AttentionPart, rows: Range<usize>, n_rows_stored: usize| {
             let (weight, bias) = (names.weight(layer, projection), names.bias(layer, projection));
-            let Some(found) = tensors.shape(&bias) else { return Ok(Place { weight, bias: None, rows }) };
+            let Some(found) = tensors.shape(&bias) else {
+                return Ok(StoredPart { weight, bias: None, rows });
+            };
             if found != [n_rows_stored] {
                 return Err(misfit(
                     tensors,
@@ -88,7 +90,7 @@ impl Layer {
                 ));
             }
             check_float(tensors, &bias)?;
-            Ok(Place { weight, bias: Some(bias), rows })
+            Ok(StoredPart { weight, bias: Some(bias), rows })
         };
         let mut start = 0;
         let [query, key, value] = [0, 1, 2].map(|i| {
@@ -96,26 +98,26 @@ impl Layer {
             start += n_rows[i];
             place(QKV[i], rows, if names.is_fused() { n_rows.iter().sum() } else { n_rows[i] })
         });
-        let output = place(Projection::Output, 0..hidden_size, hidden_size)?;
+        let output = place(AttentionPart::Output, 0..hidden_size, hidden_size)?;
         Ok(Self { places: [query?, key?, value?, output], hidden_size, is_fused: names.is_fused() })
     }
 
-    fn place(&self, projection: Projection) -> &Place {
+    fn place(&self, projection: AttentionPart) -> &StoredPart {
         &self.places[projection as usize]
     }
 
     /// Name of the tensor that holds a projection's weight.
-    pub fn weight(&self, projection: Projection) -> &str {
+    pub fn weight(&self, projection: AttentionPart) -> &str {
         &self.place(projection).weight
     }
 
     /// Name of the tensor that holds a projection's bias, if it has one.
-    pub fn bias(&self, projection: Projection) -> Option<&str> {
+    pub fn bias(&self, projection: AttentionPart) -> Option<&str> {
         self.place(projection).bias.as_deref()
     }
 
     /// Rows of a projection in the tensor that holds it.
-    pub fn rows(&self, projection: Projection) -> Range<usize> {
+    pub fn rows(&self, projection: AttentionPart) -> Range<usize> {
         self.place(projection).rows.clone()
     }
 
@@ -140,7 +142,7 @@ impl Layer {
     pub fn weight_rows(
         &self,
         tensors: &TensorFolder,
-        projection: Projection,
+        projection: AttentionPart,
         rows: Range<usize>,
     ) -> Result<Vec<f32>> {
         let place = self.place(projection);
@@ -152,29 +154,29 @@ impl Layer {
     ///
     /// # Errors
     /// [`Error::Core`] for values that are not finite.
-    pub fn bias_values(&self, tensors: &TensorFolder, projection: Projection) -> Result<Option<Vec<f32>>> {
+    pub fn bias_values(&self, tensors: &TensorFolder, projection: AttentionPart) -> Result<Option<Vec<f32>>> {
         let place = self.place(projection);
         let Some(bias) = &place.bias else { return Ok(None) };
         Ok(Some(tensors.holder(bias)?.decode_rows(bias, place.rows.clone())?))
     }
 
     pub(super) fn decode(&self, tensors: &TensorFolder) -> Result<AttentionTensors> {
-        let matrix = |projection: Projection| -> Result<Matrix> {
+        let matrix = |projection: AttentionPart| -> Result<Matrix> {
             let n_rows = self.rows(projection).len();
             let values = self.weight_rows(tensors, projection, 0..n_rows)?;
             Ok(Matrix::new(n_rows, values.len() / n_rows, values)?)
         };
         let bias = |projection| self.bias_values(tensors, projection);
         Ok(AttentionTensors {
-            query: matrix(Projection::Query)?,
-            key: matrix(Projection::Key)?,
-            value: matrix(Projection::Value)?,
-            output: matrix(Projection::Output)?,
+            query: matrix(AttentionPart::Query)?,
+            key: matrix(AttentionPart::Key)?,
+            value: matrix(AttentionPart::Value)?,
+            output: matrix(AttentionPart::Output)?,
             biases: [
-                bias(Projection::Query)?,
-                bias(Projection::Key)?,
-                bias(Projection::Value)?,
-                bias(Projection::Output)?,
+                bias(AttentionPart::Query)?,
+                bias(AttentionPart::Key)?,
+                bias(AttentionPart::Value)?,
+                bias(AttentionPart::Output)?,
             ],
         })
     }

@@ -20,7 +20,7 @@ use serde_json::Value;
 
 pub use attention::{AttentionTensors, Layer};
 use dialect::Names;
-pub use dialect::{Dialect, Projection, QKV};
+pub use dialect::{AttentionPart, Dialect, QKV};
 pub(crate) use dialect::{Output, TIMM_EPS};
 pub use heads_record::{HeadsRecord, LayerRecord, RECORD_FILE};
 pub(crate) use heads_record::{Keeps, write_recorded};
@@ -183,7 +183,8 @@ impl Checkpoint {
 
     /// Whether a projection of attention has a bias, in any layer.
     pub fn has_attention_biases(&self) -> bool {
-        let projections = [Projection::Query, Projection::Key, Projection::Value, Projection::Output];
+        let projections =
+            [AttentionPart::Query, AttentionPart::Key, AttentionPart::Value, AttentionPart::Output];
         self.layers.iter().any(|layer| projections.iter().any(|p| layer.bias(*p).is_some()))
     }
 

@@ -175,11 +175,11 @@ fn refuse_quantised(tensors: &TensorFolder) -> Result<()> {
 
 /// All layers have one hidden size and one length of all query heads.
 fn check_sizes(tensors: &TensorFolder, layers: &[Layer]) -> Result<()> {
-    let sizes = |layer: &Layer| [layer.rows(super::Projection::Query).len(), layer.hidden_size()];
+    let sizes = |layer: &Layer| [layer.rows(super::AttentionPart::Query).len(), layer.hidden_size()];
     match layers.iter().find(|layer| sizes(layer) != sizes(&layers[0])) {
         None => Ok(()),
         Some(odd) => {
-            let name = odd.weight(super::Projection::Query);
+            let name = odd.weight(super::AttentionPart::Query);
             let path = tensors.shard_of(name).map_or(tensors.path(), TensorFile::path);
             let expected =
                 format!("{:?} rows of queries and columns as in the first layer", sizes(&layers[0]));
@@ -220,7 +220,7 @@ struct HeadSizes<'a> {
 impl HeadSizes<'_> {
     /// Number and length of query heads, and who says so.
     fn heads(&self) -> Result<(usize, usize, HeadsFrom)> {
-        let n_rows = self.layers[0].rows(super::Projection::Query).len();
+        let n_rows = self.layers[0].rows(super::AttentionPart::Query).len();
         if let Some((path, record)) = self.record {
             check_given(self.given, record.n_heads)?;
             if record.n_heads.checked_mul(record.head_dim) != Some(n_rows) || n_rows == 0 {
@@ -234,7 +234,7 @@ impl HeadSizes<'_> {
             let (n_heads, head_dim) = heads(&config.fields, self.layers[0].hidden_size())?;
             check_given(self.given, n_heads)?;
             if n_heads.checked_mul(head_dim) != Some(n_rows) {
-                let name = self.layers[0].weight(super::Projection::Query);
+                let name = self.layers[0].weight(super::AttentionPart::Query);
                 let expected =
                     format!("heads of {head_dim} that have the {n_rows} rows of queries in {name}");
                 return Err(config.fields.misfit("num_attention_heads", expected).into());
@@ -279,12 +279,12 @@ impl HeadSizes<'_> {
             None => None,
         };
         let groups_of = |layer: &Layer| {
-            let n_rows = layer.rows(super::Projection::Key).len();
+            let n_rows = layer.rows(super::AttentionPart::Key).len();
             let n_kv_heads = n_rows / head_dim;
             if let Some((config, said)) = said
                 && n_rows != said * head_dim
             {
-                let name = layer.weight(super::Projection::Key);
+                let name = layer.weight(super::AttentionPart::Key);
                 let expected = format!("heads of {head_dim} that have the {n_rows} rows of {name}");
                 return Err(config.fields.misfit("num_key_value_heads", expected).into());
             }
@@ -293,7 +293,7 @@ impl HeadSizes<'_> {
                     "keys of heads of {head_dim} whose number divides the {n_heads} query heads (or {RECORD_FILE} in the \
                      header, or another number of heads given)"
                 );
-                let name = layer.weight(super::Projection::Key);
+                let name = layer.weight(super::AttentionPart::Key);
                 return Err(Error::format(self.path, name, expected, format!("{n_rows} rows of keys")));
             }
             Groups::uniform(n_heads, n_kv_heads)
@@ -319,10 +319,10 @@ fn groups_of_record(
     }
     let groups = record.groups(path)?;
     for (i, (layer, groups)) in layers.iter().zip(&groups).enumerate() {
-        let n_rows = layer.rows(super::Projection::Key).len();
+        let n_rows = layer.rows(super::AttentionPart::Key).len();
         if groups.n_kv_heads().checked_mul(head_dim) != Some(n_rows) {
             let expected =
-                format!("groups for the {n_rows} rows of {}", layer.weight(super::Projection::Key));
+                format!("groups for the {n_rows} rows of {}", layer.weight(super::AttentionPart::Key));
             let found = format!("{} groups of heads of {head_dim}", groups.n_kv_heads());
             return Err(Error::format(path, format!("layers[{i}].groups"), expected, found));
         }

@@ -12,7 +12,7 @@ use grouping_core::files::source::TensorSource;
 use grouping_core::files::tensor_file::TensorFile;
 
 use super::dialect::{Model, Outside, VitDefaults};
-use super::{Checkpoint, Projection, QKV};
+use super::{AttentionPart, Checkpoint, QKV};
 use crate::{Error, Result};
 
 /// A vision transformer's tensors by neutral names: a source of the parameters of [`Vit`](crate::vit::Vit).
@@ -168,7 +168,7 @@ impl<'a> Finder<'a> {
                 self.must(&format!("layers.{i}.{part}.weight"))?;
                 self.must(&format!("layers.{i}.{part}.bias"))?;
             }
-            for projection in QKV.into_iter().chain([Projection::Output]) {
+            for projection in QKV.into_iter().chain([AttentionPart::Output]) {
                 let (rows, name) = (layer.rows(projection), layer.weight(projection));
                 let n_cols = self.shape(name).map_or(0, |shape| shape[1]);
                 let shape = vec![rows.len(), n_cols];

@@ -15,7 +15,7 @@ use kd_gqa::Error;
 use kd_gqa::allocation::{AllocationConfig, Fidelity, Method, Mt19937, allocate};
 use kd_gqa::attention::AttentionCall;
 use kd_gqa::calibrate::{BATCH, Calibration, LayerActivations, Maps, distances};
-use kd_gqa::checkpoint::{Checkpoint, Projection};
+use kd_gqa::checkpoint::{AttentionPart, Checkpoint};
 use kd_gqa::convert::weight_distances;
 use kd_gqa::evaluate::each_batch;
 use kd_gqa::inference::key_norms;
@@ -99,7 +99,7 @@ fn by_weights(checkpoint: &Checkpoint, layer: usize) -> kd_gqa::Result<LayerView
     let n = checkpoint.groups()[layer].n_kv_heads();
     let rows = checkpoint.layers()[layer].weight_rows(
         checkpoint.tensors(),
-        Projection::Key,
+        AttentionPart::Key,
         0..n * checkpoint.head_dim(),
     )?;
     let norm = |head: &[f32]| head.iter().map(|&v| f64::from(v).powi(2)).sum::<f64>().sqrt() as f32;

@@ -11,7 +11,7 @@ use grouping_core::matrix::{Matrix, MatrixRef};
 use super::plan::LayerPlan;
 use super::sink::Sink;
 use crate::Result;
-use crate::checkpoint::{Layer, Projection};
+use crate::checkpoint::{AttentionPart, Layer};
 
 /// Values of `W_O` that are held at once.
 const BLOCK: usize = 1 << 20;
@@ -34,8 +34,8 @@ impl LayerWork<'_> {
     /// [`Error::Core`](crate::Error::Core) for values that are not finite or leave their type's range, and from the system.
     pub(super) fn write(&self) -> Result<()> {
         self.queries()?;
-        self.pooled(Projection::Key, 0)?;
-        self.pooled(Projection::Value, 1)?;
+        self.pooled(AttentionPart::Key, 0)?;
+        self.pooled(AttentionPart::Value, 1)?;
         self.output()
     }
 
@@ -56,36 +56,36 @@ impl LayerWork<'_> {
     }
 
     /// The rows of one head.
-    fn head(&self, projection: Projection, head: usize) -> Result<Vec<f32>> {
+    fn head(&self, projection: AttentionPart, head: usize) -> Result<Vec<f32>> {
         self.source.weight_rows(self.tensors, projection, self.head_rows(head))
     }
 
-    fn put(&self, projection: Projection, head: usize, n_cols: usize, values: &[f32]) -> Result<()> {
+    fn put(&self, projection: AttentionPart, head: usize, n_cols: usize, values: &[f32]) -> Result<()> {
         let row = self.first_rows[projection as usize] + head * self.head_dim;
         self.sink.write_from(self.source.weight(projection), row * n_cols, values)
     }
 
-    fn put_bias(&self, projection: Projection, head: usize, values: &[f32]) -> Result<()> {
+    fn put_bias(&self, projection: AttentionPart, head: usize, values: &[f32]) -> Result<()> {
         let Some(name) = self.source.bias(projection) else { return Ok(()) };
         self.sink.write_from(name, self.first_rows[projection as usize] + head * self.head_dim, values)
     }
 
     fn queries(&self) -> Result<()> {
-        let bias = self.source.bias_values(self.tensors, Projection::Query)?;
+        let bias = self.source.bias_values(self.tensors, AttentionPart::Query)?;
         for (place, &head) in self.plan.query_order.iter().enumerate() {
             let key = self.plan.kv_head_of_query[head];
-            let rows = self.turn(0, key, self.head(Projection::Query, head)?)?;
-            self.put(Projection::Query, place, rows.len() / self.head_dim, &rows)?;
+            let rows = self.turn(0, key, self.head(AttentionPart::Query, head)?)?;
+            self.put(AttentionPart::Query, place, rows.len() / self.head_dim, &rows)?;
             if let Some(bias) = &bias {
                 let part = self.turn(0, key, bias[self.head_rows(head)].to_vec())?;
-                self.put_bias(Projection::Query, place, &part)?;
+                self.put_bias(AttentionPart::Query, place, &part)?;
             }
         }
         Ok(())
     }
 
     /// Keys (side 0) or values (side 1): the heads of each group pooled, and written as often as the plan says.
-    fn pooled(&self, projection: Projection, side: usize) -> Result<()> {
+    fn pooled(&self, projection: AttentionPart, side: usize) -> Result<()> {
         let bias = self.source.bias_values(self.tensors, projection)?;
         for (group, members) in self.plan.members.iter().enumerate() {
             let places = || (0..self.plan.copies.len()).filter(|&place| self.plan.copies[place] == group);
@@ -106,12 +106,12 @@ impl LayerWork<'_> {
 
     /// `W_O`, whose columns take the new order of the query heads.
     fn output(&self) -> Result<()> {
-        let (hd, n_rows) = (self.head_dim, self.source.rows(Projection::Output).len());
+        let (hd, n_rows) = (self.head_dim, self.source.rows(AttentionPart::Output).len());
         let n_cols = self.plan.query_order.len() * hd;
         let step = (BLOCK / n_cols).max(1);
         for first in (0..n_rows).step_by(step) {
             let rows = first..(first + step).min(n_rows);
-            let values = self.source.weight_rows(self.tensors, Projection::Output, rows)?;
+            let values = self.source.weight_rows(self.tensors, AttentionPart::Output, rows)?;
             let mut out = vec![0.0f32; values.len()];
             for (from, to) in values.chunks_exact(n_cols).zip(out.chunks_exact_mut(n_cols)) {
                 for (to, &head) in to.chunks_exact_mut(hd).zip(&self.plan.query_order) {
@@ -123,11 +123,12 @@ impl LayerWork<'_> {
                     }
                 }
             }
-            self.sink.write_from(self.source.weight(Projection::Output), first * n_cols, &out)?;
+            self.sink.write_from(self.source.weight(AttentionPart::Output), first * n_cols, &out)?;
         }
-        if let (Some(name), Some(bias)) =
-            (self.source.bias(Projection::Output), self.source.bias_values(self.tensors, Projection::Output)?)
-        {
+        if let (Some(name), Some(bias)) = (
+            self.source.bias(AttentionPart::Output),
+            self.source.bias_values(self.tensors, AttentionPart::Output)?,
+        ) {
             self.sink.write_from(name, 0, &bias)?;
         }
         Ok(())

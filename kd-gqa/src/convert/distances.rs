@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use super::search::Distances;
 use crate::Result;
-use crate::checkpoint::{Checkpoint, Projection};
+use crate::checkpoint::{AttentionPart, Checkpoint};
 
 /// Distances of the key/value heads of one layer, from its weights.
 ///
@@ -18,7 +18,7 @@ pub fn weight_distances(checkpoint: &Checkpoint, layer: usize) -> Result<Distanc
     let pairs: Vec<(usize, usize)> =
         (0..n_heads).flat_map(|i| (i + 1..n_heads).map(move |j| (i, j))).collect();
     let mut sums = vec![0.0f64; pairs.len()];
-    for projection in [Projection::Key, Projection::Value] {
+    for projection in [AttentionPart::Key, AttentionPart::Value] {
         let part = &checkpoint.layers()[layer];
         let values = part.weight_rows(checkpoint.tensors(), projection, 0..n_heads * hd)?;
         let head = |i: usize| &values[i * values.len() / n_heads..(i + 1) * values.len() / n_heads];

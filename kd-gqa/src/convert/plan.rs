@@ -201,8 +201,14 @@ mod tests {
             (&[0, 1, 1][..], &[2, 2, 2][..]),
             "parts of two"
         );
-        assert_refused(plan(&ConvertConfig::new(1), &ragged), "sizes: expected any sizes, for unequal groups");
-        assert_refused(plan(&ConvertConfig::new(4), &source), "n_kv_heads: expected a divisor of the 6 heads");
+        assert_refused(
+            plan(&ConvertConfig::new(1), &ragged),
+            "sizes: expected any sizes, for unequal groups",
+        );
+        assert_refused(
+            plan(&ConvertConfig::new(4), &source),
+            "n_kv_heads: expected a divisor of the 6 heads",
+        );
         assert_refused(plan(&ConvertConfig::new(7), &source), "from 1 to the 6 key/value heads");
     }
 }

@@ -21,7 +21,7 @@ use super::report::{Progress, Stage};
 use super::sink::Sink;
 use crate::allocation::AllocationState;
 use crate::checkpoint::{
-    Checkpoint, Dialect, HeadsRecord, Keeps, Output, Projection, QKV, RECORD_FILE, write_recorded,
+    AttentionPart, Checkpoint, Dialect, HeadsRecord, Keeps, Output, QKV, RECORD_FILE, write_recorded,
 };
 use crate::{Error, Groups, Result};
 
@@ -220,8 +220,8 @@ impl<'a> Conversion<'a> {
             let rows = self.n_rows(i);
             let mut first_rows = [0; 4];
             if layer.is_fused() {
-                first_rows[Projection::Key as usize] = rows[0];
-                first_rows[Projection::Value as usize] = rows[0] + rows[1];
+                first_rows[AttentionPart::Key as usize] = rows[0];
+                first_rows[AttentionPart::Value as usize] = rows[0] + rows[1];
             }
             let head_dim = self.source.head_dim();
             let tensors = self.source.tensors();

@@ -11,7 +11,7 @@ use grouping_core::files::output::Existing;
 use grouping_core::files::source::TensorSource;
 use grouping_core::files::tensor_file::{Dtype, TensorFile};
 use kd_gqa::Error;
-use kd_gqa::checkpoint::{Checkpoint, Dialect, HeadsFrom, Projection};
+use kd_gqa::checkpoint::{AttentionPart, Checkpoint, Dialect, HeadsFrom};
 use kd_gqa::convert::{ConvertConfig, Form, GroupSizes, Grouping, convert};
 use kd_gqa::vit::VitConfig;
 
@@ -37,7 +37,7 @@ fn vision_transformers_are_read_in_every_dialect() {
         assert!(attention.biases.iter().all(|b| b.as_ref().is_some_and(|b| b.len() == 24)), "biases");
         let layer = &checkpoint.layers()[1];
         if layer.is_fused() {
-            let all = models::values(layer.weight(Projection::Query), 3 * 24 * 24);
+            let all = models::values(layer.weight(AttentionPart::Query), 3 * 24 * 24);
             assert_eq!([q.values(), k.values(), v.values()].concat(), all, "thirds of {dialect:?}");
         }
         let vit = checkpoint.vit().expect("a plain vision transformer");

@@ -198,7 +198,7 @@ fn layer_of(report: &ConvertReport, layer: usize) -> LayerOf {
 }
 
 fn attention_names(layer: &kd_gqa::checkpoint::Layer) -> impl Iterator<Item = &str> {
-    use kd_gqa::checkpoint::Projection::{Key, Output, Query, Value};
+    use kd_gqa::checkpoint::AttentionPart::{Key, Output, Query, Value};
     [Query, Key, Value, Output].into_iter().flat_map(|p| [Some(layer.weight(p)), layer.bias(p)]).flatten()
 }
 

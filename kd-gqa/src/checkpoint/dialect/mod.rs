@@ -53,7 +53,7 @@ pub enum Dialect {
 /// One of the four projections of a layer's attention.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Projection {
+pub enum AttentionPart {
     /// `W_Q`
     Query,
     /// `W_K`
@@ -65,7 +65,7 @@ pub enum Projection {
 }
 
 /// The projections whose outputs are heads, in the order in which fused tensors hold them.
-pub const QKV: [Projection; 3] = [Projection::Query, Projection::Key, Projection::Value];
+pub const QKV: [AttentionPart; 3] = [AttentionPart::Query, AttentionPart::Key, AttentionPart::Value];
 
 /// All that is said of a dialect.
 pub(crate) struct Spec {
@@ -191,27 +191,27 @@ impl Names {
     }
 
     /// Name of the tensor that holds a projection's weight.
-    pub(crate) fn weight(&self, layer: usize, projection: Projection) -> String {
+    pub(crate) fn weight(&self, layer: usize, projection: AttentionPart) -> String {
         self.projection(layer, projection, "weight")
     }
 
     /// Name of the tensor that holds a projection's bias, if it has one.
-    pub(crate) fn bias(&self, layer: usize, projection: Projection) -> String {
+    pub(crate) fn bias(&self, layer: usize, projection: AttentionPart) -> String {
         self.projection(layer, projection, "bias")
     }
 
-    fn projection(&self, layer: usize, projection: Projection, part: &str) -> String {
+    fn projection(&self, layer: usize, projection: AttentionPart, part: &str) -> String {
         let name = format!("{}.{part}", projection.neutral(layer));
         self.stored(&name).expect("every dialect names the projections of attention")
     }
 
     /// Whether query, key and value lie in one tensor.
     pub(crate) fn is_fused(&self) -> bool {
-        self.weight(0, Projection::Query) == self.weight(0, Projection::Key)
+        self.weight(0, AttentionPart::Query) == self.weight(0, AttentionPart::Key)
     }
 }
 
-impl Projection {
+impl AttentionPart {
     /// Its neutral name in a layer, before `.weight` and `.bias`.
     pub(crate) fn neutral(self, layer: usize) -> String {
         let part = match self {
@@ -240,7 +240,7 @@ mod tests {
         for (names, dialect, prefix) in cases {
             let found = Names::of(Path::new("x"), names.iter().copied()).expect("a known dialect");
             assert_eq!((found.dialect, found.prefix.as_str()), (dialect, prefix), "{names:?}");
-            assert_eq!(found.weight(0, Projection::Query), names[0], "the name again");
+            assert_eq!(found.weight(0, AttentionPart::Query), names[0], "the name again");
         }
     }
 
