@@ -78,6 +78,8 @@ impl Shown {
             Some(Error::Exists { .. }) => advice("replaces it"),
             #[cfg(feature = "train")]
             Some(Error::OtherRun { .. }) => advice("discards them"),
+            // A field of a file has the name that the file gives it.
+            Some(Error::FileField { .. } | Error::Unsupported { .. }) => cause.to_string(),
             _ => self.words(&cause.to_string()),
         }
     }
@@ -113,6 +115,14 @@ mod tests {
         assert_eq!(line, bare, "another command has no such flags");
         let line = shown("one").line(&setting("learning_rate", "above 0").context("a bed"));
         assert_eq!(line, "a bed: --lr: expected above 0, found 0", "a listed flag, below its context");
+    }
+
+    #[test]
+    fn a_field_of_a_file_is_no_flag() {
+        let (path, field) = ("a.json".into(), "density".into());
+        let error = Error::FileField { path, field, expected: "a number".into(), found: "none".into() };
+        let line = shown("one").line(&error.into());
+        assert_eq!(line, "a.json: `density`: expected a number, found none", "as the file has it");
     }
 
     #[test]

@@ -326,7 +326,10 @@ fn grouped_sources_are_pooled_further() {
     assert_eq!(uniform.groups()[0].sizes(), [2, 2, 2, 2], "one head twice");
     let error = convert(&ragged, &ConvertConfig::new(2), &folder.path().join("x"), Existing::Refuse, |_| {});
     assert!(
-        error.expect_err("unequal").to_string().contains("a divisor of the 3 heads, or unequal groups (`sizes`)"),
+        error
+            .expect_err("unequal")
+            .to_string()
+            .contains("a divisor of the 3 heads, or unequal groups (`sizes`)"),
         "unequal groups are asked for"
     );
 }
