@@ -86,6 +86,7 @@ pub(crate) fn write_tensors(tensors: &NamedTensors, path: &Path, metadata: &[(&s
 }
 
 /// Reads every tensor of a file as f32.
+#[cfg(feature = "train")]
 pub(crate) fn read_tensors(path: &Path) -> Result<NamedTensors> {
     let files = TensorFolder::open(path)?;
     files.names().map(|name| Ok((name.to_owned(), files.read(name)?))).collect()

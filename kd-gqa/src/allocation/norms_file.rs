@@ -46,7 +46,7 @@ impl NormsFile {
     /// Numbers beyond f32 are infinite.
     ///
     /// # Errors
-    /// [`Error::File`](grouping_core::Error::File), [`Error::FileField`](grouping_core::Error::FileField), [`Error::Setting`](grouping_core::Error::Setting) for `n_heads`.
+    /// [`Error::Io`](grouping_core::Error::Io), [`Error::FileField`](grouping_core::Error::FileField), [`Error::Setting`](grouping_core::Error::Setting) for `n_heads`.
     pub fn read(path: &Path, n_heads: usize) -> Result<Self> {
         if !(1..=MAX_HEADS).contains(&n_heads) {
             return Err(Error::option("heads", format!("1 to {MAX_HEADS}"), n_heads));

@@ -119,7 +119,7 @@ impl KvCache {
     /// Attention of `q [batch, H, n, head_dim]`, the queries of the last n tokens, over all that is stored → the shape of `q`.
     ///
     /// # Errors
-    /// As [`grouped_attention`].
+    /// As [`grouped_attention()`].
     pub fn attend(&self, q: Tensor<4>, groups: &Groups, options: &AttentionOptions) -> Result<Tensor<4>> {
         Ok(grouped_attention(q, self.keys(), self.values(), groups.sizes(), options)?)
     }

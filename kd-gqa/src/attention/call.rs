@@ -32,7 +32,7 @@ impl AttentionCall<'_> {
     /// The heads' outputs `[batch, H, seq, head_dim]`.
     ///
     /// # Errors
-    /// As [`grouped_attention`].
+    /// As [`grouped_attention()`].
     pub fn run(self) -> Result<Tensor<4>> {
         let groups = self.groups;
         self.run_with(groups)
@@ -41,7 +41,7 @@ impl AttentionCall<'_> {
     /// As [`run`](Self::run), with other groups.
     ///
     /// # Errors
-    /// As [`grouped_attention`].
+    /// As [`grouped_attention()`].
     pub fn run_with(self, groups: &Groups) -> Result<Tensor<4>> {
         Ok(grouped_attention(self.q, self.k, self.v, groups.sizes(), self.options)?)
     }
@@ -50,7 +50,7 @@ impl AttentionCall<'_> {
     /// value head gives the outputs of its heads. This is slower than [`run`](Self::run): it is for methods that change weights.
     ///
     /// # Errors
-    /// As [`grouped_attention`].
+    /// As [`grouped_attention()`].
     pub fn weights(&self, groups: &Groups) -> Result<Vec<(usize, Tensor<4>)>> {
         Ok(grouped_attention::weights(&self.q, &self.k, groups.sizes(), self.options)?)
     }

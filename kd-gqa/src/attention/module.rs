@@ -1,6 +1,6 @@
 //! Self-attention with projections, its query heads in groups of any sizes.
 //!
-//! `q = x·W_q + b_q` and so on, heads side by side; each query and key head normed over its coordinates where the model does (QK-norm); then [`grouped_attention`](super::grouped_attention); then `heads·W_o + b_o`.
+//! `q = x·W_q + b_q` and so on, heads side by side; each query and key head normed over its coordinates where the model does (QK-norm); then [`grouped_attention()`](super::grouped_attention()); then `heads·W_o + b_o`.
 //!
 //! Shapes: `x [batch, seq, d_model]` → the same; `W_q [d_model, H·head_dim]`, `W_k`, `W_v [d_model, G·head_dim]`, `W_o [H·head_dim, d_model]`.
 //!

@@ -20,8 +20,10 @@ use serde_json::Value;
 
 pub use attention::{AttentionTensors, Layer};
 use dialect::Names;
+pub(crate) use dialect::Output;
+#[cfg(feature = "model")]
+pub(crate) use dialect::TIMM_EPS;
 pub use dialect::{AttentionPart, Dialect, QKV};
-pub(crate) use dialect::{Output, TIMM_EPS};
 pub use heads_record::{HeadsRecord, LayerRecord, RECORD_FILE};
 pub(crate) use heads_record::{Keeps, write_recorded};
 pub(crate) use model_config::ModelConfig;
@@ -96,7 +98,7 @@ impl Checkpoint {
     /// As [`Checkpoint::open`], with the number of query heads, which the files of vision transformers do not say.
     ///
     /// # Errors
-    /// [`Error::Core`](crate::Error::Core) and [`Error::File`](grouping_core::Error::File) for files that cannot be read or are damaged,
+    /// [`Error::Core`](crate::Error::Core) and [`Error::Io`](grouping_core::Error::Io) for files that cannot be read or are damaged,
     /// [`Error::FileField`](grouping_core::Error::FileField) for names of no known dialect, quantised weights, and shapes that do not fit each other,
     /// [`Error::Setting`](grouping_core::Error::Setting) where the number of heads is needed, or is another than the checkpoint says.
     pub fn open_with_heads(path: impl AsRef<Path>, n_heads: Option<usize>) -> Result<Self> {

@@ -1,6 +1,6 @@
 //! Causal self-attention with rotary positions over groups of any sizes, for decoders of the Llama family.
 //!
-//! `q = rope(x·W_q)`, `k = rope(x·W_k)`, `v = x·W_v`, then [`grouped_attention`](crate::attention::grouped_attention), then `·W_o`. Keys are
+//! `q = rope(x·W_q)`, `k = rope(x·W_k)`, `v = x·W_v`, then [`grouped_attention()`](crate::attention::grouped_attention()), then `·W_o`. Keys are
 //! stored turned, of the G key/value heads alone.
 //!
 //! Shapes: `x [batch, seq, hidden]` → the same; `W_q [hidden, H·head_dim]`, `W_k`, `W_v [hidden, G·head_dim]`, `W_o [H·head_dim, hidden]`.

@@ -8,10 +8,10 @@ use super::plan::{Dropout, scale, visible};
 use super::{AttentionOptions, Visibility};
 use crate::Result;
 
-/// [`grouped_attention`](super::grouped_attention) from Burn's tensor operations: any device, any float type.
+/// [`grouped_attention()`](super::grouped_attention()) from Burn's tensor operations: any device, any float type.
 ///
 /// # Errors
-/// As [`grouped_attention`](super::grouped_attention).
+/// As [`grouped_attention()`](super::grouped_attention()).
 pub fn composed(
     q: Tensor<4>,
     k: Tensor<4>,
@@ -47,10 +47,10 @@ pub(super) fn attend(
 }
 
 /// The weights of each group of at least one head, `[batch, size, seq_q, seq_k]`, without dropout; their product with the group's value head
-/// is the output of its heads. Slower than [`grouped_attention`](super::grouped_attention): for methods that look at weights or change them.
+/// is the output of its heads. Slower than [`grouped_attention()`](super::grouped_attention()): for methods that look at weights or change them.
 ///
 /// # Errors
-/// As [`grouped_attention`](super::grouped_attention).
+/// As [`grouped_attention()`](super::grouped_attention()).
 pub fn weights(
     q: &Tensor<4>,
     k: &Tensor<4>,

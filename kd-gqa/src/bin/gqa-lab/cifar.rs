@@ -32,7 +32,7 @@ pub(crate) struct Shares {
 /// Unpacks the chosen images of `archive` into `calibration/`, `validation/` and `test/` below `dir`, a folder a class.
 ///
 /// # Errors
-/// [`Error::File`](grouping_core::Error::File) or [`Error::FileField`](grouping_core::Error::FileField) for an archive that cannot be read or holds too few images.
+/// [`Error::Io`](grouping_core::Error::Io) or [`Error::FileField`](grouping_core::Error::FileField) for an archive that cannot be read or holds too few images.
 pub(crate) fn unpack(archive: &Path, dir: &Path, shares: Shares, seed: u64) -> Result<()> {
     let chosen = choose(list(archive)?, archive, shares, seed)?;
     let mut n_written = 0;

@@ -55,7 +55,7 @@ pub(crate) fn draw(class: usize, index: usize, seed: u64) -> Vec<f32> {
 /// Writes `n_per_class` PNG files a class into folders of the classes' names below `dir`, which must not hold them.
 ///
 /// # Errors
-/// [`Error::Exists`](grouping_core::Error::Exists) or [`Error::File`](grouping_core::Error::File).
+/// [`Error::Exists`](grouping_core::Error::Exists) or [`Error::Io`](grouping_core::Error::Io).
 pub(crate) fn write(dir: &Path, n_per_class: usize, first_index: usize, seed: u64) -> Result<()> {
     for (class, name) in CLASSES.iter().enumerate() {
         write_folder(&dir.join(name), Existing::Refuse, |folder| {

@@ -30,6 +30,7 @@ use grouping_core::files::spelling::{Spelling, find};
 use grouping_core::matching::procrustes::PairLayout;
 
 use crate::Result;
+#[cfg(feature = "model")]
 pub(crate) use timm::EPS as TIMM_EPS;
 
 /// Whose names a checkpoint's tensors have.
