@@ -8,21 +8,9 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A file could not be read or written, an output is there already, or a routine of the core failed.
+    /// A file cannot be read, holds what does not fit or would be merged wrongly, or cannot be written; or a setting is refused.
     #[error(transparent)]
-    Core(grouping_core::Error),
-    /// The adapter uses something that merging would silently get wrong.
-    #[error("{}: {field} = {found} is not supported: {reason}", path.display())]
-    Unsupported {
-        /// The file.
-        path: PathBuf,
-        /// The field or tensor.
-        field: String,
-        /// Its value.
-        found: String,
-        /// Why it is refused.
-        reason: &'static str,
-    },
+    Core(#[from] grouping_core::Error),
     /// Adapters that cannot be merged with each other.
     #[error("{}: {field}: expected {expected} as in {}, found {found}", path.display(), first.display())]
     Conflict {
@@ -50,18 +38,6 @@ pub enum Error {
 /// Result of this crate's fallible routines.
 pub type Result<T> = std::result::Result<T, Error>;
 
-impl From<grouping_core::Error> for Error {
-    /// What is wrong with a file's content is said in this crate's words.
-    fn from(error: grouping_core::Error) -> Self {
-        match error {
-            grouping_core::Error::Unsupported { path, field, found, reason } => {
-                Self::Unsupported { path, field, found, reason }
-            }
-            other => Self::Core(other),
-        }
-    }
-}
-
 impl Error {
     /// The core's error, if this is one.
     pub fn core(&self) -> Option<&grouping_core::Error> {
@@ -83,8 +59,18 @@ impl Error {
     }
 
     pub(crate) fn setting(name: &str, expected: impl Into<String>, found: impl ToString) -> Self {
-        let (name, expected, found) = (name.into(), expected.into(), found.to_string());
-        Self::Core(grouping_core::Error::Setting { name, expected, found })
+        grouping_core::Error::setting(name, expected, found).into()
+    }
+
+    /// Something that merging would silently get wrong, or that a format has no place for.
+    pub(crate) fn unsupported(
+        path: &Path,
+        field: impl Into<String>,
+        found: impl ToString,
+        reason: &'static str,
+    ) -> Self {
+        let (path, field, found) = (path.into(), field.into(), found.to_string());
+        grouping_core::Error::Unsupported { path, field, found, reason }.into()
     }
 
     pub(crate) fn numeric(module: &str) -> impl Fn(grouping_core::Error) -> Self + '_ {

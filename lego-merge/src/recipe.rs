@@ -192,7 +192,10 @@ impl Recipe {
     ///
     /// # Errors
     /// Those of [`BaseModel::open`] and [`dora::compress`].
-    pub fn without_magnitudes(&self, adapters: Vec<Adapter>) -> Result<(Vec<Adapter>, Vec<Compression>)> {
+    pub fn without_magnitudes(
+        &self,
+        adapters: Vec<Adapter>,
+    ) -> Result<(Vec<Adapter>, Vec<Vec<Compression>>)> {
         let Some(base) = &self.base else { return Ok((adapters, vec![])) };
         let rank = match self.merge.rank {
             Some(RankRule::Fixed(rank)) => Some(rank),

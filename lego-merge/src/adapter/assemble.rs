@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::config::{AdapterConfig, Patterns, TargetModules};
-use super::format::{COMPONENTS, Meaning, Part, Spelling, component};
+use super::format::{COMPONENTS, KeySpelling, Meaning, Part, component};
 use super::tensors::Tensors;
 use super::{Adapter, LoraModule, ModuleKind};
 use crate::{Error, Result};
@@ -57,7 +57,13 @@ pub(super) struct Named {
 
 impl Named {
     /// Files a key under its meaning.
-    pub(super) fn add(&mut self, path: &Path, spelling: Spelling, key: &str, shape: &[usize]) -> Result<()> {
+    pub(super) fn add(
+        &mut self,
+        path: &Path,
+        spelling: KeySpelling,
+        key: &str,
+        shape: &[usize],
+    ) -> Result<()> {
         check_printable(path, key)?;
         let (module, part) = match spelling.meaning(key) {
             Meaning::Part(module, part) => (module, part),
@@ -70,19 +76,13 @@ impl Named {
                 return Ok(());
             }
             Meaning::Refused(reason) => {
-                let (path, field) = (path.to_path_buf(), key.into());
-                return Err(Error::Unsupported {
-                    path,
-                    field,
-                    found: format!("a tensor of shape {shape:?}"),
-                    reason,
-                });
+                return Err(Error::unsupported(path, key, format!("a tensor of shape {shape:?}"), reason));
             }
         };
         match self.modules.entry(module.clone()).or_default().insert(part, key.into()) {
             None => Ok(()),
             Some(other) => {
-                let expected = format!("one name for {part:?} of module {module}");
+                let expected = format!("one name for {part} of module {module}");
                 Err(Error::format(path, key, expected, format!("`{other}` beside it")))
             }
         }
@@ -107,8 +107,8 @@ pub(super) fn assemble(
 ) -> Result<Adapter> {
     let path = tensors.path().unwrap_or(label);
     let spelling = match declared {
-        Declared::Config(_) => Spelling::Peft,
-        Declared::Header(_) => Spelling::of(tensors.names()),
+        Declared::Config(_) => KeySpelling::Peft,
+        Declared::Header(_) => KeySpelling::of(tensors.names()),
     };
     let mut named = Named::default();
     for key in tensors.names() {
@@ -122,7 +122,7 @@ pub(super) fn build(
     label: &Path,
     declared_in: &Path,
     declared: Declared,
-    spelling: Spelling,
+    spelling: KeySpelling,
     named: Named,
     tensors: Tensors,
 ) -> Result<Adapter> {
@@ -153,7 +153,7 @@ pub(super) fn build(
         }
     };
     let (path, tensors) = (label.to_path_buf(), Arc::new(tensors));
-    let is_pipeline = spelling != Spelling::Peft;
+    let is_pipeline = spelling != KeySpelling::Peft;
     Ok(Adapter { path, spelling, is_pipeline, config, modules, parts, heads, warnings, tensors })
 }
 
@@ -198,7 +198,7 @@ fn module(
 ) -> Result<LoraModule> {
     let factor = |part: Part| {
         let missing = || {
-            Error::format(path, format!("{name}.lora_{part:?}.weight"), "both factors of the module", "none")
+            Error::format(path, format!("{name}.lora_{part}.weight"), "both factors of the module", "none")
         };
         keys.get(&part).ok_or_else(missing)
     };

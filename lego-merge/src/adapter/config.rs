@@ -199,7 +199,8 @@ impl AdapterConfig {
     /// Parses the text of the configuration at `path` (which only names the file in errors).
     ///
     /// # Errors
-    /// [`Error::FileField`](grouping_core::Error::FileField) for text that is no LoRA configuration, [`Error::Unsupported`] for fields that are refused.
+    /// [`FileField`](grouping_core::Error::FileField) for text that is no LoRA configuration, [`Unsupported`](grouping_core::Error::Unsupported)
+    /// for fields that are refused.
     pub fn parse(path: &Path, text: &str) -> Result<Self> {
         let config: Self = serde_json::from_str(text).map_err(|e| misfit(path, text, &e))?;
         if config.peft_type != "LORA" {
@@ -214,8 +215,7 @@ impl AdapterConfig {
         for (field, reason) in REFUSED {
             let found = config.other.get(field).unwrap_or(&Value::Null);
             if !is_off(field, found) {
-                let (field, found) = (field.to_string(), found.to_string());
-                return Err(Error::Unsupported { path: path.to_path_buf(), field, found, reason });
+                return Err(Error::unsupported(path, field, found, reason));
             }
         }
         config.patterns(path)?;
@@ -264,9 +264,9 @@ fn misfit(path: &Path, text: &str, error: &serde_json::Error) -> Error {
     };
     for (field, expected, fits) in CHECKS {
         match fields.get(field) {
-            Some(value) if !fits(value) => return Error::format(path, format!("`{field}`"), expected, value),
+            Some(value) if !fits(value) => return Error::format(path, field, expected, value),
             None if matches!(field, "r" | "lora_alpha") => {
-                return Error::format(path, format!("`{field}`"), expected, "no such field");
+                return Error::format(path, field, expected, "no such field");
             }
             _ => {}
         }
@@ -329,9 +329,9 @@ mod tests {
                 parse(&format!(r#"{{"r": 4, "lora_alpha": 8, "{field}": true}}"#)).expect_err("refused");
             assert!(error.to_string().contains(field), "{error}");
         }
-        assert_refused(parse(r#"{"r": 0, "lora_alpha": 8}"#), "r: expected a rank of at least 1");
+        assert_refused(parse(r#"{"r": 0, "lora_alpha": 8}"#), "`r`: expected a rank of at least 1");
         assert_refused(parse(r#"{"r": 4, "lora_alpha": 8, "peft_type": "IA3"}"#), "peft_type");
         assert_refused(parse(r#"{"r": 4, "lora_alpha": 8, "rank_pattern": {"(": 2}}"#), "rank_pattern");
-        assert_refused(parse(r#"{"lora_alpha": 8}"#), " r: expected");
+        assert_refused(parse(r#"{"lora_alpha": 8}"#), ": `r`: expected");
     }
 }

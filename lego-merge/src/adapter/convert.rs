@@ -16,7 +16,7 @@ use crate::{Error, Result};
 /// [`OutputType::Keep`] its bytes; magnitudes of DoRA are carried into any format.
 ///
 /// # Errors
-/// [`Error::Core`] for an output that is there or cannot be written, and [`Error::Unsupported`] for what the format has no place for.
+/// [`Error::Core`] for an output that is there or cannot be written, or whose format has no place for something.
 pub fn convert(adapter: &Adapter, output: &Output) -> Result<()> {
     if output.resolve(adapter.format())? == adapter.format() {
         return copy(adapter, output);

@@ -6,7 +6,7 @@ use grouping_core::files::tensor_file::{Dtype, Planned};
 use serde_json::{Map, Value};
 
 use super::assemble::{DIFFUSERS_METADATA, common_component};
-use super::format::{Components, Format, Part, Spelling, component, diffusers, kohya, peft};
+use super::format::{Components, Format, KeySpelling, Part, component, diffusers, kohya, peft};
 use super::open::CONFIG_METADATA;
 use super::write::Construction;
 use super::{Adapter, AdapterConfig, LoraModule, Output};
@@ -48,14 +48,14 @@ impl AdapterWriter {
     ///
     /// # Errors
     /// [`Error::Core`] for an output that is there or cannot be written, or a folder in a format without one, and
-    /// [`Error::Unsupported`] for what the format has no place for.
+    /// [`grouping_core::Error::Unsupported`] for what the format has no place for.
     pub(crate) fn create(output: &Output, outline: &Outline<'_>) -> Result<Self> {
         let format = output.resolve(outline.first.format())?;
         let spelling = match format {
             _ if format == outline.first.format() => outline.first.spelling,
-            Format::Peft => Spelling::Peft,
-            Format::Diffusers => Spelling::Diffusers(diffusers::Style::NEWEST),
-            Format::Kohya => Spelling::Kohya,
+            Format::Peft => KeySpelling::Peft,
+            Format::Diffusers => KeySpelling::Diffusers(diffusers::Style::NEWEST),
+            Format::Kohya => KeySpelling::Kohya,
         };
         let layout = Layout { output, outline, spelling };
         layout.check()?;
@@ -116,20 +116,19 @@ impl AdapterWriter {
 struct Layout<'a> {
     output: &'a Output,
     outline: &'a Outline<'a>,
-    spelling: Spelling,
+    spelling: KeySpelling,
 }
 
 impl Layout<'_> {
     fn refuse(&self, field: impl Into<String>, found: impl ToString, reason: &'static str) -> Error {
-        let (path, field, found) = (self.output.path().into(), field.into(), found.to_string());
-        Error::Unsupported { path, field, found, reason }
+        Error::unsupported(self.output.path(), field, found, reason)
     }
 
     /// What the format has no place for is refused by name.
     fn check(&self) -> Result<()> {
         let peft = self.spelling.format() == Format::Peft;
         let folded = self.outline.modules.iter().find(|m| kohya::is_folded(&m.name));
-        if let (Some(module), true) = (folded, self.spelling != Spelling::Kohya) {
+        if let (Some(module), true) = (folded, self.spelling != KeySpelling::Kohya) {
             let reason = "which module of the base model this name with underscores means is not known";
             return Err(self.refuse(format!("module {}", module.name), self.spelling.format(), reason));
         }
@@ -155,7 +154,7 @@ impl Layout<'_> {
                     Part::A | Part::B => true,
                     Part::Bias => module.has_bias,
                     Part::Magnitude => module.has_magnitude,
-                    Part::Alpha => self.spelling == Spelling::Kohya,
+                    Part::Alpha => self.spelling == KeySpelling::Kohya,
                 };
                 if !wanted {
                     continue;
@@ -185,7 +184,7 @@ impl Layout<'_> {
     /// The key that the first adapter has for the part, or would have beside those that it has.
     fn example(&self, module: &LoraModule, part: Part) -> Option<String> {
         let first = self.outline.first;
-        if first.spelling != self.spelling || self.spelling == Spelling::Peft {
+        if first.spelling != self.spelling || self.spelling == KeySpelling::Peft {
             return None;
         }
         let parts = &first.parts[first.position(&module.name)?];
@@ -200,7 +199,7 @@ impl Layout<'_> {
 
     /// The component that a PEFT output leaves out: a folder is loaded into one model of a pipeline.
     fn component(&self) -> Option<&'static str> {
-        let peft = self.spelling == Spelling::Peft && self.outline.is_pipeline;
+        let peft = self.spelling == KeySpelling::Peft && self.outline.is_pipeline;
         peft.then(|| common_component(self.outline.modules.iter().map(|m| m.name.as_str()))).flatten()
     }
 

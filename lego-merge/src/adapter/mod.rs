@@ -40,7 +40,7 @@ pub(crate) use tensors::Tensors;
 
 use crate::{Error, Result};
 use assemble::{Declared, Keys, Named, check_printable};
-use format::{Spelling, peft};
+use format::{KeySpelling, peft};
 
 /// Name of the tensors' file in a PEFT folder.
 pub const TENSOR_FILE: &str = "adapter_model.safetensors";
@@ -49,7 +49,7 @@ pub const TENSOR_FILE: &str = "adapter_model.safetensors";
 #[derive(Debug, Clone)]
 pub struct Adapter {
     path: PathBuf,
-    spelling: Spelling,
+    spelling: KeySpelling,
     /// Whether names begin with components of a pipeline.
     is_pipeline: bool,
     config: AdapterConfig,
@@ -63,7 +63,7 @@ pub struct Adapter {
 /// Names of the tensors in the bytes of a safetensors file, or of one that `torch.save` wrote.
 ///
 /// # Errors
-/// [`Error::Core`] and [`Error::Unsupported`] as [`Adapter::read`].
+/// [`Error::Core`], as [`Adapter::read`].
 pub fn tensor_names(file: &[u8]) -> Result<Vec<String>> {
     Ok(tensor_file::names(file)?)
 }
@@ -73,8 +73,9 @@ impl Adapter {
     /// `torch.save` (which is read without running anything).
     ///
     /// # Errors
-    /// [`Error::Core`] for files that cannot be read or are damaged, or where configuration and tensors disagree,
-    /// [`Error::Unsupported`] for what merging would silently get wrong.
+    /// [`Error::Core`] with [`Io`](grouping_core::Error::Io) for files that cannot be read, [`FileField`](grouping_core::Error::FileField)
+    /// where they are damaged or configuration and tensors disagree, [`Unsupported`](grouping_core::Error::Unsupported) for what merging
+    /// would silently get wrong.
     ///
     /// ```
     /// use grouping_core::matrix::Matrix;
@@ -130,13 +131,13 @@ impl Adapter {
         modules: impl IntoIterator<Item = ModuleTensors>,
         heads: impl IntoIterator<Item = (String, Tensor)>,
     ) -> Result<Self> {
-        Self::in_memory(Path::new(label), Spelling::Peft, config, modules, heads, peft::key)
+        Self::in_memory(Path::new(label), KeySpelling::Peft, config, modules, heads, peft::key)
     }
 
     /// An adapter in memory; `key` names the tensors in its spelling.
     fn in_memory(
         label: &Path,
-        spelling: Spelling,
+        spelling: KeySpelling,
         config: AdapterConfig,
         modules: impl IntoIterator<Item = ModuleTensors>,
         heads: impl IntoIterator<Item = (String, Tensor)>,
@@ -171,7 +172,7 @@ impl Adapter {
         }
         for (name, tensor) in heads {
             let key = format!("{}{name}", peft::PREFIX);
-            named.add(label, Spelling::Peft, &key, &tensor.shape)?;
+            named.add(label, KeySpelling::Peft, &key, &tensor.shape)?;
             tensors.insert(key, tensor);
         }
         let declared = Declared::Config(Box::new(config));
@@ -233,7 +234,7 @@ impl Adapter {
     /// Types of the stored factors `A` and `B` of one module, as safetensors names them (`F32`, `BF16`).
     pub fn types(&self, module: &str) -> Option<[String; 2]> {
         let parts = &self.parts[self.position(module)?];
-        let name = |key: &str| self.tensors.dtype(key).map_or_else(String::new, |dtype| format!("{dtype:?}"));
+        let name = |key: &str| self.tensors.dtype(key).map_or_else(String::new, |dtype| dtype.to_string());
         Some([name(parts.get(&Part::A)?), name(parts.get(&Part::B)?)])
     }
 

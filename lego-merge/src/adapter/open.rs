@@ -7,7 +7,7 @@ use grouping_core::files::text::read_text;
 
 use super::assemble::{Declared, assemble, header_configs};
 use super::config::{AdapterConfig, CONFIG_FILE};
-use super::format::Spelling;
+use super::format::KeySpelling;
 use super::tensors::Tensors;
 use super::{Adapter, TENSOR_FILE};
 use crate::{Error, Result};
@@ -39,7 +39,7 @@ pub(super) fn open(path: &Path) -> Result<Adapter> {
 
 fn open_file(label: &Path, file: &Path) -> Result<Adapter> {
     let tensors = Tensors::open(file)?;
-    if Spelling::of(tensors.names()) != Spelling::Peft {
+    if KeySpelling::of(tensors.names()) != KeySpelling::Peft {
         let declared = Declared::Header(header_configs(file, &tensors)?);
         return assemble(label, file, declared, tensors);
     }

@@ -6,7 +6,7 @@ use grouping_core::files::output::Existing;
 use safetensors::tensor::Dtype;
 
 use super::Format;
-use super::write::check_file;
+use super::write::check_place;
 use crate::{Error, Result};
 
 /// Types of the written tensors.
@@ -91,14 +91,10 @@ impl Output {
     /// Checks that the place is free, or holds what may be replaced: writing does so too, but after all the work.
     ///
     /// # Errors
-    /// [`Error::Core`] for a place that is taken, a file there that is no adapter's, or a folder in a format that has none.
+    /// [`Error::Core`] for a place that is taken, something else than an adapter there, or a folder in a format that has none.
     pub fn check(&self) -> Result<()> {
         self.resolve(Format::Peft)?;
-        if self.is_file() {
-            check_file(&self.path, self.existing)
-        } else {
-            Ok(self.existing.check(&self.path)?)
-        }
+        check_place(self)
     }
 
     /// Texts to write beside the adapter, by the names of their files.

@@ -37,7 +37,7 @@ impl Construction {
             check_file(place, existing)?;
             Staged::file(place, existing)?
         } else {
-            let staged = Staged::folder(place, existing)?.replacing(&KNOWN)?;
+            let staged = stage_folder(output)?;
             for (name, text) in output.documents() {
                 let path = staged.path().join(name);
                 fs::write(&path, text).map_err(Error::io(&path, "write"))?;
@@ -64,7 +64,7 @@ impl Construction {
         if let Some(dtype) = self.tensors.dtype(name)
             && let Some(value) = values.iter().find(|v| v.abs() > largest(dtype))
         {
-            let expected = format!("values in the range of {dtype:?} (another `dtype` has more)");
+            let expected = format!("values in the range of {dtype} (another `dtype` has more)");
             return Err(Error::format(&self.place, name, expected, value));
         }
         Ok(self.tensors.write(name, values)?)
@@ -96,15 +96,30 @@ impl Construction {
     }
 }
 
+/// Refuses a place that writing would refuse.
+pub(super) fn check_place(output: &Output) -> Result<()> {
+    if output.is_file() {
+        check_file(output.path(), output.existing())?;
+    } else if output.path().symlink_metadata().is_ok() {
+        stage_folder(output)?;
+    }
+    Ok(())
+}
+
+/// Starts a folder in the place of none or of an adapter's.
+fn stage_folder(output: &Output) -> Result<Staged> {
+    Ok(Staged::folder(output.path(), output.existing())?.replacing(&KNOWN)?)
+}
+
 /// What is replaced by a file is an adapter's, and no file comes to lie beside another adapter's configuration.
-pub(super) fn check_file(place: &Path, existing: Existing) -> Result<()> {
+fn check_file(place: &Path, existing: Existing) -> Result<()> {
     existing.check(place)?;
     // Whoever opens the folder would read these tensors by another adapter's ranks and scales.
     if place.ends_with(TENSOR_FILE) && place.with_file_name(CONFIG_FILE).exists() {
         let expected = "the adapter's folder, or a file outside of it";
         return Err(Error::format(place, "output", expected, format!("its tensors beside {CONFIG_FILE}")));
     }
-    if place.exists() && Adapter::read(place).is_err() {
+    if place.symlink_metadata().is_ok_and(|found| !found.is_file() || Adapter::read(place).is_err()) {
         return Err(Error::format(place, "output", "an adapter's file to replace", "something else"));
     }
     Ok(())

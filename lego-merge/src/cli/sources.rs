@@ -12,11 +12,11 @@ pub(super) fn open(recipe: &Recipe) -> anyhow::Result<(Vec<Adapter>, Vec<Compres
     let adapters = recipe.open()?;
     warn(&adapters);
     let (adapters, compressions) = recipe.without_magnitudes(adapters)?;
-    for lost in compressions.chunk_by(|x, y| x.adapter == y.adapter) {
+    for lost in compressions.iter().filter(|lost| !lost.is_empty()) {
         let (adapter, share) = (&lost[0].adapter, share_lost(lost));
         say(format_args!(
             "note: {adapter}: DoRA's update compressed to low rank; {share:.3} of its norm is lost"
         ));
     }
-    Ok((adapters, compressions))
+    Ok((adapters, compressions.concat()))
 }

@@ -4,9 +4,9 @@
 //!
 //! `V = W + s·B·A`, `Δ = diag(m_i / ‖V_i‖)·V − W`, norms over the inputs of each output.
 //!
-//! `diag(g)·W` makes `Δ` full-rank whatever the rank of `B·A`, so that it is formed, one module at a time, and approximated by
+//! `diag(g)·W` makes `Δ` full-rank whatever the rank of `B·A`, so that it is formed, module by module, and approximated by
 //! `B'·A'` of rank `k` ([`truncate`]); what is lost is reported. Modules run side by side, each on one thread with one dense `f32`
-//! matrix. Cost: `O(d_out·d_in·r)` for the update and `O(d_out·d_in·k)` a pass.
+//! matrix; together these hold at most 1 GiB, or one module. Cost: `O(d_out·d_in·r)` for the update and `O(d_out·d_in·k)` a pass.
 
 mod base_model;
 
@@ -19,6 +19,9 @@ pub use base_model::BaseModel;
 
 use crate::adapter::{Adapter, Factors, LoraModule, ModuleKind, ModuleTensors, aligned};
 use crate::{Error, Result};
+
+/// Values of dense updates that are held at once.
+const HELD_VALUES: usize = 1 << 28;
 
 /// What the compression of one module lost.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -42,7 +45,7 @@ pub fn share_lost(compressions: &[Compression]) -> f64 {
     (square(|c| c.residual * c.norm) / square(|c| c.norm)).sqrt()
 }
 
-/// The adapters under common names, those with magnitudes compressed (see [`compress`]), and what that lost.
+/// The adapters under common names, those with magnitudes compressed (see [`compress`]), and what that lost, one list an adapter.
 ///
 /// # Errors
 /// Those of [`compress`].
@@ -51,18 +54,12 @@ pub fn without_magnitudes(
     base: &BaseModel,
     rank: Option<usize>,
     seed: u64,
-) -> Result<(Vec<Adapter>, Vec<Compression>)> {
-    let (mut out, mut all) = (vec![], vec![]);
-    for adapter in aligned(adapters).into_owned() {
-        if adapter.modules().iter().any(|m| m.has_magnitude) {
-            let (plain, lost) = compress(&adapter, base, rank, seed)?;
-            out.push(plain);
-            all.extend(lost);
-        } else {
-            out.push(adapter);
-        }
-    }
-    Ok((out, all))
+) -> Result<(Vec<Adapter>, Vec<Vec<Compression>>)> {
+    let compressed = aligned(adapters).into_owned().into_iter().map(|adapter| {
+        let is_dora = adapter.modules().iter().any(|m| m.has_magnitude);
+        if is_dora { compress(&adapter, base, rank, seed) } else { Ok((adapter, vec![])) }
+    });
+    Ok(compressed.collect::<Result<Vec<_>>>()?.into_iter().unzip())
 }
 
 /// The adapter with every module that has magnitudes as plain factors of rank `rank` (unless given, the rank that it has), and
@@ -80,7 +77,7 @@ pub fn compress(
     if rank == Some(0) {
         return Err(Error::setting("rank", "at least 1", 0));
     }
-    let compressed = adapter.modules().par_iter().map(|module| {
+    let compressed = |module: &LoraModule| {
         let factors = adapter.factors(&module.name)?;
         let mut bias = adapter.bias(&module.name)?;
         bias.iter_mut().flatten().for_each(|v| *v = (module.scale * f64::from(*v)) as f32);
@@ -98,12 +95,29 @@ pub fn compress(
             (factors.a, b, None)
         };
         Ok((ModuleTensors { name: module.name.clone(), kind: module.kind.clone(), a, b, bias }, lost))
+    };
+    let (mut modules, mut lost, mut rest) = (vec![], vec![], adapter.modules());
+    while !rest.is_empty() {
+        let (group, later) = rest.split_at(n_side_by_side(rest, HELD_VALUES));
+        // Collected before they are looked at, so that the first error is that of the first module.
+        for result in group.par_iter().map(compressed).collect::<Vec<Result<_>>>() {
+            let (module, lost_there) = result?;
+            modules.push(module);
+            lost.extend(lost_there);
+        }
+        rest = later;
+    }
+    Ok((adapter.with_modules(modules)?, lost))
+}
+
+/// How many of the first modules hold dense updates of at most `limit` values together, but at least one.
+fn n_side_by_side(modules: &[LoraModule], limit: usize) -> usize {
+    let sizes = modules.iter().map(|m| if m.has_magnitude { m.n_outputs * m.n_inputs } else { 0 });
+    let sums = sizes.scan(0usize, |sum, n| {
+        *sum = sum.saturating_add(n);
+        Some(*sum)
     });
-    // Collected before they are looked at, so that the first error is that of the first module.
-    let compressed: Vec<Result<_>> = compressed.collect();
-    let (modules, lost): (Vec<_>, Vec<_>) =
-        compressed.into_iter().collect::<Result<Vec<_>>>()?.into_iter().unzip();
-    Ok((adapter.with_modules(modules)?, lost.into_iter().flatten().collect()))
+    sums.take_while(|sum| *sum <= limit).count().max(1)
 }
 
 /// `Δ [d_out, d_in]`.
@@ -129,5 +143,20 @@ fn update(adapter: &Adapter, base: &BaseModel, module: &LoraModule, factors: &Fa
             let field = format!("module {}, output {i}", module.name);
             Err(Error::format(adapter.path(), field, "a row of W + s·B·A that is not zero", "zeros"))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_bounds_the_modules_side_by_side() {
+        let mut modules = ["q", "k", "v"]
+            .map(|name| LoraModule::of_scale_one(name.into(), ModuleKind::Linear, 1, [4, 5], false));
+        assert_eq!(n_side_by_side(&modules, 0), 3, "plain modules hold nothing dense");
+        modules.iter_mut().for_each(|m| m.has_magnitude = true);
+        let found = [0, 39, 40, 60].map(|limit| n_side_by_side(&modules, limit));
+        assert_eq!(found, [1, 1, 2, 3], "20 values each, and always one module");
     }
 }

@@ -7,6 +7,7 @@ use crate::{Error, Result};
 
 /// What to merge with: the method, one weight an adapter, the rank, a factor on the result and the seed; which modules
 /// are merged, and which of them otherwise.
+#[derive(Debug)]
 pub struct MergeConfig {
     pub(super) method: Box<dyn MergeMethod>,
     pub(super) weights: Option<Vec<f64>>,
@@ -15,8 +16,8 @@ pub struct MergeConfig {
     pub(super) seed: u64,
     pub(super) base_mismatch: BaseMismatch,
     pub(super) saved_modules: SavedModules,
-    include: Option<Regex>,
-    exclude: Option<Regex>,
+    pub(super) include: Option<Regex>,
+    pub(super) exclude: Option<Regex>,
     overrides: Vec<(Regex, MergeConfig)>,
 }
 

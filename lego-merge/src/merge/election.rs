@@ -116,7 +116,8 @@ fn elect_kernel<L: Lanes>(sources: &[(&[f32], f64)], majority: MajoritySign, tie
         out.iter_mut().zip(means).for_each(|(out, mean)| *out = mean as f32);
         if tie == Tie::MostPlaces {
             balance += votes.iter().map(|&v| i64::from(v > 0.0) - i64::from(v < 0.0)).sum::<i64>();
-            tied.extend((0..len).filter(|&p| votes[p] == 0.0).map(|p| start + p));
+            let is_tied = |p: &usize| votes[*p] == 0.0 && part().any(|(values, _)| values[*p] != 0.0);
+            tied.extend((0..len).filter(is_tied).map(|p| start + p));
         }
     }
     if balance <= 0 {

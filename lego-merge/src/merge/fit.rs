@@ -62,10 +62,9 @@ fn check_layouts(adapters: &[Adapter]) -> Result<()> {
 fn refuse_magnitudes(adapters: &[Adapter]) -> Result<()> {
     for adapter in adapters {
         if let Some(module) = adapter.modules().iter().find(|m| m.has_magnitude) {
-            let path = adapter.path().into();
-            let (field, found) = ("use_dora".into(), format!("true (magnitude of module {})", module.name));
+            let found = format!("true (magnitude of module {})", module.name);
             let reason = "DoRA's update depends on the base model's weights; `base` names them";
-            return Err(Error::Unsupported { path, field, found, reason });
+            return Err(Error::unsupported(adapter.path(), "use_dora", found, reason));
         }
     }
     Ok(())

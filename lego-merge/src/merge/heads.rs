@@ -23,7 +23,8 @@ pub enum SavedModules {
     Refuse,
     /// That of the first adapter that has it
     First,
-    /// The mean by --weights; shapes must be equal
+    /// The mean by `weights`; shapes must be equal
+    #[cfg_attr(feature = "cli", value(help = super::flags("The mean by `weights`; shapes must be equal")))]
     Average,
     /// Left out
     Drop,

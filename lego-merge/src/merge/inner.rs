@@ -10,10 +10,12 @@ use serde::{Deserialize, Serialize};
 pub enum Inner {
     /// Add them (task arithmetic)
     Ta,
-    /// TIES: trim to --density, elect a sign, average what agrees
+    /// TIES: trim to `density`, elect a sign, average what agrees
+    #[cfg_attr(feature = "cli", value(help = super::flags("TIES: trim to `density`, elect a sign, average what agrees")))]
     #[default]
     Ties,
-    /// DARE: keep --density at random, rescale, add
+    /// DARE: keep `density` at random, rescale, add
+    #[cfg_attr(feature = "cli", value(help = super::flags("DARE: keep `density` at random, rescale, add")))]
     Dare,
     /// Task singular vectors, decorrelated (core-space only)
     Tsv,
@@ -30,7 +32,7 @@ impl Inner {
         }
     }
 
-    /// Whether it keeps a share of the coordinates, `--density`.
+    /// Whether it keeps a share of the coordinates, `density`.
     pub(super) fn prunes(self) -> bool {
         matches!(self, Self::Ties | Self::Dare)
     }

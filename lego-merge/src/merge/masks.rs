@@ -87,7 +87,7 @@ impl Masks {
             _ if found != shape => refused(format!("shape {found:?}")),
             Dtype::U8 | Dtype::BOOL => Ok(Mask { bytes, n_bytes_each: 1 }),
             Dtype::F32 => Ok(Mask { bytes, n_bytes_each: 4 }),
-            other => refused(format!("type {other:?}")),
+            other => refused(format!("type {other}")),
         }
     }
 

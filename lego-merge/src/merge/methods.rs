@@ -15,6 +15,7 @@ use crate::{Error, Result};
 
 /// What a method says of itself.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct MethodInfo {
     /// Name, as recipes have it.
     pub name: &'static str,
@@ -27,7 +28,7 @@ pub struct MethodInfo {
     /// Fields of [`MethodSpec`] that only some methods have, this one among them.
     pub options: &'static [&'static str],
     /// The method with the options of a specification.
-    pub build: fn(&MethodSpec) -> Result<Box<dyn MergeMethod>>,
+    pub(super) build: fn(&MethodSpec) -> Result<Box<dyn MergeMethod>>,
 }
 
 /// All methods.
@@ -136,9 +137,9 @@ impl clap::ValueEnum for MethodName {
     }
 }
 
-/// A line with settings in backticks as the command's help says it.
+/// A line with settings in backticks as the command's help says it: `` `ref_rank` `` is `--ref-rank`.
 #[cfg(feature = "cli")]
-fn flags(help: &str) -> String {
+pub fn flags(help: &str) -> String {
     let between = |(i, part): (usize, &str)| {
         if i % 2 == 1 { format!("--{}", part.replace('_', "-")) } else { part.into() }
     };

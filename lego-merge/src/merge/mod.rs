@@ -35,6 +35,8 @@ mod task_arithmetic;
 mod ties;
 mod tsv;
 
+use std::fmt::Debug;
+
 use rayon::prelude::*;
 
 pub use agreement::Agreement;
@@ -56,6 +58,8 @@ pub use lego::{ClusterReport, Features, Gauge, Lego, Norm, Preset, RefRank, Rewe
 pub use linear::{Average, Linear};
 pub use magnitude_prune::MagnitudePrune;
 pub use masks::Masks;
+#[cfg(feature = "cli")]
+pub use methods::flags;
 pub use methods::{METHODS, MethodInfo, MethodName, ResultRank};
 pub use module::{MergedModule, ModuleSources};
 pub use plan::{Plan, PlannedModule};
@@ -74,7 +78,10 @@ use crate::{Error, Result};
 use report::report;
 
 /// A way to merge the sources of one module into factors of a given rank. One file a method.
-pub trait MergeMethod: Send + Sync {
+///
+/// The methods are those of [`METHODS`]: a [`MethodInfo`] is made in this crate only. A type of another crate can wrap one of them, to
+/// change its sources or results, and is reported under its name.
+pub trait MergeMethod: Debug + Send + Sync {
     /// What the method says of itself.
     fn info(&self) -> &'static MethodInfo;
 
@@ -137,7 +144,7 @@ pub fn merge(
 /// each module, from any thread.
 ///
 /// # Errors
-/// [`Error::Core`] for an output that is there or cannot be written, [`Error::Unsupported`] for what its format has no place for, and
+/// [`Error::Core`] for an output that is there or cannot be written, or whose format has no place for something, and
 /// [`Error::Numeric`] for factors that are not finite.
 ///
 /// ```

@@ -35,6 +35,7 @@ pub struct PlannedModule {
 }
 
 /// A merge that is about to run: its adapters under common names, and everything about the output but its values.
+#[derive(Debug)]
 pub struct Plan<'a> {
     adapters: Cow<'a, [Adapter]>,
     merge: &'a MergeConfig,
@@ -64,19 +65,19 @@ impl<'a> Plan<'a> {
         merge: &'a MergeConfig,
         on_ranked: impl Fn(usize) + Sync,
     ) -> Result<Self> {
-        let (adapters, config) = (aligned(adapters), merge);
-        let weights = config.rules().map(|rule| weights(&adapters, rule)).collect::<Result<Vec<_>>>()?;
-        for rule in config.rules() {
+        let adapters = aligned(adapters);
+        let weights = merge.rules().map(|rule| weights(&adapters, rule)).collect::<Result<Vec<_>>>()?;
+        for rule in merge.rules() {
             check(rule)?;
         }
-        let mut modules = modules(&adapters, config, &weights)?;
+        let mut modules = modules(&adapters, merge, &weights)?;
         let weights = weights.into_iter().next().unwrap_or_default();
-        let heads = Heads::new(&adapters, config.saved_modules, &weights)?;
+        let heads = Heads::new(&adapters, merge.saved_modules, &weights)?;
         heads.check_apart(&adapters, &modules)?;
         let by_values: Vec<_> =
-            config.rules().map(|rule| rule.rank.filter(|rank| rank.needs_values())).collect();
+            merge.rules().map(|rule| rule.rank.filter(|rank| rank.needs_values())).collect();
         let n_steps = modules.iter().map(|m| 1 + usize::from(by_values[m.rule].is_some())).sum();
-        for (i, rule) in config.rules().enumerate() {
+        for (i, rule) in merge.rules().enumerate() {
             if let Some(rank) = by_values[i] {
                 find_ranks(&adapters, &mut modules, rank, i, rule.seed, || on_ranked(n_steps))?;
             }
@@ -204,8 +205,13 @@ fn modules(adapters: &[Adapter], config: &MergeConfig, weights: &[Vec<f64>]) -> 
     let all = adapters.iter().flat_map(|a| a.modules());
     let largest = all.map(|m| m.rank).max().unwrap_or(0);
     if members.is_empty() {
-        let expected = "with `exclude` a pattern that leaves a module to merge";
-        return Err(Error::setting("include", expected, "none left"));
+        let (name, beside) = match (&config.include, &config.exclude) {
+            (None, _) => ("exclude", ""),
+            (Some(_), None) => ("include", ""),
+            (Some(_), Some(_)) => ("include", "with `exclude` "),
+        };
+        let expected = format!("{beside}a pattern that leaves a module to merge");
+        return Err(Error::setting(name, expected, "none left"));
     }
     fit::check(adapters, config.base_mismatch)?;
     let has_bias = adapters.iter().flat_map(|a| a.modules()).any(|m| m.has_bias);
@@ -237,10 +243,8 @@ fn modules(adapters: &[Adapter], config: &MergeConfig, weights: &[Vec<f64>]) -> 
             });
         }
         if has_bias && kind == ModuleKind::Embedding {
-            let path = adapters[first].path().into();
-            let (field, found) = (format!("module {name}"), kind.to_string());
             let reason = "beside an adapter with lora_bias, which PEFT does not open for embeddings";
-            return Err(Error::Unsupported { path, field, found, reason });
+            return Err(Error::unsupported(adapters[first].path(), format!("module {name}"), kind, reason));
         }
         let ranks: Vec<usize> = found.iter().map(|(_, m)| m.rank).collect();
         let rule = config.rule_of(name);

@@ -229,6 +229,55 @@ mod tests {
     }
 
     #[test]
+    fn every_option_of_a_method_is_a_field_and_refused_with_others() {
+        let values = ["true", "3", "0.5", "\"ta\"", "\"total\"", "\"nsc\"", "\"raw\"", "\"l2\"", "\"masks\""];
+        for option in METHODS.iter().flat_map(|method| method.info().options) {
+            let text = |value| format!(r#"{{"method": "cat", "{}": {value}}}"#, option.replace('_', "-"));
+            let given = values.iter().find_map(|value| serde_json::from_str::<MethodSpec>(&text(value)).ok());
+            let given = given.unwrap_or_else(|| panic!("{option} is no field, or takes none of {values:?}"));
+            let error = given.config().err().map(|error| error.to_string()).unwrap_or_default();
+            assert!(error.contains(option) && error.contains("the method cat"), "{option} with cat: {error}");
+        }
+    }
+
+    #[cfg(feature = "cli")]
+    #[test]
+    fn help_lists_the_methods_that_have_an_option() {
+        use super::super::ResultRank;
+
+        let command = <MethodSpec as clap::Args>::augment_args(clap::Command::new("any"));
+        let help = |option| {
+            let arg = command.get_arguments().find(|arg| arg.get_id() == option).expect("an option");
+            arg.get_help().expect("a help line").to_string()
+        };
+        let names = |has: &dyn Fn(&MethodInfo) -> bool| -> Vec<&str> {
+            METHODS.iter().map(|m| m.info()).filter(|m| has(m)).map(|m| m.name).collect()
+        };
+        let of_dense_updates = |name: &str| name.ends_with("-svd") || name.ends_with("-delta");
+        let words = |names: Vec<&str>| match names.split_last() {
+            Some((last, rest)) => format!("{} and {last}", rest.join(", ")),
+            None => String::new(),
+        };
+        let mut largest = names(&|m| m.rank == ResultRank::ChosenOrLargest);
+        largest.retain(|name| !of_dense_updates(name));
+        let largest = words([largest, vec!["methods on dense updates"]].concat());
+        let exact = words(names(&|m| m.rank == ResultRank::ChosenOrAllUnits));
+        let expected =
+            format!("for {largest} [default: the largest source rank], and for {exact} [default: exact]");
+        assert!(help("rank").ends_with(&expected), "{} beside {expected}", help("rank"));
+        assert!(names(&|m| of_dense_updates(m.name)).iter().all(|n| !exact.contains(n)), "{exact}");
+        let expected = format!("What {} do", words(names(&|m| m.options.contains(&"inner"))));
+        assert!(help("inner").starts_with(&expected), "{} beside {expected}", help("inner"));
+        let elect = names(&|m| m.options.contains(&"majority_sign"));
+        assert_eq!(
+            elect,
+            names(&|m| m.name.contains("ties")),
+            "the methods of TIES, as {}",
+            help("majority_sign")
+        );
+    }
+
+    #[test]
     fn names_are_those_of_the_methods() {
         for name in METHODS {
             let text = name.as_str();

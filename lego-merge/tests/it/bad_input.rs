@@ -3,6 +3,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use grouping_core::files::output::Existing;
+use grouping_core::testing::assert_refused;
+use lego_merge::adapter::Output;
 use serde_json::{Value, json};
 
 use crate::adapters::committed;
@@ -226,6 +229,15 @@ fn tensors_that_are_no_factors_of_linear_layers() {
     integers[A] = json!({"dtype": "I32", "shape": [2, 3], "data_offsets": [0, 24]});
     let bench = Bench::new();
     bench.config(|c| c["r"] = json!(2)).tensors(&integers, &[0; 56]).refuses(&["lora_A", "I32", "F32"]);
+    let mut doubled = header();
+    for (i, suffix) in ["", ".weight"].into_iter().enumerate() {
+        let offsets = [56 + 16 * i, 72 + 16 * i];
+        doubled[format!("base_model.model.q.lora_magnitude_vector{suffix}")] =
+            json!({"dtype": "F32", "shape": [4], "data_offsets": offsets});
+    }
+    let bench = Bench::new();
+    let words = ["one name for magnitude of module q", "lora_magnitude_vector.weight"];
+    bench.config(|c| c["r"] = json!(2)).tensors(&doubled, &[0; 88]).refuses(&words);
 }
 
 #[test]
@@ -435,15 +447,25 @@ fn outputs_that_cannot_be_written() {
     let full = bench.path("full");
     fs::create_dir(&full).expect("a folder");
     fs::write(full.join("thesis.tex"), "years of work").expect("writes");
+    for (place, word) in [(&full, "thesis.tex"), (&inside, CONFIG)] {
+        let output = Output::new(place).with_existing(Existing::Replace);
+        assert_refused(output.check(), word);
+    }
     let message = merge_to(&full, true);
     assert!(message.contains("full") && message.contains("thesis.tex"), "not an adapter's folder: {message}");
     assert!(full.join("thesis.tex").exists(), "--force replaces adapters only");
 
     let file = bench.path("file");
     fs::write(&file, "a file").expect("writes");
+    assert_refused(Output::new(&file).with_existing(Existing::Replace).check(), "expected a folder");
     assert!(merge_to(&file.join("out"), false).contains("file"), "a file is no place for a folder");
     assert!(merge_to(&file, true).contains("file"), "a file is not replaced");
     assert_eq!(listing(bench.folder.path()).len(), 4, "nothing is left behind");
+
+    let folder = bench.path("folder.safetensors");
+    fs::rename(&taken, &folder).expect("an adapter's folder of another name");
+    let output = Output::new(&folder).with_existing(Existing::Replace);
+    assert_refused(output.check(), "an adapter's file to replace");
 }
 
 #[test]

@@ -118,7 +118,12 @@ fn what_a_recipe_gets_wrong_is_named() {
         (format!("{two}[merge]\nmethd = \"lego\"\n"), "methd"),
         (format!("{two}[merge]\nmethod = \"svd\"\nrank = \"energy:2\"\n"), "energy"),
         (format!("include = \"(\"\n{two}"), "include"),
-        (format!("include = \"nothing\"\n{two}"), "none left"),
+        (
+            format!("include = \"nothing\"\n{two}"),
+            "include: expected a pattern that leaves a module to merge",
+        ),
+        (format!("exclude = \"layers\"\n{two}"), "exclude: expected a pattern that leaves a module to merge"),
+        (format!("include = \"q\"\nexclude = \"q\"\n{two}"), "include: expected with `exclude` a pattern"),
         (format!("{two}weight = 2.0\n[merge]\nweights = [1.0, 1.0]\n"), "weights"),
         ("adapter = []\n".to_string(), "at least one adapter"),
     ];
@@ -203,6 +208,9 @@ fn the_base_of_a_dora_adapter_is_recorded_and_verified() {
     let how = [words(&["--method", "svd", "--rank", "3", "--base"]), vec![base.clone()]].concat();
     let merged = run([merge, how.clone()].concat());
     assert!(merged.status.success(), "{}", text(&merged.stderr));
+    let twice = [words(&["merge"]), vec![adapter.clone(); 2], words(&["--dry-run"]), how.clone()].concat();
+    let notes = text(&run(twice).stderr);
+    assert_eq!(notes.matches("note: ").count(), 2, "one note an adapter, though both are the same: {notes}");
     let record = out.join("merge.json");
     assert!(
         std::fs::read_to_string(&record).expect("a record").contains("base.safetensors"),

@@ -49,6 +49,18 @@ pub(crate) enum Part {
     Alpha,
 }
 
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::A => "A",
+            Self::B => "B",
+            Self::Bias => "bias",
+            Self::Magnitude => "magnitude",
+            Self::Alpha => "alpha",
+        })
+    }
+}
+
 /// What a key of a file means.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Meaning {
@@ -64,13 +76,13 @@ pub(crate) enum Meaning {
 
 /// How keys are spelt in one file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Spelling {
+pub(crate) enum KeySpelling {
     Peft,
     Diffusers(diffusers::Style),
     Kohya,
 }
 
-impl Spelling {
+impl KeySpelling {
     pub(crate) fn format(self) -> Format {
         match self {
             Self::Peft => Format::Peft,

@@ -28,7 +28,7 @@ use grouping_core::low_rank::truncate;
 use grouping_core::seed::derive_seed;
 
 use self::keep::Keep;
-use self::target::{Combine, Part, Target};
+use self::target::{Combine, PrunedSource, Target};
 use super::masks::{Masks, dense_mask};
 use super::{
     AllSources, Density, MajoritySign, MergeMethod, MergedModule, MethodInfo, ModuleSources, ResultRank,
@@ -182,7 +182,7 @@ impl MergeMethod for DenseSvd {
         module.weighted_sum()?;
         let parts = module.sources.iter().enumerate().map(|(i, (factors, weight))| {
             let keep = self.keep(module, i)?;
-            Ok(Part { factors, keep, weight_before: 1.0, weight_after: *weight as f32 })
+            Ok(PrunedSource { factors, keep, weight_before: 1.0, weight_after: *weight as f32 })
         });
         approximate(
             module,

@@ -18,7 +18,7 @@ const TILE_VALUES: usize = 1 << 19;
 
 /// One source of the merged update.
 #[derive(Debug)]
-pub(super) struct Part<'a> {
+pub(super) struct PrunedSource<'a> {
     pub(super) factors: &'a Factors,
     pub(super) keep: Keep<'a>,
     /// Multiplies what is kept, before the election.
@@ -37,7 +37,7 @@ pub(super) enum Combine {
 /// The merged update of one module, not held.
 #[derive(Debug)]
 pub(super) struct Target<'a> {
-    pub(super) parts: Vec<Part<'a>>,
+    pub(super) parts: Vec<PrunedSource<'a>>,
     pub(super) combine: Combine,
 }
 

@@ -7,7 +7,7 @@
 //! It loses where an adapter's modules differ in the size of their updates but not in their use.
 
 use super::keep::Keep;
-use super::target::{Combine, Part, Target};
+use super::target::{Combine, PrunedSource, Target};
 use super::{approximate, trim};
 use crate::Result;
 use crate::merge::{
@@ -67,7 +67,7 @@ impl MergeMethod for TiesDelta {
             expected: "prepare() before merge()".into(),
             found: "none".into(),
         })?;
-        let parts = module.sources.iter().zip(module.members).map(|((factors, weight), &i)| Part {
+        let parts = module.sources.iter().zip(module.members).map(|((factors, weight), &i)| PrunedSource {
             factors,
             keep: kept[i],
             weight_before: *weight as f32,

@@ -21,9 +21,11 @@ use super::{Features, Lego, RefRank};
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Preset {
-    /// Root88888/SMoEA: rank 16, --ref-rank 8
+    /// Root88888/SMoEA: rank 16, `ref_rank` 8
+    #[cfg_attr(feature = "cli", value(help = crate::merge::flags("Root88888/SMoEA: rank 16, `ref_rank` 8")))]
     Smoea,
-    /// wonyoung01/nsc_merging: --features normalized, --restarts 1 from random points, α/r left out
+    /// wonyoung01/nsc_merging: `features` normalized, `restarts` 1 from random points, α/r left out
+    #[cfg_attr(feature = "cli", value(help = crate::merge::flags("wonyoung01/nsc_merging: `features` normalized, `restarts` 1 from random points, α/r left out")))]
     Nsc,
 }
 

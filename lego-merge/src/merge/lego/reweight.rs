@@ -168,7 +168,7 @@ mod tests {
         }
         for text in ["", "0", "-1", "mode", "2.5"] {
             let error = text.parse::<RefRank>().expect_err("refused");
-            assert!(error.to_string().contains("ref-rank"), "{error}");
+            assert!(error.to_string().contains("ref_rank"), "{error}");
         }
     }
 }
