@@ -75,7 +75,7 @@ pub fn read_llama_config(dir: &Path) -> Result<DecoderConfig> {
 /// Writes `decoder` as the folder `dir`, which appears whole or not at all; weights are f32 in one file.
 ///
 /// # Errors
-/// [`Error::File`] when `dir` exists and is not to be replaced, or cannot be written, [`Error::FileField`] when an update of low rank is attached,
+/// Those of [`write_folder`], and [`Error::FileField`] when an update of low rank is attached,
 /// an attention has what no file says, or the family has no field for a setting.
 pub fn write_llama<A: Attention>(decoder: &Decoder<A>, dir: &Path, existing: Existing) -> Result<()> {
     if let Some((name, _)) = decoder.projections().into_iter().find(|(_, p)| p.low_rank.is_some()) {
@@ -89,6 +89,6 @@ pub fn write_llama<A: Attention>(decoder: &Decoder<A>, dir: &Path, existing: Exi
     write_folder(dir, existing, |staging| {
         let path = staging.join(CONFIG_FILE);
         std::fs::write(&path, text + "\n").map_err(|e| Error::File { path, reason: e.to_string() })?;
-        weights::save(decoder, &staging.join(WEIGHT_FILE), Layout::Checkpoint, &[("format", "pt")])
+        weights::save(decoder, &staging.join(WEIGHT_FILE), Layout::Checkpoint, Some(("format", "pt")))
     })
 }

@@ -132,7 +132,7 @@ impl TensorSource for Llama2cSource {
 /// Writes `decoder` as the llama2.c checkpoint `path`, which appears whole or not at all.
 ///
 /// # Errors
-/// [`Error::File`] when `path` exists and is not to be replaced, or cannot be written, [`Error::FileField`] or [`Error::Setting`] of what the
+/// Those of [`write_file`], and [`Error::FileField`] or [`Error::Setting`] of what the
 /// format has no place for.
 pub fn write_llama2c<A: Attention>(decoder: &Decoder<A>, path: &Path, existing: Existing) -> Result<()> {
     if let Some((name, _)) = decoder.projections().into_iter().find(|(_, p)| p.low_rank.is_some()) {

@@ -6,13 +6,13 @@
 //! give equal bytes; f32, f16 and bf16 are read.
 
 use std::collections::HashMap;
-use std::fs::File;
 use std::path::Path;
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{Tensor, TensorData};
 use safetensors::tensor::{Metadata, TensorInfo};
 
+use crate::files::output::{Existing, write_file};
 use crate::files::source::{NamedTensors, TensorSource};
 use crate::files::tensor_file::{Dtype, Planned, TensorFolder, TensorWriter};
 use crate::{Error, Result};
@@ -27,11 +27,16 @@ pub enum Layout {
     Training,
 }
 
-/// Writes the parameters of `module` to a new file at `path`.
+/// Writes the parameters of `module` to a new file at `path`, with an entry of metadata, a key and its value, where one is given.
 ///
 /// # Errors
-/// [`Error::File`] when the file cannot be written.
-pub fn save<M: Module>(module: &M, path: &Path, layout: Layout, metadata: &[(&str, &str)]) -> Result<()> {
+/// [`Error::Exists`] when something is there, and those of [`write_file`].
+pub fn save<M: Module>(
+    module: &M,
+    path: &Path,
+    layout: Layout,
+    metadata: Option<(&str, &str)>,
+) -> Result<()> {
     write_tensors(&collect(module, layout), path, metadata)
 }
 
@@ -45,7 +50,7 @@ pub fn collect<M: Module>(module: &M, layout: Layout) -> NamedTensors {
 /// Replaces the parameters of `module` by those of the file at `path`.
 ///
 /// # Errors
-/// [`Error::File`] when the file cannot be read, [`Error::FileField`] when it is damaged, lacks a parameter or holds another data type,
+/// [`Error::Io`] or [`Error::File`] when the file cannot be read, [`Error::FileField`] when it is damaged, lacks a parameter or holds another data type,
 /// NaN or infinity, [`Error::Shape`] when a tensor has another shape.
 pub fn load<M: Module>(module: M, path: &Path, layout: Layout) -> Result<M> {
     load_from(module, &TensorFolder::open(path)?, layout)
@@ -61,12 +66,14 @@ pub fn load_from<M: Module>(module: M, source: &dyn TensorSource, layout: Layout
     loader.error.map_or(Ok(module), Err)
 }
 
-/// Writes tensors as one f32 safetensors file, whose header is as the crate `safetensors` spells it.
-pub(crate) fn write_tensors(tensors: &NamedTensors, path: &Path, metadata: &[(&str, &str)]) -> Result<()> {
-    // Several keys of metadata would be written in the order of a hash map.
-    assert!(metadata.len() < 2, "metadata of several keys has no fixed order");
-    let metadata: HashMap<_, _> =
-        metadata.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+/// Writes tensors as one new f32 safetensors file, whose header is as the crate `safetensors` spells it; one entry of metadata at most,
+/// since several would be written in the order of a hash map.
+pub(crate) fn write_tensors(
+    tensors: &NamedTensors,
+    path: &Path,
+    metadata: Option<(&str, &str)>,
+) -> Result<()> {
+    let metadata = metadata.map(|(key, value)| HashMap::from([(key.to_owned(), value.to_owned())]));
     let mut end = 0;
     let entries = tensors.iter().map(|(name, (shape, values))| {
         let start = end;
@@ -74,15 +81,17 @@ pub(crate) fn write_tensors(tensors: &NamedTensors, path: &Path, metadata: &[(&s
         (name.clone(), TensorInfo { dtype: Dtype::F32, shape: shape.clone(), data_offsets: (start, end) })
     });
     let refuse = |e: &dyn std::fmt::Display| Error::File { path: path.to_owned(), reason: e.to_string() };
-    let header = Metadata::new((!metadata.is_empty()).then_some(metadata), entries.collect());
+    let header = Metadata::new(metadata, entries.collect());
     let mut header = serde_json::to_vec(&header.map_err(|e| refuse(&e))?).map_err(|e| refuse(&e))?;
     header.resize(header.len().next_multiple_of(8), b' ');
     let head = [&(header.len() as u64).to_le_bytes()[..], &header].concat();
-    let planned = tensors.iter().map(|(name, (shape, _))| Planned::new(name, shape.clone(), Dtype::F32));
-    let file = File::create(path).map_err(Error::file(path, "create"))?;
-    let writer = TensorWriter::headed(file, path, &head, &planned.collect::<Vec<_>>())?;
-    tensors.iter().try_for_each(|(name, (_, values))| writer.write(name, values))?;
-    writer.finish()
+    let planned: Vec<Planned> =
+        tensors.iter().map(|(name, (shape, _))| Planned::new(name, shape.clone(), Dtype::F32)).collect();
+    write_file(path, Existing::Refuse, |file| {
+        let writer = TensorWriter::headed(file, path, &head, &planned)?;
+        tensors.iter().try_for_each(|(name, (_, values))| writer.write(name, values))?;
+        writer.finish()
+    })
 }
 
 /// Reads every tensor of a file as f32.

@@ -23,12 +23,13 @@ impl Positioned {
     }
 }
 
-/// Renames `from` to `to` where nothing is; an error where something is, or where the system cannot tell in the same step.
+/// Renames `from` to `to` where nothing is; an error where something is, or where the system or this file system cannot tell in the
+/// same step.
 pub(crate) fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
     rename::new(from, to)
 }
 
-/// Exchanges two files or folders in one step; an error where the system cannot.
+/// Exchanges two files or folders in one step; an error where the system or this file system cannot.
 pub(crate) fn exchange(a: &Path, b: &Path) -> io::Result<()> {
     rename::exchange(a, b)
 }

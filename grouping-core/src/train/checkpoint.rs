@@ -37,8 +37,8 @@ pub(super) fn save<M: Module>(
     let state = serde_json::to_string(&State { version: VERSION, step, run: run.to_owned() });
     let state = state.expect("plain values serialise");
     write_folder(&path, Existing::Refuse, |staging| {
-        weights::save(module, &staging.join(PARAMETERS), Layout::Training, &[])?;
-        weights::write_tensors(&optimizer.moments(), &staging.join(MOMENTS), &[])?;
+        weights::save(module, &staging.join(PARAMETERS), Layout::Training, None)?;
+        weights::write_tensors(&optimizer.moments(), &staging.join(MOMENTS), None)?;
         let path = staging.join(STATE);
         std::fs::write(&path, state).map_err(|e| Error::File { path, reason: e.to_string() })
     })?;

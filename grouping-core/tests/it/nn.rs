@@ -240,8 +240,11 @@ fn only_parameters_under_training_are_in_a_training_file() {
     projection.low_rank = Some(LowRank::new(projection.dims(), 2, 1.0, &mut init));
     let dir = tempfile::tempdir().expect("a temporary folder");
     let path = dir.path().join("parameters.safetensors");
-    weights::save(&decoder, &path, Layout::Training, &[]).expect("the file can be written");
+    let save = |metadata| weights::save(&decoder, &path, Layout::Training, metadata);
+    save(None).expect("the file can be written");
     let bytes = std::fs::read(&path).expect("the file was written");
+    assert_eq!(save(Some(("a", "b"))), Err(Error::Exists { path: path.clone() }), "a new file only");
+    assert_eq!(std::fs::read(&path).expect("a file"), bytes, "what is there is untouched");
     let tensors = SafeTensors::deserialize(&bytes).expect("the file is valid");
     let mut names = tensors.names();
     names.sort_unstable();

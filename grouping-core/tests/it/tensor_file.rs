@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::path::Path;
 
-use grouping_core::files::output::{Existing, write_file, write_folder};
+use grouping_core::files::output::{Existing, write_file, write_folder, write_text};
 use grouping_core::files::tensor_file::{
     Dtype, Planned, TensorFile, TensorFolder, TensorWriter, has_names, names,
 };
@@ -186,6 +186,55 @@ fn outputs_appear_whole_or_not_at_all() {
     assert_refused(failed, "no convergence");
     let left = |folder: &Path| fs::read_dir(folder).expect("a folder").count();
     assert_eq!((left(place), left(folder.path())), (1, 1), "nothing else is left");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_link_is_replaced_and_what_it_leads_to_stays() {
+    use std::os::unix::fs::symlink;
+    let folder = tempfile::tempdir().expect("a folder");
+    let [link, target] = ["link", "target"].map(|name| folder.path().join(name));
+    let text = |path: &Path| fs::read_to_string(path).expect("a file");
+    let put = |name: &'static str| {
+        move |folder: &Path| {
+            fs::write(folder.join(name), "new").expect("writes");
+            Ok::<(), Error>(())
+        }
+    };
+    let file = |existing| write_text(&link, existing, "new");
+    for is_dangling in [false, true] {
+        if !is_dangling {
+            fs::write(&target, "old").expect("writes");
+        }
+        symlink(&target, &link).expect("a link");
+        assert_refused(file(Existing::Refuse), "exists");
+        assert_refused(write_folder(&link, Existing::Refuse, put("a")), "exists");
+        file(Existing::Replace).expect("replaces the link");
+        assert!(!link.is_symlink() && text(&link) == "new", "a file in place of the link");
+        fs::remove_file(&link).expect("removes");
+        if !is_dangling {
+            assert_eq!(text(&target), "old", "untouched");
+            symlink(&target, &link).expect("a link");
+            assert_refused(write_folder(&link, Existing::Replace, put("a")), "a folder to replace");
+            fs::remove_file(&link).expect("removes");
+            fs::remove_file(&target).expect("removes");
+            fs::create_dir(&target).expect("a folder");
+            fs::write(target.join("a"), "old").expect("writes");
+        }
+        symlink(&target, &link).expect("a link");
+        if !is_dangling {
+            assert_refused(file(Existing::Replace), "a file to replace");
+            assert_refused(write_folder(&link, Existing::Replace, put("b")), "holds \"a\"");
+        }
+        write_folder(&link, Existing::Replace, put("a")).expect("replaces the link");
+        assert!(!link.is_symlink() && text(&link.join("a")) == "new", "a folder in place of the link");
+        fs::remove_dir_all(&link).expect("removes");
+        if !is_dangling {
+            assert_eq!(text(&target.join("a")), "old", "untouched");
+            fs::remove_dir_all(&target).expect("removes");
+        }
+        assert_eq!(fs::read_dir(folder.path()).expect("a folder").count(), 0, "nothing else is left");
+    }
 }
 
 /// A pickle of a dictionary that holds a tensor under `weight`, behind a number, in a dictionary of this name.

@@ -30,10 +30,10 @@ fn start(folder: &Path, out: &str, more: &[&str]) -> Child {
     merge.spawn().expect("the binary runs")
 }
 
-/// Names in `folder` under which outputs are made.
+/// Names in `folder` under which outputs are made, and old ones moved aside.
 fn unfinished(folder: &Path) -> BTreeSet<OsString> {
     let names = fs::read_dir(folder).expect("a folder").filter_map(|entry| Some(entry.ok()?.file_name()));
-    names.filter(|name| name.to_string_lossy().ends_with(".new")).collect()
+    names.filter(|name| name.to_string_lossy().starts_with('.')).collect()
 }
 
 /// Waits until the merge writes, lets it go on for `more`, and kills it (SIGKILL on Unix).

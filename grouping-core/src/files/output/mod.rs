@@ -21,7 +21,7 @@ pub enum Existing {
     /// It is an error.
     Refuse,
     /// It is replaced once the new one is whole: a file by a file, a folder by a folder if all it holds has the names of what the new
-    /// one holds.
+    /// one holds. Of a symbolic link to such an output the link is replaced; what it leads to stays.
     Replace,
 }
 
@@ -45,7 +45,8 @@ impl Existing {
     }
 }
 
-/// Writes a folder by `fill`, which is given an empty one to write to; on an error nothing is left.
+/// Writes a folder by `fill`, which is given an empty one to write to; after an error of `fill` nothing is left but the folders around,
+/// which are made where they are missing.
 ///
 /// ```
 /// use grouping_core::files::output::{Existing, write_folder};
@@ -60,8 +61,8 @@ impl Existing {
 /// ```
 ///
 /// # Errors
-/// [`Error::Exists`] for a destination that is taken and not to be replaced, [`Error::File`] for something else than an output to replace
-/// and for what cannot be written; and whatever `fill` returns.
+/// Those of [`Staged::folder`] and [`Staged::commit`]: [`Error::Exists`] for a destination that is taken and not to be replaced,
+/// [`Error::File`] for something else than an output to replace, [`Error::Io`] from the system; and whatever `fill` returns.
 pub fn write_folder<E: From<Error>>(
     destination: &Path,
     existing: Existing,
@@ -72,7 +73,7 @@ pub fn write_folder<E: From<Error>>(
     Ok(staged.commit()?)
 }
 
-/// Writes a file by `fill`, which is given it open and empty; on an error nothing is left.
+/// Writes a file by `fill`, which is given it open and empty; after an error of `fill` nothing is left, as with [`write_folder`].
 ///
 /// # Errors
 /// As [`write_folder`].

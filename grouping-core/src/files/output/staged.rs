@@ -9,37 +9,42 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::Existing;
 use crate::platform;
+use crate::seed::derive_seed;
 use crate::{Error, Result};
 
 /// A file or folder that is made under a hidden name beside its destination. [`Staged::commit`] puts it there; dropped before, it is
 /// removed.
 ///
-/// Its name begins with the destination's and ends with `.new`. As long as it is made it is locked, where the file system has locks, so
-/// that the next output of this name knows what a killed process left and removes it.
+/// Its name begins with the destination's and ends with `.new`. Until it stands in its place it is locked, and so is a folder that it
+/// replaces, where the file system has locks: by them the next output of this name knows what a killed process left, and removes it.
 #[derive(Debug)]
 pub struct Staged {
     destination: PathBuf,
     existing: Existing,
-    /// What is made; the old content once the two are exchanged.
+    /// What is made; the old content once the new one is in its place.
     staging: PathBuf,
     is_folder: bool,
     /// Names that a replaced folder may hold beside those of the new one.
     known: BTreeSet<OsString>,
     /// The folder around the output and those around it that had to be made.
     parents: Vec<PathBuf>,
-    lock: Option<File>,
-    is_cleared: bool,
+    /// What the names of outputs of this destination under construction begin with.
+    prefix: String,
+    /// Locks on what is made, and on a folder to replace.
+    locks: Vec<File>,
+    /// Whether the staging is the old content, while the new one is not sure to stay.
+    is_kept: bool,
 }
 
 impl Staged {
     /// Starts a file; it is open for writing.
     ///
     /// # Errors
-    /// [`Error::Exists`] for a destination that is taken and not to be replaced, [`Error::File`] for something else than a file to replace,
-    /// and when the file cannot be made.
+    /// [`Error::Exists`] for a destination that is taken and not to be replaced, [`Error::File`] for one without a name or with something
+    /// else than a file to replace, [`Error::Io`] when the file or the folder around it cannot be made.
     pub fn file(destination: &Path, existing: Existing) -> Result<(Self, File)> {
         let staged = Self::new(destination, existing, false)?;
-        let opened = || staged.lock.as_ref().expect("a file is open from its making on").try_clone();
+        let opened = || staged.locks.first().expect("a file is open from its making on").try_clone();
         let file = step(&staged.staging, "open", opened)?;
         Ok((staged, file))
     }
@@ -60,7 +65,7 @@ impl Staged {
         };
         existing.check(destination)?;
         let fits = |found: fs::Metadata| if is_folder { found.is_dir() } else { found.is_file() };
-        if destination.symlink_metadata().is_ok_and(|found| !fits(found)) {
+        if destination.metadata().is_ok_and(|found| !fits(found)) {
             return refuse(format!("expected a {kind} to replace, found something else"));
         }
         let around = destination.ancestors().skip(1).map(or_here);
@@ -68,23 +73,24 @@ impl Staged {
         let parents: Vec<PathBuf> = around.take(n_missing + 1).map(Path::to_path_buf).collect();
         let parent = &parents[0];
         step(parent, "create", || fs::create_dir_all(parent))?;
-        // Names of files are at most 255 bytes long; letters of one have at most 4.
-        let prefix = format!(".{}.", name.to_string_lossy().chars().take(40).collect::<String>());
-        remove_abandoned(parent, &prefix);
+        // Names of files are at most 255 bytes long; letters of one have at most 4. What is cut off is in the hash.
+        let shown: String = name.to_string_lossy().chars().take(40).collect();
+        let hash = name.as_encoded_bytes().iter().fold(0, |hash, &byte| derive_seed(hash, byte.into()));
+        let prefix = format!(".{shown}.{hash:016x}.");
+        remove_abandoned(parent, &prefix, destination);
         let (staging, lock) = step(parent, "write in", || make(parent, &prefix, is_folder))?;
-        let (destination, known) = (destination.to_path_buf(), BTreeSet::new());
-        Ok(Self { destination, existing, staging, is_folder, known, parents, lock, is_cleared: false })
+        let (destination, known, locks) =
+            (destination.to_path_buf(), BTreeSet::new(), lock.into_iter().collect());
+        Ok(Self { destination, existing, staging, is_folder, known, parents, prefix, locks, is_kept: false })
     }
 
     /// Lets a folder be replaced that holds files of these names too, whether or not the new one does.
     ///
     /// # Errors
-    /// [`Error::File`] for a folder that holds others.
+    /// [`Error::File`] for a folder that holds others, [`Error::Io`] for one that cannot be listed.
     pub fn replacing(mut self, names: &[&str]) -> Result<Self> {
         self.known.extend(names.iter().map(OsString::from));
-        if self.destination.exists() {
-            self.check_content()?;
-        }
+        self.check_content()?;
         Ok(self)
     }
 
@@ -93,20 +99,23 @@ impl Staged {
         &self.staging
     }
 
-    /// Writes the output to the disk and puts it in its place.
+    /// Writes the output to the disk and puts it in its place. What it replaces is removed when the new one is sure to stay, by the next
+    /// output of this name where it cannot be now.
     ///
     /// # Errors
     /// [`Error::Exists`] when the destination was taken meanwhile and is not to be replaced, [`Error::File`] when it is a folder that holds
-    /// other things than the new one, or a step fails.
+    /// other things than the new one; then it is untouched. [`Error::Io`] when a step fails: the old output is in its place, or the new one
+    /// is, which may not outlast a loss of power, and an old folder lies under a hidden name. [`Error::File`] with that name when both
+    /// renaming and undoing it fail, and neither is in its place.
     pub fn commit(mut self) -> Result<()> {
         sync_all(&self.staging)?;
-        // Windows renames nothing that is locked.
-        self.lock = None;
         self.place()?;
         for parent in &self.parents {
             step(parent, "sync", || platform::sync(parent))?;
         }
-        self.clear()
+        self.is_kept = false;
+        remove_abandoned(&self.parents[0], &self.prefix, &self.destination);
+        Ok(())
     }
 
     fn place(&mut self) -> Result<()> {
@@ -118,10 +127,13 @@ impl Staged {
             return step(to, "rename to", || fs::rename(from, to));
         }
         self.check_content()?;
-        if step(to, "exchange", || platform::exchange(from, to)).is_ok() {
+        // Under a hidden name, another output would take it for abandoned.
+        self.locks.extend(File::open(to).ok().filter(|old| old.try_lock().is_ok()));
+        if attempt("exchange", || platform::exchange(from, to)).is_ok() {
+            self.is_kept = true;
             return Ok(());
         }
-        let old = from.with_extension("old");
+        let old = from.with_extension(ASIDE);
         step(to, "move aside", || fs::rename(to, &old))?;
         if let Err(error) = step(to, "rename to", || fs::rename(from, to)) {
             if step(to, "move back", || fs::rename(&old, to)).is_err() {
@@ -132,11 +144,16 @@ impl Staged {
             return Err(error);
         }
         self.staging = old;
+        self.is_kept = true;
         Ok(())
     }
 
     /// Whether all that the folder at the destination holds is known or will be replaced.
     fn check_content(&self) -> Result<()> {
+        // Nothing, or a link to nothing.
+        if !self.destination.exists() {
+            return Ok(());
+        }
         let new = entries(&self.staging)?;
         match entries(&self.destination)?
             .into_iter()
@@ -149,31 +166,30 @@ impl Staged {
             }
         }
     }
-
-    /// Removes what is under the hidden name.
-    fn clear(&mut self) -> Result<()> {
-        if !self.is_cleared {
-            step(&self.staging, "remove", || remove(&self.staging))?;
-            self.is_cleared = true;
-        }
-        Ok(())
-    }
 }
 
 impl Drop for Staged {
     fn drop(&mut self) {
         // What cannot be removed now is removed with the next output of this name.
-        self.lock = None;
-        let _ = self.clear();
+        if !self.is_kept {
+            let _ = attempt("remove", || remove(&self.staging));
+        }
     }
 }
 
-/// Makes an empty file or folder of a name that nothing else has, and locks it.
+/// How the name of a folder ends that was moved aside.
+const ASIDE: &str = "old";
+
+/// Makes an empty file or folder of a name that nothing else has, nor what a killed process moved aside, and locks it.
 fn make(parent: &Path, prefix: &str, is_folder: bool) -> io::Result<(PathBuf, Option<File>)> {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     loop {
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let path = parent.join(format!("{prefix}{}-{number}.new", std::process::id()));
+        // Numbers of processes come again.
+        if path.with_extension(ASIDE).symlink_metadata().is_ok() {
+            continue;
+        }
         let made = if is_folder {
             // Not every system opens folders.
             fs::create_dir(&path).map(|()| File::open(&path).ok())
@@ -195,20 +211,25 @@ fn make(parent: &Path, prefix: &str, is_folder: bool) -> io::Result<(PathBuf, Op
     }
 }
 
-/// Removes what killed processes left of outputs with this prefix: what nobody holds a lock on, where there are locks.
-fn remove_abandoned(parent: &Path, prefix: &str) {
-    let numbers = |name: &str| {
-        let between = name.strip_prefix(prefix).and_then(|rest| rest.strip_suffix(".new"));
-        between.is_some_and(|between| between.bytes().all(|b| b.is_ascii_digit() || b == b'-'))
+/// Removes what killed processes left of outputs of this destination: what nobody holds a lock on, where there are locks. An old folder
+/// that was moved aside stays until there is another, and everything until the disk has what took its place.
+fn remove_abandoned(parent: &Path, prefix: &str, destination: &Path) {
+    let is_left = |name: &str| {
+        let Some((number, end)) = name.strip_prefix(prefix).and_then(|rest| rest.split_once('.')) else {
+            return false;
+        };
+        let is_unneeded = end == "new" || end == ASIDE && destination.symlink_metadata().is_ok();
+        number.bytes().all(|b| b.is_ascii_digit() || b == b'-') && is_unneeded
     };
     // Nothing here can fail the output: what is left is in nobody's way.
     for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
         let path = entry.path();
-        if entry.file_name().to_str().is_some_and(numbers)
+        if entry.file_name().to_str().is_some_and(is_left)
             && let Ok(file) = File::open(&path)
             && file.try_lock().is_ok()
+            && attempt("sync", || platform::sync(parent)).is_ok()
         {
-            let _ = remove(&path);
+            let _ = attempt("remove", || remove(&path));
         }
     }
 }

@@ -1,5 +1,5 @@
-//! Every step of an output fails in turn, alone or with all that follow it as when the process is killed: the old content or the new
-//! stands whole.
+//! Every step of an output fails in turn, alone or with all that follow it as when the process is killed, and another output of the same
+//! name begins before it, with and without the fault: the old content or the new stands whole.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
@@ -8,17 +8,22 @@ use super::super::{write_file, write_folder};
 use super::*;
 
 /// What goes wrong on this thread.
-#[derive(Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 enum Fault {
     Nothing,
     /// The step of this number.
     One(usize),
     /// The step of this number and all after it: the process is killed.
     From(usize),
+    /// None, but [`OTHER`] begins before the step of this number.
+    Beside(usize),
 }
 
 thread_local! {
     static FAULT: Cell<Fault> = const { Cell::new(Fault::Nothing) };
+    /// Place of another output, and whether it is a folder, that begins before the step of [`Fault::One`] or [`Fault::Beside`] and
+    /// removes what was abandoned.
+    static OTHER: RefCell<Option<(PathBuf, bool)>> = const { RefCell::new(None) };
     /// Whether the system lacks renaming with conditions and exchanging.
     static IS_PLAIN: Cell<bool> = const { Cell::new(false) };
     static TAKEN: RefCell<Vec<&'static str>> = const { RefCell::new(Vec::new()) };
@@ -30,8 +35,12 @@ pub(super) fn before(action: &'static str) -> io::Result<()> {
         taken.push(action);
         taken.len() - 1
     });
-    let fails = match FAULT.get() {
-        Fault::Nothing => false,
+    let fault = FAULT.get();
+    if fault == Fault::One(number) || fault == Fault::Beside(number) {
+        begin_another();
+    }
+    let fails = match fault {
+        Fault::Nothing | Fault::Beside(_) => false,
         Fault::One(failing) => number == failing,
         Fault::From(first) => number >= first,
     };
@@ -42,17 +51,22 @@ pub(super) fn before(action: &'static str) -> io::Result<()> {
     if fails || is_lacking { Err(io::Error::other("a fault")) } else { Ok(()) }
 }
 
-/// Runs `write` under `fault`; its result and whether the step that was to fail was reached.
-fn under(fault: Fault, write: impl FnOnce() -> Result<()>) -> (Result<()>, bool) {
+fn begin_another() {
+    if let Some((place, is_folder)) = OTHER.take() {
+        let (fault, taken) = (FAULT.replace(Fault::Nothing), TAKEN.take());
+        drop(Staged::new(&place, Existing::Replace, is_folder).expect("another output begins"));
+        FAULT.set(fault);
+        TAKEN.set(taken);
+    }
+}
+
+/// Runs `write` under `fault`; its result, and the steps that were taken.
+fn under(fault: Fault, write: impl FnOnce() -> Result<()>) -> (Result<()>, Vec<&'static str>) {
     TAKEN.take();
     FAULT.set(fault);
     let result = write();
     FAULT.set(Fault::Nothing);
-    let reached = match fault {
-        Fault::Nothing => false,
-        Fault::One(number) | Fault::From(number) => TAKEN.with_borrow(|taken| taken.len() > number),
-    };
-    (result, reached)
+    (result, TAKEN.take())
 }
 
 const OLD: &str = "old content";
@@ -92,51 +106,101 @@ fn write(place: &Path, existing: Existing, is_folder: bool, text: &str) -> Resul
     }
 }
 
+/// Whether the system does what `run` asks of it, with two files of which the second is there if `is_taken`.
+fn does(run: fn(&Path, &Path) -> io::Result<()>, is_taken: bool) -> bool {
+    let folder = tempfile::tempdir().expect("a folder");
+    let [from, to] = ["from", "to"].map(|name| folder.path().join(name));
+    fs::write(&from, NEW).expect("written");
+    if is_taken {
+        fs::write(&to, OLD).expect("written");
+    }
+    run(&from, &to).is_ok()
+}
+
 /// Whether nothing is exchanged, so that an old folder is moved aside first.
 fn is_plain() -> bool {
-    IS_PLAIN.get() || cfg!(any(not(unix), grouping_portable))
+    IS_PLAIN.get() || !does(platform::exchange, true)
+}
+
+/// How an output ends of which one step failed.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Outcome {
+    /// An error; the old content, if any, is in its place, and nothing beside it.
+    Undone,
+    /// An error; the new one is in its place, and an old folder is beside it.
+    Unsure,
+    /// No error; the new one is in its place.
+    Done,
+}
+
+impl Outcome {
+    /// By the steps that were taken, of which the one of this number failed.
+    fn of(taken: &[&str], number: usize, replaces: bool) -> Self {
+        let (before, failed) = taken.split_at(number.min(taken.len()));
+        let is_placed = ["rename to", "link", "exchange"].iter().any(|action| before.contains(action));
+        match failed.first() {
+            // Nothing failed, there is another way, or the next output removes it.
+            None | Some(&("exchange" | "link" | "remove")) => Self::Done,
+            Some(&"rename to") if !replaces && !before.contains(&"link") => Self::Done,
+            Some(&"sync") if is_placed => Self::Unsure,
+            Some(_) => Self::Undone,
+        }
+    }
 }
 
 /// One output under all faults; the steps that failed.
 fn under_all_faults(is_folder: bool, replaces: bool) {
     let old = replaces.then_some(OLD);
     let existing = Existing::replaced_if(replaces);
-    for is_killed in [false, true] {
+    for fault in [Fault::One as fn(usize) -> Fault, Fault::Beside, Fault::From] {
         for number in 0.. {
-            let case = format!("folder {is_folder}, replaces {replaces}, killed {is_killed}, step {number}");
+            let fault = fault(number);
+            let case = format!("folder {is_folder}, replaces {replaces}, {fault:?}");
             let folder = tempfile::tempdir().expect("a folder");
             let place = folder.path().join("out");
             if replaces {
                 write(&place, Existing::Refuse, is_folder, OLD).expect("the old output is written");
             }
-            let fault = if is_killed { Fault::From(number) } else { Fault::One(number) };
-            let (result, reached) = under(fault, || write(&place, existing, is_folder, NEW));
+            OTHER.set(Some((place.clone(), is_folder)));
+            let (result, taken) = under(fault, || write(&place, existing, is_folder, NEW));
             let found = content(&place);
-            match &result {
-                Ok(()) => assert_eq!(found.as_deref(), Some(NEW), "{case}: done, so it is there"),
-                Err(_) if found.as_deref() == old || found.as_deref() == Some(NEW) => {}
+            let hidden = names(folder.path()).into_iter().filter(|name| name != "out");
+            let beside: Vec<_> = hidden.map(|name| content(&folder.path().join(name))).collect();
+            if matches!(fault, Fault::From(_)) {
+                let is_whole = found.as_deref() == old || found.as_deref() == Some(NEW);
                 // Killed between two renames: the old output lies beside its place.
-                Err(e) => {
-                    assert!(is_killed && replaces && is_folder && is_plain(), "{case}: {found:?}, {e}");
-                    let aside = names(folder.path()).into_iter().find(|name| name.ends_with(".old"));
-                    let aside = aside.unwrap_or_else(|| panic!("{case}: no old output"));
-                    assert_eq!(
-                        content(&folder.path().join(aside)).as_deref(),
-                        old,
-                        "{case}: the old one, whole"
-                    );
-                    assert_eq!(found, None, "{case}: nothing under its name");
-                }
-            }
-            if !is_killed {
-                let left = if found.is_some() { vec!["out"] } else { vec![] };
-                assert_eq!(names(folder.path()), left, "{case}: nothing else is left");
+                let is_aside = found.is_none() && beside.contains(&Some(OLD.into()));
+                assert!(
+                    is_whole || is_aside && replaces && is_folder && is_plain(),
+                    "{case}: {found:?}, {beside:?}"
+                );
+            } else {
+                let outcome = match fault {
+                    Fault::Beside(_) => Outcome::Done,
+                    _ => Outcome::of(&taken, number, replaces),
+                };
+                let case = format!("{case}, {taken:?}, {outcome:?}");
+                assert_eq!(result.is_ok(), outcome == Outcome::Done, "{case}: {result:?}");
+                assert_eq!(
+                    found.as_deref(),
+                    if outcome == Outcome::Undone { old } else { Some(NEW) },
+                    "{case}: in its place"
+                );
+                let is_removed = !matches!(fault, Fault::One(_)) || taken.get(number) != Some(&"remove");
+                let expected = match outcome {
+                    Outcome::Unsure if is_folder => old,
+                    Outcome::Done if !is_removed && is_folder => old,
+                    // The first name of a file that got a second.
+                    Outcome::Done if !is_removed && taken.contains(&"link") => Some(NEW),
+                    _ => None,
+                };
+                let expected: Vec<_> = expected.map(|text| Some(text.to_owned())).into_iter().collect();
+                assert_eq!(beside, expected, "{case}: beside its place");
             }
             write(&place, Existing::Replace, is_folder, "again").unwrap_or_else(|e| panic!("{case}: {e}"));
-            let left: Vec<_> =
-                names(folder.path()).into_iter().filter(|name| !name.ends_with(".old")).collect();
-            assert_eq!(left, ["out"], "{case}: the next output removes what is left of this one");
-            if !reached {
+            assert_eq!(content(&place).as_deref(), Some("again"), "{case}: the next output");
+            assert_eq!(names(folder.path()), ["out"], "{case}: it removes what is left of this one");
+            if taken.len() <= number {
                 assert!(result.is_ok(), "{case}: no step failed, and yet {result:?}");
                 break;
             }
@@ -163,16 +227,56 @@ fn whatever_step_fails_the_old_output_or_the_new_is_there_whole() {
 }
 
 #[test]
+fn what_was_abandoned_stays_until_the_disk_has_what_took_its_place() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let place = folder.path().join("out");
+    let staged = Staged::folder(&place, Existing::Refuse).expect("started");
+    let left = |end: &str| format!("{}1-1.{end}", staged.prefix);
+    let leave = || {
+        for name in ["new", "old"].map(left) {
+            fs::write(folder.path().join(name), OLD).expect("written");
+        }
+    };
+    let look = |fault| under(fault, || Ok(remove_abandoned(folder.path(), &staged.prefix, &place))).1;
+    let staging = staged.path().file_name().expect("a name").to_str().expect("text");
+    leave();
+    assert_eq!(look(Fault::One(0)), ["sync"], "nothing is removed without a sync");
+    assert_eq!(look(Fault::Nothing), ["sync", "remove"], "one of them is removed");
+    let mut expected = [staging.to_owned(), left("old")];
+    expected.sort();
+    assert_eq!(names(folder.path()), expected, "what was moved aside is all there is of an old output");
+    leave();
+    write(&place, Existing::Refuse, true, NEW).expect("another output");
+    assert_eq!(names(folder.path()), [staging, "out"], "not needed any more");
+}
+
+#[test]
+fn names_under_construction_are_of_one_destination_and_drawn_beside_what_was_moved_aside() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let folder = folder.path();
+    let long = "n".repeat(200);
+    let prefixes = ["a", "b"].map(|end| {
+        let place = folder.join(format!("{long}{end}"));
+        Staged::file(&place, Existing::Refuse).expect("started").0.prefix.clone()
+    });
+    assert_ne!(prefixes[0], prefixes[1], "the prefix tells long names apart");
+    let n_taken = 4000;
+    for number in 0..n_taken {
+        fs::write(folder.join(format!(".x.{}-{number}.old", std::process::id())), OLD).expect("written");
+    }
+    let (path, _lock) = make(folder, ".x.", true).expect("made");
+    let number = path.file_stem().and_then(|stem| stem.to_str()?.rsplit_once('-')?.1.parse().ok());
+    assert!(number.is_some_and(|number: usize| number >= n_taken), "drawn as {}", path.display());
+}
+
+#[test]
 fn an_output_is_on_the_disk_before_it_is_renamed_and_its_folder_before_the_old_is_removed() {
     let folder = tempfile::tempdir().expect("a folder");
     let place = folder.path().join("one/two/out");
     TAKEN.take();
     write(&place, Existing::Refuse, true, OLD).expect("written");
-    let renamed: &[_] = if cfg!(any(not(unix), grouping_portable)) {
-        &["rename to", "link", "rename to"]
-    } else {
-        &["rename to"]
-    };
+    let renamed: &[_] =
+        if does(platform::rename_new, false) { &["rename to"] } else { &["rename to", "link", "rename to"] };
     let mut expected = vec!["create", "write in", "write", "write", "list", "sync", "sync", "sync"];
     expected.extend(renamed);
     // The folder, and the three whose entries are new.
