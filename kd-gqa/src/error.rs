@@ -65,7 +65,7 @@ impl Error {
     }
 
     /// A setting that does not fit.
-    pub fn option(name: &str, expected: impl Into<String>, found: impl ToString) -> Self {
+    pub fn setting(name: &str, expected: impl Into<String>, found: impl ToString) -> Self {
         grouping_core::Error::setting(name, expected, found).into()
     }
 }

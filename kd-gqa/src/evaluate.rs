@@ -21,7 +21,7 @@ pub fn evaluate(
     done: impl FnMut(usize),
 ) -> Result<Score> {
     if batch_size == 0 {
-        return Err(Error::option("batch_size", "at least 1", 0));
+        return Err(Error::setting("batch_size", "at least 1", 0));
     }
     let (mut all, mut n_classes) = (vec![], 0);
     let run = |_, batch| {

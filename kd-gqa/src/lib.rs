@@ -17,7 +17,7 @@ pub mod groups;
 pub mod inference;
 #[cfg(feature = "model")]
 pub mod pgqa;
-#[cfg(feature = "model")]
+#[cfg(feature = "text")]
 pub mod text;
 #[cfg(feature = "model")]
 pub mod vit;

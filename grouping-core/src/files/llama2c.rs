@@ -55,7 +55,7 @@ impl Header {
         file.by_ref().take(N_BYTES as u64).read_to_end(&mut bytes).map_err(Error::file(path, "read"))?;
         let n_bytes = file.metadata().map_err(Error::file(path, "read"))?.len();
         if bytes.starts_with(&MAGIC) {
-            let expected = "a file of llama2.c in its first layout (`export.py --version 0`)";
+            let expected = "a file of llama2.c in its first layout (version 0 of `export.py`)";
             return Err(Error::file_field(path, "magic number", expected, "a later one (ak42)"));
         }
         let words = bytes.as_chunks::<4>().0;

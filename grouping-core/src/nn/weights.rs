@@ -42,7 +42,7 @@ pub fn save<M: Module>(
 
 /// The parameters of `module`, by the names that [`save`] gives them.
 pub fn collect<M: Module>(module: &M, layout: Layout) -> NamedTensors {
-    let mut collector = Collector { place: Place::new(layout), found: Vec::new() };
+    let mut collector = Collector { module: ModulePath::new(layout), found: Vec::new() };
     module.visit(&mut collector);
     collector.found.into_iter().collect()
 }
@@ -61,7 +61,7 @@ pub fn load<M: Module>(module: M, path: &Path, layout: Layout) -> Result<M> {
 /// # Errors
 /// [`Error::Shape`] when a tensor has another shape, and whatever `source` returns.
 pub fn load_from<M: Module>(module: M, source: &dyn TensorSource, layout: Layout) -> Result<M> {
-    let mut loader = Loader { place: Place::new(layout), source, error: None };
+    let mut loader = Loader { module: ModulePath::new(layout), source, error: None };
     let module = module.map(&mut loader);
     loader.error.map_or(Ok(module), Err)
 }
@@ -102,13 +102,13 @@ pub(crate) fn read_tensors(path: &Path) -> Result<NamedTensors> {
 }
 
 /// Where a traversal is in its module.
-struct Place {
+struct ModulePath {
     layout: Layout,
     names: Vec<String>,
     containers: Vec<String>,
 }
 
-impl Place {
+impl ModulePath {
     fn new(layout: Layout) -> Self {
         Self { layout, names: Vec::new(), containers: Vec::new() }
     }
@@ -140,49 +140,49 @@ impl Place {
 type Values = (Vec<usize>, Vec<f32>);
 
 struct Collector {
-    place: Place,
+    module: ModulePath,
     found: Vec<(String, Values)>,
 }
 
 impl ModuleVisitor for Collector {
     fn enter_module(&mut self, name: &str, container: &str) {
-        self.place.enter(name, container);
+        self.module.enter(name, container);
     }
 
     fn exit_module(&mut self, _name: &str, _container: &str) {
-        self.place.exit();
+        self.module.exit();
     }
 
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        if !self.place.holds(param) {
+        if !self.module.holds(param) {
             return;
         }
         let mut tensor = param.val();
         if tensor.is_autodiff() {
             tensor = tensor.inner();
         }
-        if self.place.is_transposed::<D>() {
+        if self.module.is_transposed::<D>() {
             tensor = tensor.transpose();
         }
         let shape = tensor.dims().to_vec();
         let values =
             tensor.into_data().convert::<f32>().try_into_vec().expect("a float tensor converts to f32");
-        self.found.push((self.place.names.join("."), (shape, values)));
+        self.found.push((self.module.names.join("."), (shape, values)));
     }
 }
 
 struct Loader<'a> {
-    place: Place,
+    module: ModulePath,
     source: &'a dyn TensorSource,
     error: Option<Error>,
 }
 
 impl Loader<'_> {
     fn read<const D: usize>(&self, param: &Param<Tensor<D>>) -> Result<Tensor<D>> {
-        let name = self.place.names.join(".");
+        let name = self.module.names.join(".");
         let (found, values) = self.source.read(&name)?;
         let mut expected: Vec<usize> = param.lazy_shape().iter().copied().collect();
-        if self.place.is_transposed::<D>() {
+        if self.module.is_transposed::<D>() {
             expected.reverse();
         }
         if found != expected {
@@ -191,7 +191,7 @@ impl Loader<'_> {
         }
         let device = param.lazy_device().without_autodiff();
         let mut tensor = Tensor::<D>::from_data(TensorData::new(values, found), &device);
-        if self.place.is_transposed::<D>() {
+        if self.module.is_transposed::<D>() {
             // Copied, so that products read the weight row by row.
             tensor = Tensor::from_data(tensor.transpose().into_data(), &device);
         }
@@ -201,15 +201,15 @@ impl Loader<'_> {
 
 impl ModuleMapper for Loader<'_> {
     fn enter_module(&mut self, name: &str, container: &str) {
-        self.place.enter(name, container);
+        self.module.enter(name, container);
     }
 
     fn exit_module(&mut self, _name: &str, _container: &str) {
-        self.place.exit();
+        self.module.exit();
     }
 
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        if self.error.is_some() || !self.place.holds(&param) {
+        if self.error.is_some() || !self.module.holds(&param) {
             return param;
         }
         match self.read(&param) {

@@ -163,10 +163,10 @@ impl ModelShape {
     pub fn with_groups(mut self, groups: &[Groups]) -> Result<Self> {
         let n_layers = self.n_kv_heads.len();
         if groups.len() != n_layers {
-            return Err(Error::option("groups", format!("those of {n_layers} layers"), groups.len()));
+            return Err(Error::setting("groups", format!("those of {n_layers} layers"), groups.len()));
         }
         if let Some(groups) = groups.iter().find(|groups| groups.n_heads() != self.n_heads) {
-            return Err(Error::option("groups", format!("of {} heads", self.n_heads), groups.n_heads()));
+            return Err(Error::setting("groups", format!("of {} heads", self.n_heads), groups.n_heads()));
         }
         self.n_kv_heads = groups.iter().map(Groups::n_kv_heads).collect();
         Ok(self)
@@ -354,14 +354,14 @@ pub struct Account {
 pub fn account(shape: &ModelShape, n_kv_heads: &[usize], config: AccountConfig) -> Result<Account> {
     let n_layers = shape.n_kv_heads.len();
     if n_kv_heads.len() != n_layers {
-        return Err(Error::option(
+        return Err(Error::setting(
             "n_kv_heads",
             format!("a number for each of {n_layers} layers"),
             n_kv_heads.len(),
         ));
     }
     if let Some(&g) = n_kv_heads.iter().find(|&&g| g == 0 || g > shape.n_heads) {
-        return Err(Error::option("n_kv_heads", format!("1 to {} heads", shape.n_heads), g));
+        return Err(Error::setting("n_kv_heads", format!("1 to {} heads", shape.n_heads), g));
     }
     let pairs = shape.n_kv_heads.iter().zip(n_kv_heads);
     let layers: Vec<LayerAccount> = pairs

@@ -158,10 +158,10 @@ impl AllocationConfig {
     /// [`Error::Setting`](grouping_core::Error::Setting) for a window of 0, or a temperature that is negative or not finite.
     pub fn check(&self) -> Result<()> {
         if self.window == 0 {
-            return Err(Error::option("window", "at least 1", self.window));
+            return Err(Error::setting("window", "at least 1", self.window));
         }
         if !self.temperature.is_finite() || self.temperature < 0.0 {
-            return Err(Error::option("temperature", "a number of at least 0", self.temperature));
+            return Err(Error::setting("temperature", "a number of at least 0", self.temperature));
         }
         Ok(())
     }
@@ -226,7 +226,7 @@ pub fn allocate(
 
 fn check_norms(method: Method, n_heads: usize, norms: &[f32]) -> Result<()> {
     if norms.is_empty() || norms.len() > n_heads {
-        return Err(Error::option("key norms", format!("1 to {n_heads} of a layer"), norms.len()));
+        return Err(Error::setting("norms", format!("1 to {n_heads} of a layer"), norms.len()));
     }
     match norms.iter().find(|&&n| n < 0.0) {
         None => Ok(()),

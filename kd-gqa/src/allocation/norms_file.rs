@@ -49,7 +49,7 @@ impl NormsFile {
     /// [`Error::Io`](grouping_core::Error::Io), [`Error::FileField`](grouping_core::Error::FileField), [`Error::Setting`](grouping_core::Error::Setting) for `n_heads`.
     pub fn read(path: &Path, n_heads: usize) -> Result<Self> {
         if !(1..=MAX_HEADS).contains(&n_heads) {
-            return Err(Error::option("heads", format!("1 to {MAX_HEADS}"), n_heads));
+            return Err(Error::setting("n_heads", format!("1 to {MAX_HEADS}"), n_heads));
         }
         let mut text = vec![];
         let file = File::open(path).map_err(Error::io(path, "open"))?;

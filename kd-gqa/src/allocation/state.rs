@@ -176,7 +176,7 @@ impl AllocationState {
         let say = |n_heads: usize, n_kv_heads: &[usize]| {
             format!("{n_heads} heads over {n_kv_heads:?} key/value heads by layer")
         };
-        Err(Error::option("allocation", say(n_heads, n_kv_heads), say(self.n_heads, &own)))
+        Err(Error::setting("allocation", say(n_heads, n_kv_heads), say(self.n_heads, &own)))
     }
 
     /// Whether [`Self::observe`] looks at the norms in this phase; where it does not they need not be computed, and may be empty.
@@ -333,12 +333,12 @@ impl TryFrom<Saved> for AllocationState {
             Groups::new(layer.groups.sizes().to_vec(), n_heads)?;
             if !layer.memory.fits(&fresh.memory, layer.groups.n_kv_heads()) {
                 let expected = format!("that of {:?} for {} norms", fresh.memory, fresh.groups.n_kv_heads());
-                return Err(Error::option("saved memory", expected, format!("{:?}", layer.memory)));
+                return Err(Error::setting("memory", expected, format!("{:?}", layer.memory)));
             }
         }
         if drawn.is_some() != fresh.draws.is_some() {
             let say = |some: bool| if some { "a state of MT19937" } else { "none" };
-            return Err(Error::option("saved draws", say(fresh.draws.is_some()), say(drawn.is_some())));
+            return Err(Error::setting("draws", say(fresh.draws.is_some()), say(drawn.is_some())));
         }
         Ok(Self { layers, draws: drawn, ..fresh })
     }

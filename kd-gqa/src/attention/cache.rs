@@ -49,7 +49,7 @@ impl KvCache {
         let n_bytes = extents.iter().try_fold(1usize, |product, &extent| product.checked_mul(extent));
         if extents.contains(&0) || n_bytes.is_none_or(|n| n > isize::MAX as usize) {
             let expected = "extents above 0 whose product fits in memory";
-            return Err(Error::option("cache", expected, format!("{shape:?} of {max_tokens} tokens")));
+            return Err(Error::setting("cache", expected, format!("{shape:?} of {max_tokens} tokens")));
         }
         let device = device.clone().without_autodiff();
         Ok(Self { buffers: None, shape, dtype: DType::F32, device, n_tokens: 0, capacity: 0, max_tokens })
@@ -61,7 +61,7 @@ impl KvCache {
     /// [`Error::Setting`](grouping_core::Error::Setting) where it is no float type or tokens are stored already.
     pub fn with_dtype(self, dtype: DType) -> Result<Self> {
         if !dtype.is_float() || self.capacity > 0 {
-            return Err(Error::option(
+            return Err(Error::setting(
                 "cache",
                 "a float type, set before the first token",
                 format!("{dtype:?}"),
@@ -96,7 +96,7 @@ impl KvCache {
             }
             if tensor.dtype() != self.dtype {
                 let expected = format!("{:?}", self.dtype);
-                return Err(Error::option(name, expected, format!("{:?}", tensor.dtype())));
+                return Err(Error::setting(name, expected, format!("{:?}", tensor.dtype())));
             }
         }
         let end = self.n_tokens.saturating_add(n);
@@ -162,7 +162,7 @@ impl KvCache {
     fn check_room(&self, n_tokens: usize) -> Result<()> {
         if n_tokens > self.max_tokens {
             let expected = format!("at most {} tokens", self.max_tokens);
-            return Err(Error::option("cache", expected, n_tokens));
+            return Err(Error::setting("cache", expected, n_tokens));
         }
         Ok(())
     }

@@ -19,5 +19,5 @@ pub use module::{GroupedAttention, GroupedAttentionConfig, Hook};
 use crate::Error;
 
 fn shape(name: &'static str, expected: &[usize], found: &[usize]) -> Error {
-    Error::option(name, format!("shape {expected:?}"), format!("{found:?}"))
+    Error::setting(name, format!("shape {expected:?}"), format!("{found:?}"))
 }

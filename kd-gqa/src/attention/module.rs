@@ -81,7 +81,7 @@ impl GroupedAttentionConfig {
         match &self.groups {
             None => Groups::uniform(self.n_heads, self.n_kv_heads),
             Some(groups) if groups.n_kv_heads() != self.n_kv_heads => {
-                Err(Error::option("groups", format!("{} sizes", self.n_kv_heads), groups.n_kv_heads()))
+                Err(Error::setting("groups", format!("{} sizes", self.n_kv_heads), groups.n_kv_heads()))
             }
             Some(groups) => Groups::new(groups.sizes().to_vec(), self.n_heads),
         }
@@ -100,7 +100,7 @@ impl GroupedAttentionConfig {
             _ => {
                 let found =
                     format!("d_model {}, {} heads, head_dim {:?}", self.d_model, self.n_heads, self.head_dim);
-                Err(Error::option("heads", "a size above 0 that divides d_model", found))
+                Err(Error::setting("head_dim", "a size above 0, by default d_model / n_heads", found))
             }
         }
     }
@@ -146,7 +146,7 @@ impl GroupedAttentionConfig {
 
     fn extents(&self) -> crate::Result<Extents> {
         if !(0.0..1.0).contains(&self.dropout) {
-            return Err(Error::option("dropout", "a probability from 0 up to, but not, 1", self.dropout));
+            return Err(Error::setting("dropout", "a probability from 0 up to, but not, 1", self.dropout));
         }
         let (groups, head_dim) = (self.sizes()?, self.head_size()?);
         Ok(Extents { groups, head_dim, dropout: self.dropout, causal: self.causal })
@@ -243,7 +243,7 @@ impl GroupedAttention {
     /// [`Error::Setting`](grouping_core::Error::Setting) where the attention is causal.
     pub fn forward_rows_onto(&self, residual: Tensor<3>, x: Tensor<3>) -> crate::Result<Tensor<3>> {
         if self.extents.causal {
-            return Err(Error::option("causal", "false, where only the first positions are wanted", true));
+            return Err(Error::setting("causal", "false, where only the first positions are wanted", true));
         }
         let [batch, n_rows, _] = residual.dims();
         let groups = &self.extents.groups;
@@ -311,7 +311,7 @@ impl GroupedAttention {
             return Err(Error::Groups { sizes: groups.sizes().to_vec(), n_heads: own.n_heads() });
         }
         if groups.n_kv_heads() != own.n_kv_heads() {
-            return Err(Error::option("groups", format!("{} sizes", own.n_kv_heads()), groups.n_kv_heads()));
+            return Err(Error::setting("groups", format!("{} sizes", own.n_kv_heads()), groups.n_kv_heads()));
         }
         Ok(())
     }

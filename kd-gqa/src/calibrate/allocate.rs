@@ -27,7 +27,7 @@ pub fn allocate_vit(
         (state.config().method, state.config().window, images.len().div_ceil(BATCH));
     if matches!(method, Method::DgqaDiff | Method::DgqaEma) && window >= n_batches {
         let expected = format!("fewer batches than the {n_batches} of {BATCH} calibration images");
-        return Err(Error::option("window", expected, window));
+        return Err(Error::setting("window", expected, window));
     }
     let run = |step, batch| {
         let phase = Phase::Training { step };

@@ -20,9 +20,9 @@ use serde_json::Value;
 
 pub use attention::{AttentionTensors, Layer};
 use dialect::Names;
-pub(crate) use dialect::Output;
 #[cfg(feature = "model")]
 pub(crate) use dialect::TIMM_EPS;
+pub(crate) use dialect::WrittenAs;
 pub use dialect::{AttentionPart, Dialect, QKV};
 pub use heads_record::{HeadsRecord, LayerRecord, RECORD_FILE};
 pub(crate) use heads_record::{Keeps, write_recorded};

@@ -26,7 +26,7 @@ const QUANTISED: [&str; 7] = [
 
 pub(super) fn open(path: &Path, n_heads: Option<usize>) -> Result<Checkpoint> {
     if n_heads == Some(0) {
-        return Err(Error::option("n_heads", "a number above zero", 0));
+        return Err(Error::setting("n_heads", "a number above zero", 0));
     }
     let metadata = std::fs::metadata(path).map_err(Error::io(path, "read"))?;
     let may_be_llama2c = !metadata.is_dir() && path.extension().is_some_and(|extension| extension == "bin");
@@ -191,7 +191,7 @@ fn check_sizes(tensors: &TensorFolder, layers: &[Layer]) -> Result<()> {
 fn check_given(given: Option<usize>, found: usize) -> Result<()> {
     match given {
         Some(given) if given != found => {
-            Err(Error::option("n_heads", format!("{found}, as the checkpoint says"), given))
+            Err(Error::setting("n_heads", format!("{found}, as the checkpoint says"), given))
         }
         _ => Ok(()),
     }
@@ -248,7 +248,7 @@ impl HeadSizes<'_> {
         if let Some(given) = self.given {
             if !n_rows.is_multiple_of(given) {
                 let expected = format!("a divisor of {n_rows}, the rows of queries");
-                return Err(Error::option("n_heads", expected, given));
+                return Err(Error::setting("n_heads", expected, given));
             }
             return Ok((given, n_rows / given, HeadsFrom::Given));
         }
@@ -258,14 +258,14 @@ impl HeadSizes<'_> {
         };
         let Some(usual) = usual else {
             let expected = format!("the number of query heads, which {} does not say", self.path.display());
-            return Err(Error::option("n_heads", expected, "none"));
+            return Err(Error::setting("n_heads", expected, "none"));
         };
         if !n_rows.is_multiple_of(usual) {
             let expected = format!(
                 "the number of heads of {} (its {n_rows} rows of queries are not heads of {usual})",
                 self.path.display()
             );
-            return Err(Error::option("n_heads", expected, "none"));
+            return Err(Error::setting("n_heads", expected, "none"));
         }
         Ok((n_rows / usual, usual, HeadsFrom::Assumed))
     }

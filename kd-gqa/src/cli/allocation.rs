@@ -25,7 +25,7 @@ impl FidelityArgs {
     /// [`Error::Setting`](grouping_core::Error::Setting) for a temperature of what is not robust, or out of range.
     pub(super) fn config(&self, method: Method, seed: u64) -> Result<AllocationConfig> {
         if let Some(temperature) = self.temperature.filter(|_| self.fidelity != Fidelity::Robust) {
-            return Err(Error::option("--temperature", "--fidelity robust with it", temperature));
+            return Err(Error::setting("--temperature", "--fidelity robust with it", temperature));
         }
         let config = AllocationConfig::new(method).with_fidelity(self.fidelity).with_seed(seed);
         let config = config.with_temperature(self.temperature.unwrap_or(1.0));
@@ -62,7 +62,7 @@ impl AllocationArgs {
     pub(super) fn check_unused(&self) -> Result<()> {
         let set = [("--temperature", self.share.temperature.is_some()), ("--window", self.window.is_some())];
         match set.into_iter().find(|(_, is_set)| *is_set) {
-            Some((option, _)) => Err(Error::option(option, "--allocation of a method with it", "none")),
+            Some((option, _)) => Err(Error::setting(option, "--allocation of a method with it", "none")),
             None => Ok(()),
         }
     }

@@ -123,7 +123,7 @@ impl Args {
     fn allocate(&self, source: &Checkpoint) -> kd_gqa::Result<Option<Allocate>> {
         let Some(method) = self.allocation else {
             if self.how.share.fidelity != Fidelity::default() {
-                return Err(Error::option("--fidelity", "--allocation with it", "none"));
+                return Err(Error::setting("--fidelity", "--allocation with it", "none"));
             }
             self.how.check_unused()?;
             return Ok(None);
@@ -159,7 +159,7 @@ impl Args {
     }
 
     fn pool(&self) -> Result<Pool, Error> {
-        let given = |expected: &str, found: &str| Error::option("--pool-weights", expected, found);
+        let given = |expected: &str, found: &str| Error::setting("--pool-weights", expected, found);
         match (self.pool, &self.pool_weights) {
             (None | Some(PoolRule::Weighted), Some(path)) => Ok(Pool::Weighted(PoolWeights::read(path)?)),
             (Some(PoolRule::Weighted), None) => Ok(Pool::Activations),
@@ -188,14 +188,15 @@ impl Args {
 
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let start = Instant::now();
-    let config = args.config()?;
+    let mut config = args.config()?;
     let source = args.vit.open(&args.checkpoint)?;
     let existing = Existing::replaced_if(args.force);
-    let config = match args.allocate(&source)? {
-        Some(allocate) => config.with_allocation(allocate),
-        None => config,
-    };
+    // What does not fit and an output that is taken are refused before images are listed.
     check(&source, &config, &args.out, existing)?;
+    if let Some(allocate) = args.allocate(&source)? {
+        config = config.with_allocation(allocate);
+        check(&source, &config, &args.out, existing)?;
+    }
     let config = match args.calibration.calibration.as_deref().filter(|_| args.uses_calibration()) {
         Some(path) => config.with_calibration(Arc::new(args.calibrate(&source, path)?)),
         None => config,

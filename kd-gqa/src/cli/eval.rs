@@ -71,7 +71,7 @@ impl Args {
                 self.how.check_unused()?;
                 if self.calibration.calibration.is_some() {
                     let expected = "--allocation of a method with it";
-                    return Err(Error::option("--calibration", expected, "none"));
+                    return Err(Error::setting("--calibration", expected, "none"));
                 }
                 return Ok(match self.allocation {
                     None => Inference::saved(source)?,
@@ -99,7 +99,7 @@ impl Args {
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let sizes = &args.batch_sizes;
     if let Some((_, twice)) = sizes.iter().enumerate().find(|(i, size)| sizes[..*i].contains(size)) {
-        return Err(Error::option("--batch-sizes", "each size once", format!("{twice} twice")).into());
+        return Err(Error::setting("--batch-sizes", "each size once", format!("{twice} twice")).into());
     }
     let source = args.vit.open(&args.weights)?;
     if args.allocation.is_none() && args.how.share.fidelity != Fidelity::default() {
@@ -115,7 +115,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     }
     let images = folder.first(args.limit.unwrap_or(usize::MAX));
     if images.is_empty() {
-        return Err(Error::option("--limit", "at least 1", 0).into());
+        return Err(Error::setting("--limit", "at least 1", 0).into());
     }
     let preparation = args.vit.preparation(vit.config().image_size)?;
     let device = Device::flex();

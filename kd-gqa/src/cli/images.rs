@@ -82,7 +82,7 @@ impl VitArgs {
     pub(super) fn preparation(&self, [height, width]: [usize; 2]) -> Result<Preparation> {
         if height != width {
             let found = format!("one of {height} × {width}");
-            return Err(Error::option("model", "one of square images, to resize and crop files to", found));
+            return Err(Error::setting("model", "one of square images, to resize and crop files to", found));
         }
         Ok(Preparation::new(height).with_normalisation(self.mean.0, self.std.0))
     }
@@ -100,12 +100,12 @@ fn fits<T: Copy + PartialEq + std::fmt::Debug>(
 ) -> Result<()> {
     let Some(given) = given else { return Ok(()) };
     if !checkpoint.dialect().is_vit() {
-        return Err(Error::option(option, "a vision transformer with it", checkpoint.dialect().label()));
+        return Err(Error::setting(option, "a vision transformer with it", checkpoint.dialect().label()));
     }
     match said.filter(|said| *said != given) {
         Some(said) => {
             let expected = format!("{said:?}, as the checkpoint says").to_lowercase();
-            Err(Error::option(option, expected, format!("{given:?}").to_lowercase()))
+            Err(Error::setting(option, expected, format!("{given:?}").to_lowercase()))
         }
         None => Ok(()),
     }
@@ -130,7 +130,7 @@ impl CalibrationArgs {
     pub(super) fn images(&self, data: &Path, seed: u64) -> Result<Vec<LabelledImage>> {
         let images = ImageFolder::open(data)?.sample(self.calibration_images, seed);
         if images.is_empty() {
-            return Err(Error::option("--calibration-images", "at least 1", 0));
+            return Err(Error::setting("--calibration-images", "at least 1", 0));
         }
         Ok(images)
     }

@@ -116,7 +116,7 @@ fn by_activations(args: &Args, checkpoint: &Checkpoint, dir: &Path) -> kd_gqa::R
     let preparation = args.vit.preparation(vit.config().image_size)?;
     let images = ImageFolder::open(dir)?.first(args.limit);
     if images.is_empty() {
-        return Err(Error::option("--limit", "at least 1", 0));
+        return Err(Error::setting("--limit", "at least 1", 0));
     }
     let mut calibration = Calibration::new(&vit.groups(), checkpoint.head_dim());
     let mut norms: Vec<Vec<f32>> =

@@ -19,7 +19,7 @@ pub(super) fn check(config: &ConvertConfig, source: &Checkpoint) -> Result<()> {
     let Some(allocate) = &config.allocation else { return Ok(()) };
     if config.form != Form::Grouped {
         let found = format!("{:?}", config.form).to_lowercase();
-        return Err(Error::option("form", "grouped, under an allocation", found));
+        return Err(Error::setting("form", "grouped, under an allocation", found));
     }
     let method = match allocate {
         Allocate::State(_) if source.groups().iter().all(|g| g.n_kv_heads() == config.n_kv_heads) => {
@@ -27,7 +27,7 @@ pub(super) fn check(config: &ConvertConfig, source: &Checkpoint) -> Result<()> {
         }
         Allocate::State(_) => {
             let expected = "as many key/value heads as there are, under a saved allocation";
-            return Err(Error::option("n_kv_heads", expected, config.n_kv_heads));
+            return Err(Error::setting("n_kv_heads", expected, config.n_kv_heads));
         }
         Allocate::Method(method) => method,
         #[cfg(feature = "model")]
@@ -35,12 +35,12 @@ pub(super) fn check(config: &ConvertConfig, source: &Checkpoint) -> Result<()> {
     };
     method.check()?;
     if !source.dialect().is_vit() {
-        return Err(Error::option("allocation", "a vision transformer", source.dialect().label()));
+        return Err(Error::setting("allocation", "a vision transformer", source.dialect().label()));
     }
     let needs_images = method.is_frozen_at_inference() && method.method != Method::Uniform;
     if needs_images && matches!(allocate, Allocate::Method(_)) {
         let expected = "images for an `allocation` that stays as it is at inference";
-        return Err(Error::option("calibration", expected, "none"));
+        return Err(Error::setting("calibration", expected, "none"));
     }
     Ok(())
 }

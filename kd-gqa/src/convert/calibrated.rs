@@ -119,7 +119,7 @@ fn check(calibration: &Calibration, source: &Checkpoint) -> Result<()> {
     let (expected, found): (Vec<_>, Vec<_>) = (of_source.collect(), of_data.collect());
     if expected != found {
         let say = |heads: &[[usize; 2]]| format!("[heads, length] by layer {heads:?}");
-        return Err(Error::option("calibration", say(&expected), say(&found)));
+        return Err(Error::setting("calibration", say(&expected), say(&found)));
     }
     Ok(())
 }

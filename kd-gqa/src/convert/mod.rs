@@ -128,7 +128,7 @@ fn plans(source: &Checkpoint, config: &ConvertConfig) -> Result<Vec<LayerPlan>> 
         Some(calibration) => Some(Calibrated::layers(calibration, source, config.align)?),
         None if config.align != Align::None => {
             let expected = "calibration data for `procrustes` (rotations follow from activations)";
-            return Err(Error::option("align", expected, "none"));
+            return Err(Error::setting("align", expected, "none"));
         }
         None => None,
     };

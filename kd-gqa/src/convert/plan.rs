@@ -106,16 +106,16 @@ pub(super) fn check(config: &ConvertConfig, source: &Groups) -> Result<()> {
     let (n, n_groups) = (source.n_kv_heads(), config.n_kv_heads);
     if n_groups == 0 || n_groups > n {
         let expected = format!("from 1 to the {n} key/value heads that there are");
-        return Err(Error::option("n_kv_heads", expected, n_groups));
+        return Err(Error::setting("n_kv_heads", expected, n_groups));
     }
     if n_groups < n && config.sizes == GroupSizes::Equal {
         if !n.is_multiple_of(n_groups) {
             let expected = format!("a divisor of the {n} heads, or unequal groups (`sizes`)");
-            return Err(Error::option("n_kv_heads", expected, n_groups));
+            return Err(Error::setting("n_kv_heads", expected, n_groups));
         }
         if source.uniform_size().is_none() {
             let found = format!("a source of groups {:?}", source.sizes());
-            return Err(Error::option("sizes", "any sizes, for unequal groups", found));
+            return Err(Error::setting("sizes", "any sizes, for unequal groups", found));
         }
     }
     Ok(())

@@ -118,7 +118,7 @@ impl Pool {
             Self::Activations => match calibrated {
                 Some(calibrated) => Ok(calibrated.weights(members).map(LayerPool::Weights)),
                 None => {
-                    Err(Error::option("pool", "a file of weights or calibration data for weighted", "none"))
+                    Err(Error::setting("pool", "a file of weights or calibration data for weighted", "none"))
                 }
             },
         }

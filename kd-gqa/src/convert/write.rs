@@ -21,7 +21,7 @@ use super::report::{Progress, Stage};
 use super::sink::Sink;
 use crate::allocation::AllocationState;
 use crate::checkpoint::{
-    AttentionPart, Checkpoint, Dialect, HeadsRecord, Keeps, Output, QKV, RECORD_FILE, write_recorded,
+    AttentionPart, Checkpoint, Dialect, HeadsRecord, Keeps, QKV, RECORD_FILE, WrittenAs, write_recorded,
 };
 use crate::{Error, Groups, Result};
 
@@ -99,7 +99,7 @@ impl<'a> Conversion<'a> {
     /// # Errors
     /// [`Error::Exists`](grouping_core::Error::Exists) for an output that is there and not to be replaced, and those of reading and writing.
     pub(super) fn write(mut self, out: &Path, existing: Existing) -> Result<()> {
-        if self.source.dialect().spec().output == Output::Folder {
+        if self.source.dialect().spec().written_as == WrittenAs::Folder {
             return write_folder(out, existing, |staging| self.folder(staging));
         }
         let keeps = if self.source.header().is_some() { Keeps::Beside } else { Keeps::Within };
@@ -239,15 +239,15 @@ impl<'a> Conversion<'a> {
 /// [`Error::Exists`](grouping_core::Error::Exists) for an output that is there and not to be replaced, [`Error::Setting`](grouping_core::Error::Setting) for a place that does not fit the dialect.
 pub(super) fn check_out(dialect: Dialect, out: &Path, existing: Existing) -> Result<()> {
     let extension = out.extension().and_then(|extension| extension.to_str());
-    let (fits, wanted) = match dialect.spec().output {
-        Output::Folder => {
+    let (fits, wanted) = match dialect.spec().written_as {
+        WrittenAs::Folder => {
             (!extension.is_some_and(|e| ["safetensors", "bin", "pth"].contains(&e)), "a folder".to_string())
         }
-        Output::File(ends) => (extension == Some(ends), format!("FILE.{ends}")),
+        WrittenAs::File(ends) => (extension == Some(ends), format!("FILE.{ends}")),
     };
     if !fits {
         let expected = format!("{wanted} for the dialect {}", dialect.label());
-        return Err(Error::option("out", expected, out.display()));
+        return Err(Error::setting("out", expected, out.display()));
     }
     Ok(existing.check(out)?)
 }

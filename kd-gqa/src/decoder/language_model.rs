@@ -102,7 +102,7 @@ impl LanguageModel {
         let prompt_tokens = self.tokenizer.encode(prompt)?;
         if prompt_tokens.is_empty() {
             let expected = "a text, as this tokenizer starts texts with no token of its own";
-            return Err(Error::option("prompt", expected, format!("{prompt:?}")));
+            return Err(Error::setting("prompt", expected, format!("{prompt:?}")));
         }
         let mut config = config.clone();
         config.stop_tokens.extend(&self.stop_tokens);

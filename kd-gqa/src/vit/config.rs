@@ -175,12 +175,12 @@ impl VitConfig {
         ];
         for (name, extent) in extents {
             if extent == 0 {
-                return Err(Error::option(name, "a number above 0", extent));
+                return Err(Error::setting(name, "a number above 0", extent));
             }
         }
         self.check_image(self.image_size)?;
         if !(self.norm_eps >= 0.0 && self.norm_eps.is_finite()) {
-            return Err(Error::option("norm_eps", "a number from 0", self.norm_eps));
+            return Err(Error::setting("norm_eps", "a number from 0", self.norm_eps));
         }
         if let Some(groups) = &self.groups
             && groups.len() != self.n_layers
@@ -201,7 +201,7 @@ impl VitConfig {
         if !(fits(0) && fits(1)) {
             let [height, width] = self.patch_size;
             let expected = format!("height and width in whole patches of {height}×{width}");
-            return Err(Error::option("image size", expected, format!("{}×{}", size[0], size[1])));
+            return Err(Error::setting("image_size", expected, format!("{}×{}", size[0], size[1])));
         }
         Ok(())
     }
@@ -212,6 +212,6 @@ impl VitConfig {
     }
 
     fn groups_error(&self, found: usize) -> Error {
-        Error::option("groups", format!("those of {} layers", self.n_layers), found)
+        Error::setting("groups", format!("those of {} layers", self.n_layers), found)
     }
 }

@@ -99,7 +99,7 @@ impl Vit {
     /// [`Error::Setting`](grouping_core::Error::Setting) where there are not as many as layers; [`Error::Groups`] or [`Error::Setting`](grouping_core::Error::Setting) where heads do not fit.
     pub fn set_groups(&mut self, groups: Vec<Groups>) -> Result<()> {
         if groups.len() != self.layers.len() {
-            return Err(Error::option(
+            return Err(Error::setting(
                 "groups",
                 format!("those of {} layers", self.layers.len()),
                 groups.len(),
@@ -172,10 +172,10 @@ impl Vit {
     pub fn embed(&self, images: Tensor<4>) -> Result<Tensor<3>> {
         let [batch, n_channels, height, width] = images.dims();
         if batch == 0 {
-            return Err(Error::option("images", "at least one", batch));
+            return Err(Error::setting("images", "at least one", batch));
         }
         if n_channels != self.config.n_channels {
-            return Err(Error::option("image", format!("{} channels", self.config.n_channels), n_channels));
+            return Err(Error::setting("image", format!("{} channels", self.config.n_channels), n_channels));
         }
         self.config.check_image([height, width])?;
         let grid = [height / self.config.patch_size[0], width / self.config.patch_size[1]];

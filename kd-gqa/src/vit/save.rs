@@ -65,7 +65,7 @@ impl Vit {
     /// Whether timm computes what the model does, from a file in its names.
     fn check_timm(&self) -> Result<()> {
         let config = self.config();
-        let refuse = |expected: &str, found: String| Err(Error::option("model", expected, found));
+        let refuse = |expected: &str, found: String| Err(Error::setting("model", expected, found));
         if !config.norm_first || config.activation != Activation::Gelu {
             let found = format!("norm_first {}, {:?}", config.norm_first, config.activation);
             return refuse("norms first and GELU, as in timm", found);
@@ -137,7 +137,7 @@ impl Vit {
         for (name, (shape, _)) in &out {
             let bias = name.strip_suffix("qkv.weight").and_then(|stem| out.get(&format!("{stem}qkv.bias")));
             if bias.is_some_and(|(of_bias, _)| of_bias[0] != shape[0]) {
-                return Err(Error::option("model", "query, key and value, all with biases or none", name));
+                return Err(Error::setting("model", "query, key and value, all with biases or none", name));
             }
         }
         Ok(out)

@@ -256,7 +256,7 @@ fn a_saved_change_is_of_its_window_and_its_heads() {
         assert!(text.contains(from), "{from} is in {text}");
         let mut changed = saved.clone();
         changed["layers"] = serde_json::from_str(&text.replace(from, to)).expect("JSON");
-        assert_refused(read(changed), "saved memory: expected");
+        assert_refused(read(changed), "memory: expected");
     }
     let config = AllocationConfig::new(Method::DgqaDiff).with_fidelity(Fidelity::Paper);
     let mut state = AllocationState::new(config, 6, &[3]).expect("a state");
@@ -276,12 +276,12 @@ fn a_saved_state_is_not_trusted() {
         ("[2,2,2]", "[2,2,3]", "expected sizes that sum to 6 heads, found 7"),
         ("[2,2,2]", "[]", "0 key/value heads do not divide 6 heads"),
         (r#""n_heads":6"#, r#""n_heads":0"#, "do not divide 0 heads"),
-        ("[0.0,0.0,0.0]", "[0.0,0.0]", "saved memory: expected"),
-        ("[0.0,0.0,0.0]", "[0.0,-1.0,0.0]", "saved memory: expected"),
+        ("[0.0,0.0,0.0]", "[0.0,0.0]", "memory: expected"),
+        ("[0.0,0.0,0.0]", "[0.0,-1.0,0.0]", "memory: expected"),
         ("[0.0,0.0,0.0]", "[0.0,1e39,0.0]", "number out of range"),
         (r#""window":300"#, r#""window":0"#, "window: expected"),
-        (r#""method":"dgqa-ema""#, r#""method":"kdgqa""#, "saved memory: expected"),
-        (r#""fidelity":"official""#, r#""fidelity":"robust""#, "saved memory: expected"),
+        (r#""method":"dgqa-ema""#, r#""method":"kdgqa""#, "memory: expected"),
+        (r#""fidelity":"official""#, r#""fidelity":"robust""#, "memory: expected"),
         (r#""next":624"#, r#""next":99999"#, "position of MT19937: expected at most 624"),
     ] {
         assert!(saved.contains(from), "{from} is in {}", &saved[..200]);

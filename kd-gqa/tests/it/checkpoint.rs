@@ -95,7 +95,7 @@ fn llamas_are_read_by_their_configuration() {
         let attention = checkpoint.attention(1).expect("decodes");
         assert_eq!(attention.output.n_cols(), heads[0] * heads[2], "columns of W_O");
         assert_eq!(attention.biases[1].is_some(), model_type == "qwen2", "biases of {model_type}");
-        assert_refused(checkpoint.vit(), model_type);
+        assert_refused(checkpoint.vit(), "expected a vision transformer");
     }
     // Mistral's default is 8 key/value heads, which this folder does not have.
     let config = folder.path().join("mistral/config.json");

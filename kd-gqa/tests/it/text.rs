@@ -89,7 +89,8 @@ proptest! {
     fn bytes_that_are_no_tokenizer_are_refused(bytes in prop::collection::vec(any::<u8>(), 0..4000)) {
         let file = tempfile::NamedTempFile::new().expect("a temporary file");
         std::fs::write(file.path(), bytes).expect("it can be written");
-        assert_refused(open_tokenizer(file.path()), &file.path().display().to_string());
+        // The field that is wrong: `header of token 0`, `length of token 7`, `tokens`; no path of a temporary file holds this word.
+        assert_refused(open_tokenizer(file.path()), "token");
     }
 }
 

@@ -300,7 +300,7 @@ fn what_does_not_fit_is_a_typed_error() {
     let message = fail(&config.clone().with_n_classes(Some(9)), &weights);
     assert!(message.ends_with("`head.weight`: expected shape [9, 48], found [7, 48]"), "{message}");
     let message = fail(&VitConfig { patch_size: [5, 8], ..config.clone() }, &weights);
-    assert!(message.contains("image size: expected height and width in whole patches of 5×8"), "{message}");
+    assert!(message.contains("image_size: expected height and width in whole patches of 5×8"), "{message}");
     let message = fail(&VitConfig { n_layers: 0, ..config.clone() }, &weights);
     assert!(message.contains("n_layers"), "{message}");
     let groups = Some(vec![Groups::uniform(6, 3).expect("three")]);
@@ -312,7 +312,7 @@ fn what_does_not_fit_is_a_typed_error() {
     assert_eq!(message, "image: expected 3 channels, found 1", "a grey image");
     let message = vit.forward(Tensor::zeros([1, 3, 32, 30], &Device::flex())).expect_err("30").to_string();
     assert_eq!(
-        message, "image size: expected height and width in whole patches of 8×8, found 32×30",
+        message, "image_size: expected height and width in whole patches of 8×8, found 32×30",
         "its size"
     );
     let message = vit.forward(Tensor::zeros([0, 3, 32, 32], &Device::flex())).expect_err("none").to_string();

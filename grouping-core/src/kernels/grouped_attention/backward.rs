@@ -11,13 +11,13 @@ use rayon::prelude::*;
 
 use super::cpu::{self, Inputs, blocks, product};
 use super::heads::{Heads, readable};
-use super::plan::Plan;
+use super::plan::AttentionPlan;
 use super::softmax::{Block, softmax_gradients};
 use crate::kernels::FusedOp;
 use crate::kernels::buffer::CpuTensor;
 use crate::simd::Level;
 
-impl FusedOp<3> for Plan {
+impl FusedOp<3> for AttentionPlan {
     /// `q`, `k` and `v`, and what the backward pass needs of each softmax.
     type Saved = ([CpuTensor; 3], Vec<f32>);
 
@@ -41,7 +41,7 @@ fn inputs([q, k, v]: &[CpuTensor; 3]) -> Inputs<'_> {
 /// The gradients of `q`, `k` and `v`, each in the order of its tensor.
 fn gradients(
     level: Level,
-    plan: &Plan,
+    plan: &AttentionPlan,
     inputs: Inputs<'_>,
     norms: &[f32],
     grad: Heads<'_>,
@@ -81,7 +81,7 @@ fn gradients(
 /// The gradients of the stacked queries, the keys and the values of one group of one batch entry.
 fn backward_group(
     level: Level,
-    plan: &Plan,
+    plan: &AttentionPlan,
     inputs: Inputs<'_>,
     norms: &[f32],
     grad: Heads<'_>,

@@ -12,7 +12,7 @@ use rayon::prelude::*;
 
 use super::few_rows::{FEW, Few, mix, scores};
 use super::heads::{Heads, Order};
-use super::plan::{Plan, Rules};
+use super::plan::{AttentionPlan, Rules};
 use super::softmax::{Block, normalise_rows, softmax_weights};
 use crate::simd::Level;
 
@@ -30,7 +30,7 @@ pub(super) struct Inputs<'a> {
 }
 
 impl<'a> Inputs<'a> {
-    pub(super) fn rules(&self, plan: &'a Plan, batch: usize, first_head: usize) -> Rules<'a> {
+    pub(super) fn rules(&self, plan: &'a AttentionPlan, batch: usize, first_head: usize) -> Rules<'a> {
         let (n_heads, seq_q, seq_k) = (self.q.n_heads, self.q.n_tokens, self.k.n_tokens);
         Rules { plan, batch, first_head, n_heads, seq_q, seq_k }
     }
@@ -42,7 +42,7 @@ impl<'a> Inputs<'a> {
 }
 
 /// The output in the order of `q`, and for each batch entry, head and query the maximum and 1/Σ of its softmax.
-pub(super) fn forward(level: Level, plan: &Plan, inputs: Inputs<'_>) -> (Vec<f32>, Vec<f32>, Order) {
+pub(super) fn forward(level: Level, plan: &AttentionPlan, inputs: Inputs<'_>) -> (Vec<f32>, Vec<f32>, Order) {
     let (order, n_norms) = (inputs.q.order(), inputs.n_norms());
     let mut out = vec![0.0; inputs.q.n_batches * order.len()];
     let mut norms = vec![0.0; inputs.q.n_batches * n_norms];
@@ -84,7 +84,7 @@ pub(super) fn product(out: &mut [f32], accum: Accum, a: MatRef<'_, f32>, b: MatR
 /// The stacked output rows of one group, and their softmaxes' maxima and 1/Σ.
 fn forward_group(
     level: Level,
-    plan: &Plan,
+    plan: &AttentionPlan,
     inputs: Inputs<'_>,
     batch: usize,
     group: usize,

@@ -19,7 +19,7 @@ mod softmax;
 use burn::tensor::Tensor;
 
 pub use composed::{composed, weights};
-use plan::Plan;
+use plan::AttentionPlan;
 
 use crate::{Error, Result, fused_op};
 
@@ -157,7 +157,7 @@ pub fn grouped_attention(
 ) -> Result<Tensor<4>> {
     options.check([&q, &k, &v], sizes)?;
     let out = fused_op!(
-        Plan::new(sizes, options, q.dims()[3]),
+        AttentionPlan::new(sizes, options, q.dims()[3]),
         [q, k, v],
         composed::attend(q, k, v, sizes, options)
     );

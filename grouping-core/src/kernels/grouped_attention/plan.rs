@@ -8,7 +8,7 @@ use crate::seed::{derive_seed, sequence};
 
 /// Groups and [`AttentionOptions`] in host memory.
 #[derive(Clone, Debug)]
-pub(super) struct Plan {
+pub(super) struct AttentionPlan {
     pub(super) sizes: Arc<[usize]>,
     pub(super) scale: f32,
     visibility: Visibility,
@@ -63,7 +63,7 @@ pub(super) fn scale(options: &AttentionOptions, head_dim: usize) -> f64 {
     options.scale.unwrap_or_else(|| 1.0 / (head_dim as f64).sqrt())
 }
 
-impl Plan {
+impl AttentionPlan {
     pub(super) fn new(sizes: &[usize], options: &AttentionOptions, head_dim: usize) -> Self {
         let mask = options.mask.as_ref().map(|mask| {
             let [n_batches, n_heads, ..] = mask.dims();
@@ -93,7 +93,7 @@ impl Plan {
 /// The rules for the stacked rows of one group: row r is query `r % seq_q` of the group's head `r / seq_q`.
 #[derive(Clone, Copy)]
 pub(super) struct Rules<'a> {
-    pub(super) plan: &'a Plan,
+    pub(super) plan: &'a AttentionPlan,
     pub(super) batch: usize,
     pub(super) first_head: usize,
     pub(super) n_heads: usize,

@@ -8,12 +8,13 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use grouping_core::files::output::{Existing, write_folder};
+use grouping_core::files::text::read_text;
 use grouping_core::kernels::cross_entropy;
 use grouping_core::seed::derive_seed;
 use grouping_core::train::{AdamWSettings, Objective, Observer, Outcome, TrainingRun};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::cifar::{self, Shares};
 use crate::images::{self, CLASSES, SIDE};
@@ -48,9 +49,7 @@ impl Bed {
     /// # Errors
     /// When the file cannot be read or is none.
     pub(crate) fn read(dir: &Path) -> Result<Self> {
-        let path = dir.join("bed.json");
-        let text = std::fs::read_to_string(&path).with_context(|| format!("{}", path.display()))?;
-        let mut bed: Self = serde_json::from_str(&text).with_context(|| format!("{}", path.display()))?;
+        let mut bed: Self = read_json(&dir.join("bed.json"))?;
         bed.model = dir.join(&bed.model);
         Ok(bed)
     }
@@ -65,6 +64,12 @@ impl Bed {
     pub(crate) fn preparation(&self) -> Preparation {
         Preparation::new(self.size).with_normalisation(self.mean, self.std)
     }
+}
+
+/// Reads `bed.json` or `scores.json`, which are a few lines.
+pub(crate) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T> {
+    let text = read_text(path, 1 << 16)?;
+    serde_json::from_str(&text).with_context(|| format!("{}", path.display()))
 }
 
 /// What a bed is made by.
@@ -87,6 +92,12 @@ pub(crate) const BATCH: usize = 128;
 /// When the output exists, training diverges, or files cannot be written.
 pub(crate) fn procedural(settings: &BedSettings, observer: &mut impl Observer) -> Result<Outcome> {
     let run = &settings.run;
+    // Batches have one size here: what does not fit is the number of threads.
+    if !BATCH.is_multiple_of(run.n_threads) {
+        return Err(
+            kd_gqa::Error::setting("n_threads", format!("a divisor of {BATCH}"), run.n_threads).into()
+        );
+    }
     run.check()?;
     ensure!(run.n_steps > 0, "--steps: expected at least 1, found 0");
     let config = VitConfig::new([SIDE; 2], [8; 2], 96, 4, 8, 192).with_n_classes(Some(CLASSES.len()));
@@ -103,9 +114,11 @@ pub(crate) fn procedural(settings: &BedSettings, observer: &mut impl Observer) -
             let Shares { calibration, validation, test } = settings.n_images;
             let mut first = 0;
             for (part, n) in [("calibration", calibration), ("validation", validation), ("test", test)] {
-                let n_per_class = n.div_ceil(CLASSES.len());
-                images::write(&dir.join(part), n_per_class, first, seed)?;
-                first += n_per_class;
+                let indices = first..first + n.div_ceil(CLASSES.len());
+                for (class, name) in CLASSES.iter().enumerate() {
+                    images::write_class(&dir.join(part).join(name), class, &indices, seed)?;
+                }
+                first = indices.end;
             }
             let model = "model.safetensors".into();
             let bed = Bed { model, heads: config.n_heads, size: SIDE, mean: [0.5; 3], std: [0.5; 3] };

@@ -3,6 +3,7 @@
 //! A class is a figure: disc, ring, square, frame, triangle, plus, saltire, and stripes along, across and in both directions (a chequerboard). Place, size, angle and two
 //! colours are drawn at random, over a background that changes from corner to corner, under noise, with two small figures of other classes as distraction.
 
+use std::ops::Range;
 use std::path::Path;
 
 use grouping_core::files::output::{Existing, write_folder};
@@ -52,27 +53,31 @@ pub(crate) fn draw(class: usize, index: usize, seed: u64) -> Vec<f32> {
     values
 }
 
-/// Writes `n_per_class` PNG files a class into folders of the classes' names below `dir`, which must not hold them.
+/// Writes PNG files into folders of the classes' names below `dir`, which must not hold them; each folder appears whole.
 ///
 /// # Errors
 /// [`Error::Exists`](grouping_core::Error::Exists) or [`Error::Io`](grouping_core::Error::Io).
-pub(crate) fn write(dir: &Path, n_per_class: usize, first_index: usize, seed: u64) -> Result<()> {
-    for (class, name) in CLASSES.iter().enumerate() {
-        write_folder(&dir.join(name), Existing::Refuse, |folder| {
-            (first_index..first_index + n_per_class).into_par_iter().try_for_each(|index| {
-                let values = draw(class, index, seed);
-                let image = RgbImage::from_fn(SIDE as u32, SIDE as u32, |x, y| {
-                    let at = y as usize * SIDE + x as usize;
-                    Rgb(std::array::from_fn(|channel| {
-                        (values[channel * SIDE * SIDE + at] * 255.0).round() as u8
-                    }))
-                });
-                let path = folder.join(format!("{index:05}.png"));
-                image.save(&path).map_err(|e| Error::io(&path, "write")(std::io::Error::other(e)))
-            })
-        })?;
-    }
-    Ok(())
+pub(crate) fn write(dir: &Path, indices: &Range<usize>, seed: u64) -> Result<()> {
+    CLASSES.iter().enumerate().try_for_each(|(class, name)| {
+        write_folder(&dir.join(name), Existing::Refuse, |folder| write_class(folder, class, indices, seed))
+    })
+}
+
+/// Writes a PNG file for each index of a class into a folder, which it makes where there is none.
+///
+/// # Errors
+/// [`Error::Io`](grouping_core::Error::Io).
+pub(crate) fn write_class(folder: &Path, class: usize, indices: &Range<usize>, seed: u64) -> Result<()> {
+    std::fs::create_dir_all(folder).map_err(Error::io(folder, "create"))?;
+    indices.clone().into_par_iter().try_for_each(|index| {
+        let values = draw(class, index, seed);
+        let image = RgbImage::from_fn(SIDE as u32, SIDE as u32, |x, y| {
+            let at = y as usize * SIDE + x as usize;
+            Rgb(std::array::from_fn(|channel| (values[channel * SIDE * SIDE + at] * 255.0).round() as u8))
+        });
+        let path = folder.join(format!("{index:05}.png"));
+        image.save(&path).map_err(|e| Error::io(&path, "write")(std::io::Error::other(e)))
+    })
 }
 
 /// A figure with its place.
@@ -85,12 +90,7 @@ struct Figure {
 }
 
 impl Figure {
-    fn random(
-        class: usize,
-        radius: std::ops::Range<f32>,
-        place: std::ops::Range<f32>,
-        rng: &mut ChaCha8Rng,
-    ) -> Self {
+    fn random(class: usize, radius: Range<f32>, place: Range<f32>, rng: &mut ChaCha8Rng) -> Self {
         let centre = [rng.random_range(place.clone()), rng.random_range(place)];
         // A tilt that never makes a plus a saltire, or stripes along stripes across.
         let angle = rng.random_range(-0.3..0.3);

@@ -158,7 +158,9 @@ fn main() -> ExitCode {
 fn execute(command: Command) -> Result<()> {
     let mut lines = JsonLines::new(std::io::stdout());
     match command {
-        Command::Images(args) => images::write(&args.out, args.n_per_class, args.first, args.seed)?,
+        Command::Images(args) => {
+            images::write(&args.out, &(args.first..args.first + args.n_per_class), args.seed)?;
+        }
         Command::Bed(args) => match args.kind {
             Kind::Procedural => {
                 bed::procedural(&args.settings(), &mut lines)?;

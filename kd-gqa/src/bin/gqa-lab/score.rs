@@ -9,7 +9,7 @@ use grouping_core::files::output::{Existing, write_folder};
 use grouping_core::train::{Event, Observer};
 use serde::{Deserialize, Serialize};
 
-use crate::bed::Bed;
+use crate::bed::{Bed, read_json};
 use grouping_core::image::ImageFolder;
 use grouping_core::score::Score;
 use kd_gqa::allocation::AllocationConfig;
@@ -115,12 +115,7 @@ pub(crate) fn score(
 /// # Errors
 /// When a file cannot be read or is none of [`score`].
 pub(crate) fn choose(outs: &[PathBuf], observer: &mut impl Observer) -> Result<()> {
-    let read = |out: &PathBuf| -> Result<Scores> {
-        let path = out.join("scores.json");
-        let text = std::fs::read_to_string(&path).with_context(|| format!("{}", path.display()))?;
-        serde_json::from_str(&text).with_context(|| format!("{}", path.display()))
-    };
-    let all = outs.iter().map(read).collect::<Result<Vec<_>>>()?;
+    let all = outs.iter().map(|out| read_json(&out.join("scores.json"))).collect::<Result<Vec<Scores>>>()?;
     ensure!(!all.is_empty(), "expected at least one output of `score`");
     let best = all.iter().rev().max_by(|a, b| a.validation.total_cmp(&b.validation));
     best.into_iter().for_each(|best| report(best, observer));

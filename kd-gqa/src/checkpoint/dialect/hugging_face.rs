@@ -3,7 +3,7 @@
 use grouping_core::Activation;
 use grouping_core::files::spelling::Spelling;
 
-use super::{ConfigFile, Model, Output, Outside, Spec, USUAL_HEAD_DIM, VitDefaults};
+use super::{ConfigFile, Model, Outside, Spec, USUAL_HEAD_DIM, VitDefaults, WrittenAs};
 
 const LABEL: &str = "Hugging Face ViT";
 const DEFAULTS: VitDefaults = VitDefaults {
@@ -36,7 +36,7 @@ pub(super) const ON_DISK: Spec = Spec {
     },
     model: Model::Vit(DEFAULTS),
     config: ConfigFile::Beside,
-    output: Output::File("safetensors"),
+    written_as: WrittenAs::File("safetensors"),
 };
 
 pub(super) const IN_MEMORY: Spec = Spec {
@@ -61,5 +61,5 @@ pub(super) const IN_MEMORY: Spec = Spec {
     },
     model: Model::Vit(DEFAULTS),
     config: ConfigFile::Beside,
-    output: Output::File("safetensors"),
+    written_as: WrittenAs::File("safetensors"),
 };

@@ -3,7 +3,7 @@
 use grouping_core::files::spelling::Spelling;
 use grouping_core::matching::procrustes::PairLayout;
 
-use super::{ConfigFile, Model, Output, Spec};
+use super::{ConfigFile, Model, Spec, WrittenAs};
 
 pub(super) const SPEC: Spec = Spec {
     names: Spelling {
@@ -23,5 +23,5 @@ pub(super) const SPEC: Spec = Spec {
     },
     model: Model::Decoder(PairLayout::Halves),
     config: ConfigFile::Required,
-    output: Output::Folder,
+    written_as: WrittenAs::Folder,
 };

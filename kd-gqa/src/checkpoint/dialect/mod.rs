@@ -74,7 +74,7 @@ pub(crate) struct Spec {
     pub(crate) names: Spelling,
     pub(crate) model: Model,
     pub(super) config: ConfigFile,
-    pub(crate) output: Output,
+    pub(crate) written_as: WrittenAs,
 }
 
 /// What models have these names.
@@ -117,7 +117,7 @@ pub(crate) enum ConfigFile {
 
 /// What a checkpoint of the dialect is written as.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Output {
+pub(crate) enum WrittenAs {
     Folder,
     /// A file whose name ends so.
     File(&'static str),

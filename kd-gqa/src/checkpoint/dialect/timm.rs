@@ -3,7 +3,7 @@
 use grouping_core::Activation;
 use grouping_core::files::spelling::Spelling;
 
-use super::{ConfigFile, Model, Output, Outside, Spec, USUAL_HEAD_DIM, VitDefaults};
+use super::{ConfigFile, Model, Outside, Spec, USUAL_HEAD_DIM, VitDefaults, WrittenAs};
 
 /// ε of the norms of timm's models, which their files do not say.
 pub(crate) const EPS: f64 = 1e-6;
@@ -38,5 +38,5 @@ pub(super) const SPEC: Spec = Spec {
         outside: Outside::Names { inner: "" },
     }),
     config: ConfigFile::InFolder,
-    output: Output::File("safetensors"),
+    written_as: WrittenAs::File("safetensors"),
 };

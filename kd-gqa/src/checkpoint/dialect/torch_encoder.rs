@@ -4,7 +4,7 @@
 use grouping_core::Activation;
 use grouping_core::files::spelling::Spelling;
 
-use super::{ConfigFile, Model, Output, Outside, Spec, VitDefaults};
+use super::{ConfigFile, Model, Outside, Spec, VitDefaults, WrittenAs};
 
 pub(super) const SPEC: Spec = Spec {
     names: Spelling {
@@ -29,5 +29,5 @@ pub(super) const SPEC: Spec = Spec {
         outside: Outside::Shapes,
     }),
     config: ConfigFile::InFolder,
-    output: Output::File("safetensors"),
+    written_as: WrittenAs::File("safetensors"),
 };

@@ -3,6 +3,8 @@
 //! The base learns all tasks with equal weight, mostly at short lengths; an adapter learns one task at the long length, as updates of
 //! low rank over the frozen base (digest §3.4b, "length shift").
 
+use std::fs::File;
+use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -153,8 +155,8 @@ pub(crate) fn train_adapter(settings: &AdaptSettings, observer: &mut impl Observ
     let seed = derive_seed(derive_seed(settings.seed, ADAPTER_BATCHES), settings.task.idx() as u64);
     let train = run.config(adamw, MOST_WARMUP_STEPS, seed);
     let corpus = OneTask { task: settings.task, n_rows: run.batch_size, device };
-    let base = std::fs::read(settings.base.join("model.safetensors"))
-        .with_context(|| format!("{}", settings.base.display()))?;
+    let model = settings.base.join("model.safetensors");
+    let base = fingerprint(&model).with_context(|| format!("{}", model.display()))?;
     let description = format!(
         "adapter, task {}, rank {}, alpha {}, targets {:?}, start {:?}, {} rows, base {:016x}",
         settings.task.name(),
@@ -163,7 +165,7 @@ pub(crate) fn train_adapter(settings: &AdaptSettings, observer: &mut impl Observ
         settings.targets,
         settings.start,
         run.batch_size,
-        fingerprint(&base)
+        base
     );
     run.train(decoder, train, &corpus, description, observer, |decoder| {
         let adapter = peft::adapter_of(&decoder, settings)?;
@@ -183,11 +185,11 @@ pub(crate) fn read_base(dir: &Path, device: &Device) -> Result<Decoder> {
     Ok(decoder)
 }
 
-/// FNV-1a, to tell whether a base is still the one that training started over.
-fn fingerprint(bytes: &[u8]) -> u64 {
-    bytes
-        .iter()
-        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
+/// FNV-1a of a file, to tell whether a base is still the one that training started over.
+fn fingerprint(path: &Path) -> std::io::Result<u64> {
+    BufReader::new(File::open(path)?).bytes().try_fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
+        Ok((hash ^ u64::from(byte?)).wrapping_mul(0x0100_0000_01b3))
+    })
 }
 
 /// All tasks with equal weight, a batch of one length at a time.
