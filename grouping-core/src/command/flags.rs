@@ -9,13 +9,15 @@ use crate::Error;
 /// How a binary shows the errors of its library.
 ///
 /// A setting such as `n_kv_heads` is the flag `--n-kv-heads` or, without its `n_`, `--kv-heads`, whichever the running command has;
-/// a setting whose flag has another name is listed. In the words of an error, settings stand in backticks.
+/// a setting whose flag has another name is listed. In the words of an error of settings, other settings stand in backticks.
 #[derive(Debug, Clone, Copy)]
 pub struct Flags {
     /// Settings whose flags have other names: (`learning_rate`, `lr`).
     pub renamed: &'static [(&'static str, &'static str)],
     /// The error of this crate that an error of the library wraps without words of its own.
     pub wrapped: for<'a> fn(&'a (dyn StdError + 'static)) -> Option<&'a Error>,
+    /// Whether an error is one of the library's own that speaks of settings.
+    pub is_of_settings: fn(&(dyn StdError + 'static)) -> bool,
 }
 
 /// The flags of the command that runs.
@@ -47,17 +49,21 @@ impl Shown {
         Some(format!("--{name}"))
     }
 
-    /// A text in which settings in backticks are shown as flags.
-    fn words(&self, text: &str) -> String {
+    /// A text in which settings in backticks are shown as flags; a backtick that opens none, as one of a path, stays.
+    fn words(&self, mut text: &str) -> String {
         let mut out = String::with_capacity(text.len());
-        for (i, part) in text.split('`').enumerate() {
-            match self.flag(part).filter(|_| i % 2 == 1) {
-                Some(flag) => out += &flag,
-                None if i % 2 == 1 => out += &format!("`{part}`"),
-                None => out += part,
-            }
+        while let Some((before, after)) = text.split_once('`') {
+            let named = after.split_once('`').and_then(|(name, rest)| Some((self.flag(name)?, rest)));
+            out += before;
+            text = if let Some((flag, rest)) = named {
+                out += &flag;
+                rest
+            } else {
+                out.push('`');
+                after
+            };
         }
-        out
+        out + text
     }
 
     /// The error and its causes in one line.
@@ -78,9 +84,8 @@ impl Shown {
             Some(Error::Exists { .. }) => advice("replaces it"),
             #[cfg(feature = "train")]
             Some(Error::OtherRun { .. }) => advice("discards them"),
-            // A field of a file has the name that the file gives it.
-            Some(Error::FileField { .. } | Error::Unsupported { .. }) => cause.to_string(),
-            _ => self.words(&cause.to_string()),
+            None if (self.flags.is_of_settings)(cause) => self.words(&cause.to_string()),
+            _ => cause.to_string(),
         }
     }
 }
@@ -91,12 +96,18 @@ mod tests {
 
     use super::*;
 
+    /// An error of a library.
+    #[derive(Debug, thiserror::Error)]
+    #[error("a`b: {0}")]
+    struct Own(&'static str);
+
     fn shown(command: &str) -> Shown {
         let flag = |name: &'static str| Arg::new(name).long(name).action(ArgAction::SetTrue);
         let one = Command::new("one").args(["kv-heads", "density", "lr", "force"].map(flag));
         let mut all = Command::new("all").subcommands([one, Command::new("other").arg(flag("heads"))]);
         let matches = all.try_get_matches_from_mut(["all", command]).expect("a command");
-        let flags = Flags { renamed: &[("learning_rate", "lr")], wrapped: |_| None };
+        let is_of_settings = |cause: &(dyn StdError + 'static)| cause.is::<Own>();
+        let flags = Flags { renamed: &[("learning_rate", "lr")], wrapped: |_| None, is_of_settings };
         Shown::new(flags, &all, &matches)
     }
 
@@ -118,11 +129,21 @@ mod tests {
     }
 
     #[test]
-    fn a_field_of_a_file_is_no_flag() {
-        let (path, field) = ("a.json".into(), "density".into());
-        let error = Error::FileField { path, field, expected: "a number".into(), found: "none".into() };
-        let line = shown("one").line(&error.into());
-        assert_eq!(line, "a.json: `density`: expected a number, found none", "as the file has it");
+    fn only_errors_of_settings_speak_of_flags() {
+        let line = |error: anyhow::Error| shown("one").line(&error);
+        let own = line(Own("`density` and `other` do not go with `lr`").into());
+        assert_eq!(own, "a`b: --density and `other` do not go with --lr", "one of the library, with a path");
+        let field = Error::file_field("x.json".as_ref(), "density", "more than `lr`", "`lr`");
+        assert_eq!(line(field.clone().into()), field.to_string(), "the field of a file");
+        let path = "`density`".into();
+        assert_eq!(
+            line(Error::Exists { path }.into()),
+            "`density`: the output exists already; --force replaces it"
+        );
+        let (path, reason, found) = ("x".into(), "no `lr`", "`lr`".into());
+        let unsupported = Error::Unsupported { path, field: "`lr`".into(), found, reason };
+        assert_eq!(line(unsupported.clone().into()), unsupported.to_string(), "what a file holds");
+        assert_eq!(line(anyhow::anyhow!("unknown field `lr`")), "unknown field `lr`", "of another crate");
     }
 
     #[test]

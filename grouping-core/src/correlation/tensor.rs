@@ -10,7 +10,8 @@ use crate::stats::norms::{Norm, norm_tensor};
 use crate::{Error, Result};
 
 /// Correlations of the rows of `x [n, d]` with those of `y [m, d]`, `[n, m]`, as [`correlation_between`] has them up to rounding;
-/// for those among the rows of one tensor, `y` is its clone. NaN and infinities of the input pass into the result.
+/// for those among the rows of one tensor, `y` is its clone. A row that holds NaN or an infinity, which matrices are refused for, is
+/// compared with none: its correlations are NaN, as those of a constant row.
 ///
 /// Differentiable, ranks apart.
 ///
@@ -45,9 +46,11 @@ pub fn correlation_tensor(x: Tensor<2>, y: Tensor<2>, measure: Measure) -> Resul
 
 /// Rows of unit length as `measure` compares them, and which have no direction, `[n, 1]`.
 fn unit_rows(x: Tensor<2>, measure: Measure) -> Result<(Tensor<2>, Tensor<2, Bool>)> {
+    let (device, [n, d]) = (x.device(), x.dims());
+    // Zeros have no direction by any measure.
+    let x = x.clone().mask_fill(x.is_finite().all_dim(1).bool_not().expand([n, d]), 0.0);
     let x = match measure {
         Measure::Spearman => {
-            let (device, [n, d]) = (x.device(), x.dims());
             let values =
                 x.try_into_vec_as::<f32>().map_err(|e| Error::TensorRead { cause: e.to_string() })?;
             Tensor::from_data(TensorData::new(ranks(&values, d), [n, d]), (&device, DType::F32))

@@ -9,6 +9,8 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use indexmap::IndexMap;
+
 use crate::{Error, Result};
 
 /// How one program spells the names of a model's tensors.
@@ -67,7 +69,10 @@ impl Spelling {
     }
 }
 
-/// Finds which of the spellings the names of a file have, each name behind any prefix.
+/// How many names or models a message shows.
+const SHOWN: usize = 5;
+
+/// Finds which of the spellings the names of a file have, each name behind a prefix that ends with a dot, or none.
 ///
 /// # Errors
 /// [`Error::FileField`] for names of no spelling or of several, saying what was looked for and what is there, and for a layer that is
@@ -77,26 +82,28 @@ pub fn find<'a>(
     spellings: &[&Spelling],
     names: impl Iterator<Item = &'a str> + Clone,
 ) -> Result<Found> {
-    let mut found: Vec<(usize, &str, BTreeSet<usize>)> = vec![];
+    let mut found: IndexMap<(usize, &str), BTreeSet<usize>> = IndexMap::new();
     for name in names.clone() {
         for (which, spelling) in spellings.iter().enumerate() {
-            let Some((prefix, layer)) = marked(spelling.mark, name) else { continue };
-            match found.iter_mut().find(|(w, p, _)| (*w, *p) == (which, prefix)) {
-                Some((_, _, layers)) => _ = layers.insert(layer),
-                None => found.push((which, prefix, BTreeSet::from([layer]))),
+            if let Some((prefix, layer)) = marked(spelling.mark, name) {
+                found.entry((which, prefix)).or_default().insert(layer);
             }
         }
     }
     let in_words = |prefix: &str, spelling: &Spelling| prefix.to_string() + &spelling.mark.replace('#', "N");
-    let (which, prefix, layers) = match found.as_slice() {
-        [one] => one,
-        [] => {
+    let ((which, prefix), layers) = match (found.first(), found.len()) {
+        (Some(one), 1) => one,
+        (None, _) => {
             let marks = spellings.iter().map(|s| format!("{} ({})", in_words("", s), s.label));
             let expected = format!("the names of a known model: {}", marks.collect::<Vec<_>>().join(", "));
             return Err(Error::file_field(path, "names", expected, some(names)));
         }
-        several => {
-            let marks: Vec<String> = several.iter().map(|(w, p, _)| in_words(p, spellings[*w])).collect();
+        (_, n_found) => {
+            let marks = found.keys().map(|(which, prefix)| in_words(prefix, spellings[*which]));
+            let mut marks: Vec<String> = marks.take(SHOWN).collect();
+            if n_found > SHOWN {
+                marks.push(format!("{} more", n_found - SHOWN));
+            }
             return Err(Error::file_field(path, "names", "those of one model", marks.join(" and ")));
         }
     };
@@ -135,19 +142,24 @@ fn fill(pattern: &str, (number, word): &(&str, &str)) -> String {
     pattern.replace('#', number).replace('*', word)
 }
 
-/// What stands before the mark in a name, and the number in it.
+/// The prefix before the mark in a name, and the number in it.
 fn marked<'a>(mark: &str, name: &'a str) -> Option<(&'a str, usize)> {
-    let Some((before, after)) = mark.split_once('#') else { return Some((name.strip_suffix(mark)?, 0)) };
-    let rest = name.strip_suffix(after)?;
-    let stem = rest.trim_end_matches(|c: char| c.is_ascii_digit());
-    let (number, _) = leading_number(&rest[stem.len()..])?;
-    Some((stem.strip_suffix(before)?, number.parse().ok()?))
+    let (prefix, layer) = match mark.split_once('#') {
+        None => (name.strip_suffix(mark)?, 0),
+        Some((before, after)) => {
+            let rest = name.strip_suffix(after)?;
+            let stem = rest.trim_end_matches(|c: char| c.is_ascii_digit());
+            let (number, _) = leading_number(&rest[stem.len()..])?;
+            (stem.strip_suffix(before)?, number.parse().ok()?)
+        }
+    };
+    (prefix.is_empty() || prefix.ends_with('.')).then_some((prefix, layer))
 }
 
 /// How many names there are, and some of them.
 fn some<'a>(names: impl Iterator<Item = &'a str> + Clone) -> String {
     let n_names = names.clone().count();
-    let mut some: Vec<&str> = names.take(5).collect();
+    let mut some: Vec<&str> = names.take(SHOWN).collect();
     if n_names > some.len() {
         some.push("…");
     }
@@ -204,5 +216,16 @@ mod tests {
         assert!(gap.contains("layer.1.query.weight`: expected a tensor"), "the missing layer: {gap}");
         let two = error(&["a.layer.0.query.weight", "b.layer.0.query.weight"]);
         assert!(two.contains("a.layer.N") && two.contains("b.layer.N"), "both models: {two}");
+        let part = error(&["other_layer.0.query.weight"]);
+        assert!(part.contains("known model"), "a prefix ends with a dot: {part}");
+    }
+
+    #[test]
+    fn a_message_shows_few_of_many_models() {
+        let names: Vec<String> = (0..100_000).map(|i| format!("m{i}.layers.0.q.weight")).collect();
+        let error = find(Path::new("x"), &[&OLD, &NEW], names.iter().map(String::as_str));
+        let message = error.expect_err("many models").to_string();
+        assert!(message.contains("m4.layers.N") && !message.contains("m5."), "{message}");
+        assert!(message.ends_with("and 99995 more"), "{message}");
     }
 }

@@ -27,7 +27,7 @@ pub enum Orientation {
 /// Reads a PNG or JPEG file of a bounded size as RGB of 8 bits. Samples of 16 bits are divided by 257, which keeps their full range.
 ///
 /// # Errors
-/// [`Error::File`] or [`Error::FileField`] for a file that cannot be read or is no such image.
+/// [`Error::Io`] for a file that cannot be read, [`Error::FileField`] for one that is no such image.
 pub fn read_image(path: &Path, orientation: Orientation) -> Result<RgbImage> {
     let mut reader = ImageReader::open(path).map_err(Error::file(path, "open"))?;
     reader.limits(limits());
@@ -53,7 +53,7 @@ pub fn read_image(path: &Path, orientation: Orientation) -> Result<RgbImage> {
 /// Writes `image` to `path` as PNG; the file appears whole or not at all.
 ///
 /// # Errors
-/// [`Error::File`] where `path` exists and is not to be replaced, or cannot be written.
+/// Those of [`write_file`].
 pub fn write_png(path: &Path, image: &RgbImage, existing: Existing) -> Result<()> {
     write_file(path, existing, |file| {
         let mut out = BufWriter::new(file);

@@ -34,7 +34,7 @@ impl ImageFolder {
     /// Classes and files are in the order of their names.
     ///
     /// # Errors
-    /// [`Error::Io`](crate::Error::Io) for a folder that cannot be read, [`Error::FileField`](crate::Error::FileField) for one without images.
+    /// [`Error::Io`] for a folder that cannot be read, [`Error::FileField`] for one without images.
     pub fn open(dir: &Path) -> Result<Self> {
         let entries = sorted(dir)?;
         let folders: Vec<&PathBuf> = entries.iter().filter(|path| path.is_dir()).collect();

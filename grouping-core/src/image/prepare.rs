@@ -61,7 +61,7 @@ impl Preparation {
     /// Reads a file: `[3, size, size]`, row-major.
     ///
     /// # Errors
-    /// [`Error::Io`](crate::Error::Io) or [`Error::FileField`](crate::Error::FileField) for a file that cannot be read or is no image of a bounded size.
+    /// Those of [`read_image`].
     pub fn read(&self, path: &Path) -> Result<Vec<f32>> {
         Ok(self.normalised(&self.fitted(read_image(path, self.orientation)?)))
     }

@@ -24,8 +24,8 @@ use crate::{Error, Result};
 /// Reads a decoder from the folder `dir` to `device`.
 ///
 /// # Errors
-/// [`Error::File`], [`Error::FileField`], [`Error::Shape`] or [`Error::NotFinite`] when a file is absent, damaged, or holds what this
-/// decoder cannot be.
+/// [`Error::Io`] for a file that cannot be read, [`Error::FileField`], [`Error::File`], [`Error::Shape`] or [`Error::NotFinite`] for one that
+/// is damaged or holds what this decoder cannot be.
 pub fn read_llama(dir: &Path, device: &Device) -> Result<Decoder> {
     let config = read_llama_config(dir)?;
     let (n_heads, n_kv_heads) = (config.n_heads, config.n_kv_heads());
@@ -67,7 +67,7 @@ pub fn read_llama_with<A: Attention>(
 /// Reads the configuration of the folder `dir`.
 ///
 /// # Errors
-/// [`Error::File`] or [`Error::FileField`].
+/// [`Error::Io`] for a file that cannot be read, [`Error::FileField`] for a field that is not as this decoder needs it.
 pub fn read_llama_config(dir: &Path) -> Result<DecoderConfig> {
     config::decoder(&Fields::read(&dir.join(CONFIG_FILE))?)
 }
@@ -75,7 +75,7 @@ pub fn read_llama_config(dir: &Path) -> Result<DecoderConfig> {
 /// Writes `decoder` as the folder `dir`, which appears whole or not at all; weights are f32 in one file.
 ///
 /// # Errors
-/// Those of [`write_folder`], and [`Error::FileField`] when an update of low rank is attached,
+/// Those of [`write_folder`]; [`Error::FileField`] when an update of low rank is attached,
 /// an attention has what no file says, or the family has no field for a setting.
 pub fn write_llama<A: Attention>(decoder: &Decoder<A>, dir: &Path, existing: Existing) -> Result<()> {
     if let Some((name, _)) = decoder.projections().into_iter().find(|(_, p)| p.low_rank.is_some()) {
@@ -88,7 +88,7 @@ pub fn write_llama<A: Attention>(decoder: &Decoder<A>, dir: &Path, existing: Exi
     let text = serde_json::to_string_pretty(&fields).expect("plain values serialise");
     write_folder(dir, existing, |staging| {
         let path = staging.join(CONFIG_FILE);
-        std::fs::write(&path, text + "\n").map_err(|e| Error::File { path, reason: e.to_string() })?;
+        std::fs::write(&path, text + "\n").map_err(Error::file(&path, "write"))?;
         weights::save(decoder, &staging.join(WEIGHT_FILE), Layout::Checkpoint, Some(("format", "pt")))
     })
 }

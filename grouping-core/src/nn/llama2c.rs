@@ -48,7 +48,7 @@ const NAMES: Spelling = Spelling {
 /// Reads a decoder from the llama2.c checkpoint `path` to `device`.
 ///
 /// # Errors
-/// [`Error::File`] or [`Error::FileField`] when the file is absent, damaged, or holds what this decoder cannot be.
+/// [`Error::Io`] for a file that cannot be read, [`Error::FileField`] for one that is damaged or holds what this decoder cannot be.
 pub fn read_llama2c(path: &Path, device: &Device) -> Result<Decoder> {
     let Header { n_heads, n_kv_heads, is_marked, .. } = Header::read(path)?;
     if is_marked {
@@ -132,8 +132,7 @@ impl TensorSource for Llama2cSource {
 /// Writes `decoder` as the llama2.c checkpoint `path`, which appears whole or not at all.
 ///
 /// # Errors
-/// Those of [`write_file`], and [`Error::FileField`] or [`Error::Setting`] of what the
-/// format has no place for.
+/// Those of [`write_file`]; [`Error::FileField`] or [`Error::Setting`] of what the format has no place for.
 pub fn write_llama2c<A: Attention>(decoder: &Decoder<A>, path: &Path, existing: Existing) -> Result<()> {
     if let Some((name, _)) = decoder.projections().into_iter().find(|(_, p)| p.low_rank.is_some()) {
         return Err(Error::file_field(path, name, "no update of low rank (fold it first)", "one"));

@@ -23,8 +23,13 @@ pub fn words(line: &str) -> Vec<&str> {
 }
 
 /// Runs the command in the first line (`$ program …`) of each file in `snapshots`, in the folder `place`, and compares what it
-/// prints with the lines below. With the environment variable `SNAPSHOTS=overwrite` the files are written anew.
+/// prints with the lines below. With the environment variable `SNAPSHOTS=overwrite` the files are written anew instead.
 pub fn assert_snapshots(snapshots: &Path, place: &Path, program: &Path) {
+    let renews = std::env::var_os("SNAPSHOTS").is_some_and(|value| value == "overwrite");
+    run_snapshots(snapshots, place, program, renews);
+}
+
+fn run_snapshots(snapshots: &Path, place: &Path, program: &Path, renews: bool) {
     let entries = std::fs::read_dir(snapshots).expect("a folder of snapshots");
     let mut files: Vec<_> = entries.map(|entry| entry.expect("an entry").path()).collect();
     files.sort();
@@ -39,9 +44,35 @@ pub fn assert_snapshots(snapshots: &Path, place: &Path, program: &Path) {
         let errors = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{}: {errors}", file.display());
         let printed = format!("{line}\n{}", String::from_utf8_lossy(&output.stdout));
-        if std::env::var_os("SNAPSHOTS").is_some_and(|value| value == "overwrite") {
+        if renews {
             std::fs::write(&file, &printed).expect("a snapshot is written");
+        } else {
+            assert_eq!(printed, wanted, "{}: another output", file.display());
         }
-        assert_eq!(printed, wanted, "{}: another output", file.display());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_run_renews_all_snapshots() {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        // The program of the tests lists those of a name that none has.
+        let program = std::env::current_exe().expect("the program that runs");
+        let files = ["a", "b"].map(|name| dir.path().join(name));
+        for file in &files {
+            std::fs::write(file, "$ tests --list nothing-has-this-name\nold\n")
+                .expect("a snapshot is written");
+        }
+        let run = |renews| run_snapshots(dir.path(), dir.path(), &program, renews);
+        assert!(std::panic::catch_unwind(|| run(false)).is_err(), "another output fails");
+        run(true);
+        for file in &files {
+            let text = std::fs::read_to_string(file).expect("a snapshot");
+            assert!(text.contains("0 tests"), "{}: {text}", file.display());
+        }
+        run(false);
     }
 }

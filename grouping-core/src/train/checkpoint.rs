@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::optimizer::Optimizer;
 use crate::files::output::{Existing, write_folder};
+use crate::files::text::read_text;
 use crate::nn::weights::{self, Layout};
 use crate::{Error, Result};
 
@@ -40,17 +41,20 @@ pub(super) fn save<M: Module>(
         weights::save(module, &staging.join(PARAMETERS), Layout::Training, None)?;
         weights::write_tensors(&optimizer.moments(), &staging.join(MOMENTS), None)?;
         let path = staging.join(STATE);
-        std::fs::write(&path, state).map_err(|e| Error::File { path, reason: e.to_string() })
+        std::fs::write(&path, state).map_err(Error::file(&path, "write"))
     })?;
     for older in steps(dir)?.into_iter().filter(|older| *older != step) {
         let older = dir.join(format!("step-{older:08}"));
-        std::fs::remove_dir_all(&older)
-            .map_err(|e| Error::File { path: older.clone(), reason: e.to_string() })?;
+        std::fs::remove_dir_all(&older).map_err(Error::file(&older, "remove"))?;
     }
     Ok(path)
 }
 
 /// Reads the latest checkpoint of `dir`, if there is one: its path, its step, and the module.
+///
+/// # Errors
+/// [`Error::OtherRun`] where the run that it records is not `run`, [`Error::FileField`] for what is damaged or of another version,
+/// [`Error::Io`] from the system.
 pub(super) fn load<M: Module>(
     dir: &Path,
     run: &str,
@@ -59,24 +63,17 @@ pub(super) fn load<M: Module>(
 ) -> Result<(M, Option<(PathBuf, usize)>)> {
     let Some(step) = steps(dir)?.pop() else { return Ok((module, None)) };
     let path = dir.join(format!("step-{step:08}"));
-    let state_path = path.join(STATE);
-    let fail = |reason: String| Error::File { path: state_path.clone(), reason };
-    let text = std::fs::read_to_string(&state_path).map_err(|e| fail(e.to_string()))?;
-    let state: State = serde_json::from_str(&text).map_err(|e| fail(e.to_string()))?;
-    let setting = |field: &str, expected: String, found: String| Error::FileField {
-        path: state_path.clone(),
-        field: field.to_owned(),
-        expected,
-        found,
-    };
+    let file = path.join(STATE);
+    let state: State = serde_json::from_str(&read_text(&file, STATE_LIMIT)?)
+        .map_err(|e| Error::file_field(&file, "content", "the state of a training run", e))?;
     if state.version != VERSION {
-        return Err(setting("version", VERSION.to_string(), state.version.to_string()));
+        return Err(Error::file_field(&file, "version", VERSION.to_string(), state.version));
     }
     if state.step != step {
-        return Err(setting("step", step.to_string(), state.step.to_string()));
+        return Err(Error::file_field(&file, "step", step.to_string(), state.step));
     }
     if state.run != run {
-        return Err(setting("run", run.to_owned(), state.run));
+        return Err(Error::OtherRun { source: Box::new(Error::file_field(&file, "run", run, state.run)) });
     }
     let module = weights::load(module, &path.join(PARAMETERS), Layout::Training)?;
     optimizer.load(&module, weights::read_tensors(&path.join(MOMENTS))?, step)?;
@@ -86,18 +83,19 @@ pub(super) fn load<M: Module>(
 const PARAMETERS: &str = "parameters.safetensors";
 const MOMENTS: &str = "moments.safetensors";
 const STATE: &str = "state.json";
+/// A configuration is a few kilobytes, and so is what else describes a run.
+const STATE_LIMIT: u64 = 16 << 20;
 
 /// The steps that `dir` has whole checkpoints of, ascending; an absent folder has none.
 fn steps(dir: &Path) -> Result<Vec<usize>> {
-    let fail = |e: std::io::Error| Error::File { path: dir.to_owned(), reason: e.to_string() };
     let entries = match std::fs::read_dir(dir) {
         Ok(entries) => entries,
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(e) => return Err(fail(e)),
+        Err(e) => return Err(Error::file(dir, "read")(e)),
     };
     let mut steps = Vec::new();
     for entry in entries {
-        let name = entry.map_err(fail)?.file_name();
+        let name = entry.map_err(Error::file(dir, "read"))?.file_name();
         steps.extend(name.to_str().and_then(|name| name.strip_prefix("step-")?.parse::<usize>().ok()));
     }
     steps.sort_unstable();

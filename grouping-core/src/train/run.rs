@@ -20,7 +20,7 @@ use crate::{Error, Result};
 pub struct TrainingRun {
     /// The output; `<out>.partial` holds checkpoints meanwhile.
     pub out: PathBuf,
-    /// What to do with an output, or with checkpoints of another run, that exist.
+    /// What to do with an output, or with checkpoints that are damaged or of another run.
     pub existing: Existing,
     /// Number of steps.
     pub n_steps: usize,
@@ -71,7 +71,7 @@ impl TrainingRun {
     /// `description` says what else makes the run the one that it is; see [`CheckpointPolicy`].
     ///
     /// # Errors
-    /// [`Error::OtherRun`] where checkpoints of another run lie and are not to be replaced; those of [`Trainer::run`] and of `write`.
+    /// Those of [`Trainer::run`] and of `write`; [`Error::OtherRun`] and [`Error::FileField`] only where checkpoints are not to be replaced.
     pub fn train<M: Module + Sync, E: From<Error>>(
         &self,
         module: M,
@@ -85,13 +85,10 @@ impl TrainingRun {
             CheckpointPolicy { dir: self.partial(), interval: self.checkpoint_interval, description };
         let mut trainer = Trainer::new(module.clone(), config.clone())?;
         let outcome = match trainer.run(objective, Some(&policy), observer) {
-            Err(Error::FileField { .. }) if self.existing == Existing::Replace => {
+            Err(Error::OtherRun { .. } | Error::FileField { .. }) if self.existing == Existing::Replace => {
                 self.remove_partial()?;
                 trainer = Trainer::new(module, config)?;
                 trainer.run(objective, Some(&policy), observer)?
-            }
-            Err(error @ Error::FileField { .. }) => {
-                return Err(Error::OtherRun { source: Box::new(error) }.into());
             }
             outcome => outcome?,
         };

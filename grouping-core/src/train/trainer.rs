@@ -131,7 +131,8 @@ impl<M: Module + Sync> Trainer<M> {
     /// Resumes from the latest checkpoint where there is one, and trains to the end of the schedule.
     ///
     /// # Errors
-    /// [`Error::Diverged`], or an error in reading or writing checkpoints: [`Error::FileField`] where one is of another run.
+    /// [`Error::Diverged`], or an error in reading or writing checkpoints: [`Error::OtherRun`] where one is of another run,
+    /// [`Error::FileField`] where one is damaged, and [`Error::Io`] from the system.
     pub fn run(
         &mut self,
         objective: &impl Objective<M>,

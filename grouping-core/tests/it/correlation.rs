@@ -115,12 +115,41 @@ fn tensors_have_the_same_correlations() {
     assert_tensors_agree(&Device::flex());
 }
 
+fn assert_rows_lack(device: &Device) {
+    let whole = random(3, 5, 7);
+    for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+        let mut x = whole.clone();
+        x.values_mut()[7] = bad;
+        for measure in MEASURES {
+            let of = |x: &Matrix, y: &Matrix| -> Vec<f64> {
+                let r = correlation_tensor(tensor(x, device), tensor(y, device), measure);
+                r.expect("rows of one length").try_into_vec_as().expect("values from the device")
+            };
+            let (rows, columns, without) = (of(&x, &whole), of(&whole, &x), between(&whole, &whole, measure));
+            for i in 0..3 {
+                for j in 0..3 {
+                    let expected = |row: usize| [(row != 1).then(|| without.at(i, j))];
+                    let what = format!("{bad}, {measure:?}, {i} and {j}");
+                    assert_close(&[rows[i * 3 + j]], &expected(i), 1e-5, &what);
+                    assert_close(&[columns[i * 3 + j]], &expected(j), 1e-5, &what);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_row_of_a_tensor_that_is_not_finite_has_no_correlations() {
+    assert_rows_lack(&Device::flex());
+}
+
 /// On another device than the CPU.
 #[cfg(feature = "wgpu")]
 #[test]
 fn wgpu_correlates_as_the_cpu_does() {
     let Some(gpu) = crate::device::adapter("wgpu_correlates_as_the_cpu_does") else { return };
     assert_tensors_agree(&gpu);
+    assert_rows_lack(&gpu);
 }
 
 #[test]

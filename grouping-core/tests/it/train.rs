@@ -203,11 +203,17 @@ fn a_checkpoint_of_another_run_is_refused_and_a_damaged_one_too() {
         trainer.run(&objective(), Some(policy), &mut observer)
     };
     start(config(24, 1), &checkpoints).expect("training runs");
+    let differs = |error: Error, what: &str| {
+        assert!(
+            matches!(&error, Error::OtherRun { source } if source.to_string().contains(what)),
+            "{error:?}"
+        );
+    };
     let error = start(config(24, 1).with_seed(6), &checkpoints).expect_err("another seed is another run");
-    assert!(error.to_string().contains("seed: 6"), "the difference is shown: {error}");
+    differs(error, "seed: 6");
     let other = CheckpointPolicy { description: "other data".into(), ..checkpoints.clone() };
     let error = start(config(24, 1), &other).expect_err("other data are another run");
-    assert!(error.to_string().contains("other data"), "the difference is shown: {error}");
+    differs(error, "other data");
 
     let folder = checkpoints.dir.join("step-00000004");
     for file in ["parameters.safetensors", "moments.safetensors", "state.json"] {
@@ -215,9 +221,19 @@ fn a_checkpoint_of_another_run_is_refused_and_a_damaged_one_too() {
         let whole = std::fs::read(&path).expect("the checkpoint is there");
         std::fs::write(&path, &whole[..whole.len() / 2]).expect("the checkpoint can be damaged");
         let error = start(config(24, 1), &checkpoints).expect_err("a damaged checkpoint is refused");
-        assert!(error.to_string().contains(file), "the file is named: {error}");
+        assert!(matches!(&error, Error::FileField { path: found, .. } if *found == path), "{error:?}");
+        std::fs::remove_file(&path).expect("the file can go");
+        let error =
+            start(config(24, 1), &checkpoints).expect_err("a checkpoint that lacks a file is refused");
+        assert!(matches!(&error, Error::Io { path: found, .. } if *found == path), "{error:?}");
         std::fs::write(&path, whole).expect("the checkpoint can be mended");
     }
+    let path = folder.join("state.json");
+    let whole = std::fs::read_to_string(&path).expect("the state is there");
+    std::fs::write(&path, whole.clone() + &" ".repeat(16 << 20)).expect("a long state");
+    let error = start(config(24, 1), &checkpoints).expect_err("a state has a bounded size");
+    assert!(error.to_string().contains("expected at most"), "{error}");
+    std::fs::write(&path, whole).expect("the checkpoint can be mended");
     start(config(24, 1), &checkpoints).expect("mended, it resumes");
 }
 
@@ -266,6 +282,12 @@ fn a_training_run_goes_on_from_its_checkpoints_and_removes_them() {
     assert!(!dir.path().join("parts").exists() && dir.path().join("parts.partial").exists(), "checkpoints");
     let other = train("parts", Existing::Refuse, 99, "b").expect_err("checkpoints of another run");
     assert!(matches!(other, Error::OtherRun { .. }), "{other}");
+    let parameters = dir.path().join("parts.partial/step-00000004/parameters.safetensors");
+    let whole = std::fs::read(&parameters).expect("a checkpoint");
+    std::fs::write(&parameters, &whole[..whole.len() / 2]).expect("the checkpoint can be damaged");
+    let damaged = train("parts", Existing::Refuse, 99, "a").expect_err("a damaged checkpoint");
+    assert!(matches!(damaged, Error::FileField { .. }), "of no other run: {damaged}");
+    std::fs::write(&parameters, whole).expect("the checkpoint can be mended");
     assert_eq!(train("parts", Existing::Refuse, 99, "a"), Ok(Outcome::Finished), "goes on");
     assert_eq!(read("whole"), read("parts"), "the same bytes");
     assert!(!dir.path().join("parts.partial").exists(), "no checkpoints are left");

@@ -46,6 +46,7 @@ enum Command {
 const FLAGS: Flags = Flags {
     renamed: &[("batch_size", "batch-sizes"), ("sizes", "ragged")],
     wrapped: |cause| cause.downcast_ref::<kd_gqa::Error>().and_then(kd_gqa::Error::core),
+    is_of_settings: |_| false,
 };
 
 /// Parses the process's arguments and runs the command.

@@ -55,6 +55,7 @@ enum Command {
 const FLAGS: Flags = Flags {
     renamed: &[("format", "to")],
     wrapped: |cause| cause.downcast_ref::<lego_merge::Error>().and_then(lego_merge::Error::core),
+    is_of_settings: |cause| matches!(cause.downcast_ref(), Some(lego_merge::Error::Conflict { .. })),
 };
 
 /// Parses the process's arguments and runs the command; `verify` alone may end with the exit code 1.

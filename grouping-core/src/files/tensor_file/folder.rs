@@ -36,7 +36,7 @@ impl TensorFolder {
     /// the folder is read by it.
     ///
     /// # Errors
-    /// [`Error::File`] for files that cannot be read, [`Error::FileField`] for damaged ones, a tensor that is in two files or not
+    /// [`Error::Io`] for files that cannot be read, [`Error::FileField`] for damaged ones, a tensor that is in two files or not
     /// in the file that the index names, and a folder without any; those of [`TensorFile::open`].
     pub fn open(path: &Path) -> Result<Self> {
         if !path.is_dir() {

@@ -53,7 +53,7 @@ impl TensorWriter {
     /// entries in its header. `label` is the path named in errors.
     ///
     /// # Errors
-    /// [`Error::FileField`] for a name that is there twice, [`Error::File`] when the header cannot be written.
+    /// [`Error::FileField`] for a name that is there twice, [`Error::Io`] when the header cannot be written.
     pub fn safetensors(
         file: File,
         label: &Path,
@@ -102,7 +102,7 @@ impl TensorWriter {
     ///
     /// # Errors
     /// [`Error::FileField`] when there is no such tensor, it has another length, or a value is beyond its type's range;
-    /// [`Error::File`] from the system.
+    /// [`Error::Io`] from the system.
     pub fn write(&self, name: &str, values: &[f32]) -> Result<()> {
         let slot = self.slot(name)?;
         let n_values = slot.n_bytes * 8 / slot.dtype.bitsize();

@@ -151,6 +151,7 @@ fn main() -> ExitCode {
     let flags = Flags {
         renamed: &[],
         wrapped: |cause| cause.downcast_ref::<kd_gqa::Error>().and_then(kd_gqa::Error::core),
+        is_of_settings: |_| false,
     };
     command::run(flags, |cli: Cli| execute(cli.command))
 }

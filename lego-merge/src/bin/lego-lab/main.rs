@@ -181,6 +181,7 @@ fn main() -> ExitCode {
     let flags = Flags {
         renamed: &[("batch_size", "batch"), ("learning_rate", "lr")],
         wrapped: |cause| cause.downcast_ref::<lego_merge::Error>().and_then(lego_merge::Error::core),
+        is_of_settings: |cause| matches!(cause.downcast_ref(), Some(lego_merge::Error::Conflict { .. })),
     };
     command::run(flags, |cli: Cli| execute(cli.command))
 }
