@@ -1,4 +1,4 @@
-//! Tokenizers in JSON and in llama2.c's form: `cargo fuzz run --features tokenizers tokenizer`.
+//! Tokenizers in JSON and in llama2.c's form: `cargo fuzz run tokenizer`.
 #![no_main]
 
 use std::fs;
