@@ -19,7 +19,7 @@ pub enum Error {
         /// The adapter that it differs from.
         first: PathBuf,
         /// The field or tensor.
-        field: String,
+        field: Box<str>,
         /// The first adapter's value.
         expected: String,
         /// The other's.
@@ -31,7 +31,7 @@ pub enum Error {
         /// The module.
         module: String,
         /// What failed.
-        source: grouping_core::Error,
+        source: Box<grouping_core::Error>,
     },
 }
 
@@ -74,6 +74,6 @@ impl Error {
     }
 
     pub(crate) fn numeric(module: &str) -> impl Fn(grouping_core::Error) -> Self + '_ {
-        move |source| Self::Numeric { module: module.into(), source }
+        move |source| Self::Numeric { module: module.into(), source: source.into() }
     }
 }

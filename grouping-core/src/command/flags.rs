@@ -81,6 +81,11 @@ impl Shown {
                 let name = self.flag(name).unwrap_or_else(|| name.clone());
                 format!("{name}: expected {}, found {}", self.words(expected), self.words(found))
             }
+            Some(Error::Unsupported { reason, .. }) => {
+                let whole = cause.to_string();
+                let of_the_file = whole.strip_suffix(reason).unwrap_or_default();
+                format!("{of_the_file}{}", self.words(reason))
+            }
             Some(Error::Exists { .. }) => advice("replaces it"),
             #[cfg(feature = "train")]
             Some(Error::OtherRun { .. }) => advice("discards them"),
@@ -142,7 +147,8 @@ mod tests {
         );
         let (path, reason, found) = ("x".into(), "no `lr`", "`lr`".into());
         let unsupported = Error::Unsupported { path, field: "`lr`".into(), found, reason };
-        assert_eq!(line(unsupported.clone().into()), unsupported.to_string(), "what a file holds");
+        let shown = "x: `lr` = `lr` is not supported: no --lr";
+        assert_eq!(line(unsupported.into()), shown, "the reason is the library's, the rest the file's");
         assert_eq!(line(anyhow::anyhow!("unknown field `lr`")), "unknown field `lr`", "of another crate");
     }
 

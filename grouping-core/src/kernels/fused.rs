@@ -117,7 +117,7 @@ struct Inputs<B: Backend>(Vec<FloatTensor<B>>);
 
 impl<B: Backend> Inputs<B> {
     fn array<const N: usize>(self) -> [FloatTensor<B>; N] {
-        self.0.try_into().ok().expect("as many as `run` was given")
+        self.0.try_into().expect("as many as `run` was given")
     }
 }
 

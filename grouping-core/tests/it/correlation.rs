@@ -163,7 +163,8 @@ fn gradients_pass_through_tensors() {
     let gradient = x.grad(&sum(x.clone()).backward()).expect("a gradient");
     let gradient: Vec<f32> = gradient.try_into_vec_as().expect("values");
     let values = random(3, 6, 1);
-    for place in 0..18 {
+    assert_eq!(gradient.len(), 18, "one for each value of x");
+    for (place, &found) in gradient.iter().enumerate() {
         let at = |step: f32| {
             let mut moved = values.clone();
             moved.values_mut()[place] += step;
@@ -171,7 +172,7 @@ fn gradients_pass_through_tensors() {
             between(&moved, &y, Measure::Pearson).at(0, 0)
         };
         let expected = (at(1e-2) - at(-1e-2)) / 2e-2;
-        let found = f64::from(gradient[place]);
+        let found = f64::from(found);
         assert!((found - expected).abs() < 1e-3, "value {place}: {found} instead of {expected}");
     }
 }

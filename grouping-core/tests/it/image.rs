@@ -190,7 +190,11 @@ fn sheets_of_nothing_or_of_unequal_images_are_refused() {
         contact_sheet(images, n_columns, Captions::None).expect_err("no sheet").to_string()
     };
     assert!(message(&[], 3).contains("at least one image"), "{}", message(&[], 3));
-    assert!(message(&[one.clone()], 0).contains("0 columns"), "{}", message(&[one.clone()], 0));
+    assert!(
+        message(std::slice::from_ref(&one), 0).contains("0 columns"),
+        "{}",
+        message(std::slice::from_ref(&one), 0)
+    );
     let unequal = message(&[one, other], 2);
     assert!(unequal.contains("[3, 2]") && unequal.contains("[2, 3]"), "{unequal}");
     // Columns without pixels take no memory, but a sheet of them would.

@@ -123,7 +123,7 @@ impl Heads {
                 return Err(Error::Conflict {
                     path: adapters[module.members[0]].path().into(),
                     first: adapters[*owner].path().into(),
-                    field: format!("module {}", module.name),
+                    field: format!("module {}", module.name).into(),
                     expected: format!("no factors beside the saved `{head}`"),
                     found: "lora_A and lora_B".into(),
                 });
@@ -160,7 +160,7 @@ fn conflict(adapters: &[Adapter], name: &str, first: usize, other: usize) -> Res
     Ok(Error::Conflict {
         path: adapters[other].path().into(),
         first: adapters[first].path().into(),
-        field: format!("head {name} (`modules_to_save` first, average or drop decides)"),
+        field: format!("head {name} (`modules_to_save` first, average or drop decides)").into(),
         expected: format!("the same values, shape {:?}", shape(first)),
         found: format!("others, shape {:?}", shape(other)),
     })

@@ -226,7 +226,7 @@ fn modules(adapters: &[Adapter], config: &MergeConfig, weights: &[Vec<f64>]) -> 
                 return Err(Error::Conflict {
                     path: adapters[i].path().into(),
                     first: adapters[first].path().into(),
-                    field: format!("shape [d_out, d_in] of module {name}"),
+                    field: format!("shape [d_out, d_in] of module {name}").into(),
                     expected: format!("[{}, {}]", module.n_outputs, module.n_inputs),
                     found: format!("[{}, {}]", other.n_outputs, other.n_inputs),
                 });
@@ -237,7 +237,7 @@ fn modules(adapters: &[Adapter], config: &MergeConfig, weights: &[Vec<f64>]) -> 
             return Err(Error::Conflict {
                 path: adapters[i].path().into(),
                 first: adapters[first].path().into(),
-                field: format!("kind of module {name}"),
+                field: format!("kind of module {name}").into(),
                 expected: kind.to_string(),
                 found: other.kind.to_string(),
             });

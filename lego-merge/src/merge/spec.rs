@@ -220,8 +220,7 @@ mod tests {
         assert_eq!(spec.config().expect("a configuration").rank, Some(RankRule::Energy(0.9)), "{spec:?}");
         let again = serde_json::to_string(&spec).expect("JSON");
         assert_eq!(serde_json::from_str::<MethodSpec>(&again).expect("a specification"), spec, "{again}");
-        let mut smoea = MethodSpec::default();
-        smoea.preset = Some(Preset::Smoea);
+        let mut smoea = MethodSpec { preset: Some(Preset::Smoea), ..MethodSpec::default() };
         let rank = |spec: &MethodSpec| spec.config().expect("a configuration").rank;
         assert_eq!(rank(&smoea), Some(RankRule::Fixed(16)), "the preset's rank");
         smoea.rank = Some(RankRule::Fixed(4));

@@ -248,10 +248,10 @@ fn tree<'a>(text: &'a str, prefix: &[&'a str], paths: &mut Vec<Vec<&'a str>>) ->
 /// A path from the crate's root, where it begins with `crate`, `super` or `self`.
 fn from_root<'a>(path: &[&'a str], module: &[&'a str]) -> Option<Vec<&'a str>> {
     let n_up = path.iter().take_while(|&&name| name == "super").count();
-    match path.first()? {
-        &"crate" => Some(path[1..].to_vec()),
-        &"super" => Some([&module[..module.len().checked_sub(n_up)?], &path[n_up..]].concat()),
-        &"self" => Some([module, &path[1..]].concat()),
+    match *path.first()? {
+        "crate" => Some(path[1..].to_vec()),
+        "super" => Some([&module[..module.len().checked_sub(n_up)?], &path[n_up..]].concat()),
+        "self" => Some([module, &path[1..]].concat()),
         _ => None,
     }
 }

@@ -237,7 +237,13 @@ fn what_was_abandoned_stays_until_the_disk_has_what_took_its_place() {
             fs::write(folder.path().join(name), OLD).expect("written");
         }
     };
-    let look = |fault| under(fault, || Ok(remove_abandoned(folder.path(), &staged.prefix, &place))).1;
+    let look = |fault| {
+        let removal = || {
+            remove_abandoned(folder.path(), &staged.prefix, &place);
+            Ok(())
+        };
+        under(fault, removal).1
+    };
     let staging = staged.path().file_name().expect("a name").to_str().expect("text");
     leave();
     assert_eq!(look(Fault::One(0)), ["sync"], "nothing is removed without a sync");
