@@ -14,6 +14,7 @@ trap 'rm -rf "$folder"' EXIT
 cd "$folder"
 
 apt-get download -qq dash=0.5.12-2 2>/dev/null
+[[ $(dpkg-deb -f dash_*.deb Version) == 0.5.12-2 ]] || { echo "expected dash 0.5.12-2"; exit 1; }
 dpkg-deb -x dash_*.deb unpacked
 dash=$(find "$folder/unpacked" -name dash -type f -perm -u+x | head -n 1)
 rust=$(rustc --version | cut -d' ' -f2)
