@@ -112,9 +112,11 @@ pub(crate) fn build(
     let packages: BTreeSet<&str> = wanted.iter().map(|executable| executable.package.as_str()).collect();
     for package in &packages {
         command.args(["--package", package]);
-        for feature in features.get(*package).into_iter().flatten() {
-            command.arg("--features").arg(format!("{package}/{feature}"));
-        }
+    }
+    // Without the package's name, with which Cargo takes the feature but refuses the binaries that require it: of the packages, those
+    // that have such a feature get it.
+    for feature in features.values().flatten().collect::<BTreeSet<_>>() {
+        command.arg("--features").arg(feature);
     }
     for Executable { kind, name, .. } in wanted {
         command.arg(format!("--{}", kind.as_str())).arg(name);
@@ -154,6 +156,36 @@ fn package_of(id: &str) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn binaries_that_require_a_feature_are_built_together() {
+        let root = tempfile::tempdir().expect("a temporary folder");
+        let write = |path: String, text: String| {
+            let path = root.path().join(path);
+            std::fs::create_dir_all(path.parent().expect("a folder")).expect("the folder can be made");
+            std::fs::write(path, text).expect("the file can be written");
+        };
+        write("Cargo.toml".into(), "[workspace]\nmembers = [\"one\", \"two\"]\nresolver = \"3\"\n".into());
+        for (name, feature) in [("one", "lab"), ("two", "rig")] {
+            let manifest = format!(
+                "[package]\nname = \"{name}\"\nedition = \"2024\"\n[features]\n{feature} = []\n\
+                 [[bin]]\nname = \"{name}-{feature}\"\npath = \"main.rs\"\nrequired-features = [\"{feature}\"]\n"
+            );
+            write(format!("{name}/Cargo.toml"), manifest);
+            write(format!("{name}/main.rs"), "fn main() {}\n".into());
+        }
+        let executable =
+            |package: &str, name: &str| Executable { package: package.into(), kind: Kind::Bin, name: name.into() };
+        let wanted = BTreeSet::from([executable("one", "one-lab"), executable("two", "two-rig")]);
+        let features = ["one/lab", "two/rig"].map(|both| {
+            let (package, feature) = both.split_once('/').expect("package/feature");
+            (package.to_owned(), BTreeSet::from([feature.to_owned()]))
+        });
+        let built = build(root.path(), &wanted, &Features::from(features)).expect("both are built");
+        for executable in &wanted {
+            assert!(built[executable].exists(), "{executable:?} stands where Cargo said");
+        }
+    }
 
     #[test]
     fn messages_name_executables() {
