@@ -174,8 +174,11 @@ mod tests {
             write(format!("{name}/Cargo.toml"), manifest);
             write(format!("{name}/main.rs"), "fn main() {}\n".into());
         }
-        let executable =
-            |package: &str, name: &str| Executable { package: package.into(), kind: Kind::Bin, name: name.into() };
+        let executable = |package: &str, name: &str| Executable {
+            package: package.into(),
+            kind: Kind::Bin,
+            name: name.into(),
+        };
         let wanted = BTreeSet::from([executable("one", "one-lab"), executable("two", "two-rig")]);
         let features = ["one/lab", "two/rig"].map(|both| {
             let (package, feature) = both.split_once('/').expect("package/feature");
