@@ -3,5 +3,9 @@
 pub mod coder;
 pub mod container;
 mod error;
+#[cfg(feature = "model")]
+pub mod measure;
+#[cfg(feature = "model")]
+pub mod picture;
 
 pub use error::{Error, Result};

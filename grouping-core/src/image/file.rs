@@ -3,8 +3,10 @@
 use std::io::{BufWriter, Write};
 use std::path::Path;
 
-use image::codecs::png::PngEncoder;
-use image::{DynamicImage, ImageDecoder, ImageReader, ImageResult, Limits, RgbImage};
+use image::codecs::png::{PngDecoder, PngEncoder};
+use image::{
+    DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, ImageResult, Limits, RgbImage,
+};
 
 use crate::files::output::{Existing, write_file};
 use crate::{Error, Result};
@@ -24,30 +26,62 @@ pub enum Orientation {
     Upright,
 }
 
-/// Reads a PNG or JPEG file of a bounded size as RGB of 8 bits. Samples of 16 bits are divided by 257, which keeps their full range.
+/// The formats that are read, for messages.
+pub(super) const FORMATS: &str = "PNG, JPEG, WebP, TIFF, BMP or PNM";
+
+/// An image as it was decoded, and what its file says of its colours, which decoding leaves out of account.
+#[derive(Debug, Clone)]
+pub struct Decoded {
+    /// The pixels, in the file's own kind of samples.
+    pub image: DynamicImage,
+    /// Whether the file holds a colour profile (ICC).
+    pub has_profile: bool,
+    /// What a PNG file says of its gamma (gAMA): 1/2.2 is what screens expect.
+    pub gamma: Option<f64>,
+}
+
+/// Reads an image file of a bounded size (PNG, JPEG, WebP, TIFF, BMP or PNM) as RGB of 8 bits. Samples of 16 bits are divided by 257,
+/// which keeps their full range; an alpha channel is dropped.
 ///
 /// # Errors
 /// [`Error::Io`] for a file that cannot be read, [`Error::FileField`] for one that is no such image.
 pub fn read_image(path: &Path, orientation: Orientation) -> Result<RgbImage> {
+    Ok(decode_image(path, orientation)?.image.into_rgb8())
+}
+
+/// Reads an image file of a bounded size, as [`read_image`], with its alpha channel and all bits of its samples.
+///
+/// # Errors
+/// Those of [`read_image`].
+pub fn decode_image(path: &Path, orientation: Orientation) -> Result<Decoded> {
     let mut reader = ImageReader::open(path).map_err(Error::file(path, "open"))?;
     reader.limits(limits());
     let reader = reader.with_guessed_format().map_err(Error::file(path, "read"))?;
-    let decode = || -> ImageResult<RgbImage> {
-        let mut decoder = reader.into_decoder()?;
-        let mut limits = limits();
-        limits.reserve(decoder.total_bytes())?;
-        decoder.set_limits(limits)?;
-        let turn = match orientation {
-            Orientation::Stored => None,
-            Orientation::Upright => Some(decoder.orientation()?),
-        };
-        let mut image = DynamicImage::from_decoder(decoder)?;
-        if let Some(turn) = turn {
-            image.apply_orientation(turn);
+    let decode = || match reader.format() {
+        Some(ImageFormat::Png) => {
+            let decoder = PngDecoder::with_limits(reader.into_inner(), limits())?;
+            let gamma = decoder.gamma_value()?;
+            Ok(Decoded { gamma, ..decoded(decoder, orientation)? })
         }
-        Ok(image.into_rgb8())
+        _ => decoded(reader.into_decoder()?, orientation),
     };
-    decode().map_err(|e| Error::file_field(path, "image", "a PNG or JPEG image", e))
+    decode().map_err(|e: ImageError| Error::file_field(path, "image", format!("an image ({FORMATS})"), e))
+}
+
+fn decoded(mut decoder: impl ImageDecoder, orientation: Orientation) -> ImageResult<Decoded> {
+    let mut limits = limits();
+    limits.reserve(decoder.total_bytes())?;
+    decoder.set_limits(limits)?;
+    let has_profile = decoder.icc_profile()?.is_some();
+    let turn = match orientation {
+        Orientation::Stored => None,
+        Orientation::Upright => Some(decoder.orientation()?),
+    };
+    let mut image = DynamicImage::from_decoder(decoder)?;
+    if let Some(turn) = turn {
+        image.apply_orientation(turn);
+    }
+    Ok(Decoded { image, has_profile, gamma: None })
 }
 
 /// Writes `image` to `path` as PNG; the file appears whole or not at all.

@@ -6,10 +6,12 @@ use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
+use super::file::FORMATS;
 use crate::{Error, Result};
 
 /// The kinds of files that are read.
-const EXTENSIONS: [&str; 3] = ["png", "jpg", "jpeg"];
+const EXTENSIONS: [&str; 11] =
+    ["png", "jpg", "jpeg", "webp", "tif", "tiff", "bmp", "ppm", "pgm", "pbm", "pnm"];
 
 /// One file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,7 +31,7 @@ pub struct ImageFolder {
 }
 
 impl ImageFolder {
-    /// Lists the PNG and JPEG files of `dir`: those of each subfolder, which is a class, or, where there are no subfolders, those in it.
+    /// Lists the image files of `dir` by their names (`.png`, `.jpg`, `.webp` …, in any case): those of each subfolder, which is a class, or, where there are no subfolders, those in it.
     ///
     /// Classes and files are in the order of their names.
     ///
@@ -50,7 +52,7 @@ impl ImageFolder {
             images.extend(files.map(|path| LabelledImage { path, class }));
         }
         if images.is_empty() {
-            let expected = "PNG or JPEG files, in a folder a class or flat";
+            let expected = format!("images ({FORMATS}), in a folder a class or flat");
             return Err(Error::file_field(dir, "images", expected, "none"));
         }
         Ok(Self { dir: dir.to_path_buf(), classes, images })
@@ -89,6 +91,23 @@ impl ImageFolder {
         self.images.iter().for_each(|image| by_class[image.class].push(image));
         by_class
     }
+}
+
+/// The image files of `dir` and of all folders in it, by their names in any case, sorted by path.
+///
+/// # Errors
+/// [`Error::Io`] for a folder that cannot be read.
+pub fn files_below(dir: &Path) -> Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for path in sorted(dir)? {
+        // A link to a folder above would have no end.
+        if path.is_dir() && !path.is_symlink() {
+            files.extend(files_below(&path)?);
+        } else if is_image(&path) {
+            files.push(path);
+        }
+    }
+    Ok(files)
 }
 
 fn in_turn(by_class: Vec<Vec<&LabelledImage>>, n: usize) -> Vec<LabelledImage> {

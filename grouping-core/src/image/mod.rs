@@ -6,6 +6,6 @@ mod folder;
 mod prepare;
 
 pub use contact_sheet::{Captions, contact_sheet};
-pub use file::{Orientation, read_image, write_png};
-pub use folder::{ImageFolder, LabelledImage};
+pub use file::{Decoded, Orientation, decode_image, read_image, write_png};
+pub use folder::{ImageFolder, LabelledImage, files_below};
 pub use prepare::Preparation;

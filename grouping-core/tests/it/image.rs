@@ -53,7 +53,7 @@ fn folders_and_files_that_are_none_are_named() {
         let path = folder.path().join(name);
         std::fs::write(&path, bytes).expect("a file");
         let error = Preparation::new(32).read(&path).expect_err("no image").to_string();
-        assert!(error.contains(name) && error.contains("PNG or JPEG"), "{error}");
+        assert!(error.contains(name) && error.contains("PNG, JPEG"), "{error}");
     }
 }
 

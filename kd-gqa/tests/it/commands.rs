@@ -161,7 +161,7 @@ fn what_is_wrong_is_named_with_status_2() {
         ([&eval[..], &["images", "--batch-sizes", "5,5"]].concat(), "5 twice"),
         ([&eval[..], &["images", "--std", "0,1,1"]].concat(), "above zero"),
         (vec!["inspect", "vit.safetensors", "--heads", "4", "--data", "images", "--limit", "0"], "--limit"),
-        (vec!["classify", "--weights", "vit.safetensors", "--heads", "4", "vit.safetensors"], "PNG or JPEG"),
+        (vec!["classify", "--weights", "vit.safetensors", "--heads", "4", "vit.safetensors"], "PNG, JPEG"),
     ];
     for (words, expected) in cases {
         let output = run(folder.path(), &words);
