@@ -113,8 +113,7 @@ pub(crate) fn build(
     for package in &packages {
         command.args(["--package", package]);
     }
-    // Without the package's name, with which Cargo takes the feature but refuses the binaries that require it: of the packages, those
-    // that have such a feature get it.
+    // Without the package's name: of a package that is a dev-dependency of itself, Cargo gives a named feature to that dependency alone.
     for feature in features.values().flatten().collect::<BTreeSet<_>>() {
         command.arg("--features").arg(feature);
     }
@@ -169,8 +168,10 @@ mod tests {
         for (name, feature) in [("one", "lab"), ("two", "rig")] {
             let manifest = format!(
                 "[package]\nname = \"{name}\"\nedition = \"2024\"\n[features]\n{feature} = []\n\
-                 [[bin]]\nname = \"{name}-{feature}\"\npath = \"main.rs\"\nrequired-features = [\"{feature}\"]\n"
+                 [[bin]]\nname = \"{name}-{feature}\"\npath = \"main.rs\"\nrequired-features = [\"{feature}\"]\n\
+                 [dev-dependencies]\n{name} = {{ path = \".\", features = [\"{feature}\"] }}\n[lib]\npath = \"lib.rs\"\n"
             );
+            write(format!("{name}/lib.rs"), String::new());
             write(format!("{name}/Cargo.toml"), manifest);
             write(format!("{name}/main.rs"), "fn main() {}\n".into());
         }

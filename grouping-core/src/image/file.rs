@@ -1,9 +1,10 @@
 //! One image in a file: read with bounds, and written as PNG.
 
-use std::io::{BufWriter, Write};
+use std::fs::File;
+use std::io::{BufReader, BufWriter, Write};
 use std::path::Path;
 
-use image::codecs::png::{PngDecoder, PngEncoder};
+use image::codecs::png::PngEncoder;
 use image::{
     DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, ImageResult, Limits, RgbImage,
 };
@@ -59,13 +60,19 @@ pub fn decode_image(path: &Path, orientation: Orientation) -> Result<Decoded> {
     let reader = reader.with_guessed_format().map_err(Error::file(path, "read"))?;
     let decode = || match reader.format() {
         Some(ImageFormat::Png) => {
-            let decoder = PngDecoder::with_limits(reader.into_inner(), limits())?;
-            let gamma = decoder.gamma_value()?;
-            Ok(Decoded { gamma, ..decoded(decoder, orientation)? })
+            let decoded = decoded(reader.into_decoder()?, orientation)?;
+            Ok(Decoded { gamma: png_gamma(path), ..decoded })
         }
         _ => decoded(reader.into_decoder()?, orientation),
     };
     decode().map_err(|e: ImageError| Error::file_field(path, "image", format!("an image ({FORMATS})"), e))
+}
+
+/// The gamma of a PNG file; `PngDecoder::gamma_value` of image 0.25.10 has none for any file.
+fn png_gamma(path: &Path) -> Option<f64> {
+    let decoder = png::Decoder::new(BufReader::new(File::open(path).ok()?));
+    let gamma = decoder.read_info().ok()?.info().gamma()?;
+    Some(f64::from(gamma.into_value()))
 }
 
 fn decoded(mut decoder: impl ImageDecoder, orientation: Orientation) -> ImageResult<Decoded> {

@@ -1,5 +1,7 @@
 //! The command line: parse, one call of the library, print. stdout carries the result only.
 
+mod compare;
+
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -15,6 +17,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Compare rate–distortion curves: BD-rate and BD-PSNR
+    Compare(compare::Args),
     /// Print a script that completes this command in a shell
     Completions(Completions),
 }
@@ -29,6 +33,7 @@ const FLAGS: Flags = Flags {
 /// Parses the process's arguments and runs the command.
 pub(crate) fn run() -> ExitCode {
     command::run(FLAGS, |cli: Cli| match cli.command {
-        Command::Completions(args) => args.print::<Cli>(),
+        Command::Compare(args) => compare::run(&args),
+        Command::Completions(args) => args.print::<Cli>().map(|()| ExitCode::SUCCESS),
     })
 }
