@@ -139,6 +139,20 @@ impl Curve {
     }
 }
 
+impl Curve {
+    /// Its quality at a rate between the least and the greatest, by PCHIP over log rate; none beyond.
+    pub fn quality_at(&self, rate: f64) -> Option<f64> {
+        let (x, y, at) = (&self.log_rates, &self.qualities, rate.log10());
+        let slopes = pchip_slopes(x, y);
+        let i = (0..x.len() - 1).find(|&i| (x[i]..=x[i + 1]).contains(&at))?;
+        let width = x[i + 1] - x[i];
+        let (t, rise) = (at - x[i], (y[i + 1] - y[i]) / width);
+        let c = (3.0 * rise - 2.0 * slopes[i] - slopes[i + 1]) / width;
+        let b = (slopes[i] + slopes[i + 1] - 2.0 * rise) / (width * width);
+        Some(y[i] + t * (slopes[i] + t * (c + t * b)))
+    }
+}
+
 /// The mean of own − other over the range of x that both have.
 fn distance(own: (&[f64], &[f64]), other: (&[f64], &[f64]), by: Interpolation) -> Result<Distance, Refused> {
     let span = |x: &[f64]| Span { from: x[0], to: x[x.len() - 1] };
@@ -337,6 +351,18 @@ mod tests {
             let refused = high.bd_rate(&low, by);
             assert!(matches!(refused, Err(Refused::Apart(..))), "no quality in common: {refused:?}");
         }
+    }
+
+    #[test]
+    fn a_curve_passes_through_its_points() {
+        let curve = Curve::new(&MEAN_SCALE).expect("a curve");
+        for (rate, quality) in MEAN_SCALE {
+            let found = curve.quality_at(rate).expect("within the curve");
+            assert!((found - quality).abs() < 1e-9, "{found} for {quality}");
+        }
+        let between = curve.quality_at(0.25).expect("within the curve");
+        assert!((29.36..31.13).contains(&between), "{between} lies between its neighbours");
+        assert_eq!(curve.quality_at(0.1), None, "nothing is said beyond the points");
     }
 
     #[test]

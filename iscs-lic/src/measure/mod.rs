@@ -1,5 +1,7 @@
 //! How good a coded picture is, and how much better one codec is than another.
 
+#[cfg(feature = "classic")]
+pub mod classic;
 pub mod curve;
 pub mod evaluate;
 mod ms_ssim;

@@ -1,0 +1,126 @@
+//! `lic-lab`: the experiment bed of learned codecs. It draws procedural pictures, and codes pictures with networks and classic codecs.
+//!
+//! Each command parses, makes one call and sets an exit code. Everything on stdout is lines of JSON.
+
+mod rates;
+mod textures;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use clap::{Parser, Subcommand};
+use grouping_core::command::{self, Flags};
+use grouping_core::train::JsonLines;
+use iscs_lic::measure::classic::Classic;
+use iscs_lic::measure::evaluate::PictureCodec;
+
+/// A bed for experiments with learned image codecs.
+///
+/// Results and progress are lines of JSON on stdout. Exit codes: 0 done, 2 usage or failure.
+#[derive(Debug, Parser)]
+#[command(name = "lic-lab", version, args_override_self = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Write procedural pictures: dead leaves with textures.
+    Textures {
+        /// Folder to write.
+        #[arg(long)]
+        out: PathBuf,
+        /// How many.
+        #[arg(long, default_value_t = 8)]
+        n: usize,
+        /// Pixels a side.
+        #[arg(long, default_value_t = 256)]
+        side: usize,
+        /// Seed of the pictures.
+        #[arg(long, default_value_t = 0)]
+        seed: u64,
+    },
+    /// Code pictures with a classic codec at several qualities.
+    Classic {
+        /// Which.
+        codec: ClassicName,
+        /// Folder of pictures.
+        #[arg(long)]
+        data: PathBuf,
+        /// Results to write.
+        #[arg(long)]
+        out: PathBuf,
+        /// Its qualities.
+        #[arg(long, value_delimiter = ',', default_value = "5,10,20,35,50,65,80,90")]
+        qualities: Vec<u8>,
+    },
+    /// How far the points of one codec lie above the curve of another.
+    Above {
+        /// Results of the one.
+        own: PathBuf,
+        /// Results of the other.
+        anchor: PathBuf,
+    },
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum ClassicName {
+    /// Progressive JPEG, 4:2:0.
+    Jpeg,
+    /// Progressive JPEG, 4:4:4.
+    Jpeg444,
+    /// WebP.
+    Webp,
+}
+
+impl ClassicName {
+    fn at(self, quality: u8) -> Classic {
+        match self {
+            Self::Jpeg => Classic::Jpeg { quality, halves_color: true },
+            Self::Jpeg444 => Classic::Jpeg { quality, halves_color: false },
+            Self::Webp => Classic::WebP { quality },
+        }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let flags = Flags {
+        renamed: &[],
+        wrapped: |cause| cause.downcast_ref::<iscs_lic::Error>().and_then(iscs_lic::Error::core),
+        is_of_settings: |_| false,
+    };
+    command::run(flags, |cli: Cli| execute(cli.command))
+}
+
+fn execute(command: Command) -> Result<()> {
+    let mut lines = JsonLines::new(std::io::stdout());
+    match command {
+        Command::Textures { out, n, side, seed } => textures::write(&out, n, side, seed)?,
+        Command::Classic { codec, data, out, qualities } => {
+            let at = |&quality| {
+                (format!("quality {quality}"), Box::new(codec.at(quality)) as Box<dyn PictureCodec>)
+            };
+            let codecs: Vec<_> = qualities.iter().map(at).collect();
+            let name = codec.at(50).name();
+            rates::measure(name, &codecs, &data, &out, &mut lines)?;
+        }
+        Command::Above { own, anchor } => rates::above(&own, &anchor, &mut lines)?,
+    }
+    lines.finish().context("standard output")?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        super::Cli::command().debug_assert();
+    }
+}

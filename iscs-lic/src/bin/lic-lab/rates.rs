@@ -1,0 +1,83 @@
+//! Rates and distortions of codecs on a folder of pictures, kept as results that `iscs-lic compare` reads, and told as metrics.
+
+use std::path::Path;
+
+use anyhow::{Result, ensure};
+use grouping_core::files::output::{Existing, write_text};
+use grouping_core::image::files_below;
+use grouping_core::train::{Event, Observer};
+use iscs_lic::measure::curve::Curve;
+use iscs_lic::measure::evaluate::{Measures, PictureCodec, evaluate};
+use iscs_lic::measure::results::{Metric, Results, to_json};
+use iscs_lic::picture::ReadOptions;
+
+/// Codes every picture below `data` with each codec, and writes the means to `out`.
+///
+/// # Errors
+/// When a picture cannot be coded, or `out` cannot be written.
+pub(crate) fn measure(
+    name: &str,
+    codecs: &[(String, Box<dyn PictureCodec>)],
+    data: &Path,
+    out: &Path,
+    observer: &mut impl Observer,
+) -> Result<Vec<Measures>> {
+    let files = files_below(data)?;
+    ensure!(!files.is_empty(), "{}: expected pictures, found none", data.display());
+    let mut means = Vec::new();
+    let total = codecs.len() * files.len();
+    let mut done = 0;
+    for (point, codec) in codecs {
+        let tell = |_: &Path| {
+            done += 1;
+            let _ = observer.on_event(&Event::Progress { done, total, unit: "picture" });
+        };
+        let mut all = evaluate(&**codec, &files, &ReadOptions::default(), tell);
+        if let Some((_, error)) = all.failed.pop() {
+            return Err(error.into());
+        }
+        let Some(mean) = all.mean() else { continue };
+        report(&mean, point, observer);
+        means.push(mean);
+    }
+    write_text(out, Existing::Replace, &to_json(name, "Inference (files)", &means).to_string())?;
+    Ok(means)
+}
+
+fn report(mean: &Measures, point: &str, observer: &mut impl Observer) {
+    let numbers = [
+        ("bpp", Some(mean.bpp)),
+        ("file_bpp", Some(mean.file_bpp)),
+        ("psnr", mean.psnr),
+        ("ms_ssim", mean.ms_ssim),
+        ("encode_secs", Some(mean.encoding_secs)),
+        ("decode_secs", Some(mean.decoding_secs)),
+    ];
+    for (name, value) in numbers {
+        if let Some(value) = value {
+            let _ = observer.on_event(&Event::metric(name, value, [("point", point)]));
+        }
+    }
+}
+
+/// Tells how many dB each point of `own` lies above the curve of `anchor` at the same rate.
+///
+/// # Errors
+/// When a file is no results, the anchor no curve, or no point lies within its rates.
+pub(crate) fn above(own: &Path, anchor: &Path, observer: &mut impl Observer) -> Result<()> {
+    let (own, anchor) = (Results::read(own, Metric::Psnr)?, Results::read(anchor, Metric::Psnr)?);
+    let curve = Curve::new(&anchor.points)?;
+    let mut n_told = 0;
+    for (rate, quality) in own.points {
+        if let Some(other) = curve.quality_at(rate) {
+            let _ = observer.on_event(&Event::metric(
+                "db_above",
+                quality - other,
+                [("anchor", anchor.name.as_str())],
+            ));
+            n_told += 1;
+        }
+    }
+    ensure!(n_told > 0, "expected a rate within those of {}, found none", anchor.name);
+    Ok(())
+}

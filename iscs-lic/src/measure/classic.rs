@@ -1,0 +1,114 @@
+//! Classic codecs beside the networks: JPEG by jpeg-encoder, WebP by libwebp. Their quality numbers mean nothing to each other; curves are
+//! compared by rate.
+//!
+//! AVIF is not among them: its encoder in Rust (rav1e) is there, a decoder without a C library and unsafe calls is not.
+
+use std::io::Cursor;
+use std::time::Instant;
+
+use image::ImageReader;
+use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
+
+use super::evaluate::{Coding, PictureCodec};
+use crate::picture::Picture;
+use crate::{Error, Result};
+
+/// A classic codec at one quality.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
+pub enum Classic {
+    /// Progressive JPEG with optimised Huffman tables.
+    Jpeg {
+        /// From 1 to 100.
+        quality: u8,
+        /// Whether colour has half the resolution on both axes (4:2:0), or all of it (4:4:4).
+        halves_color: bool,
+    },
+    /// Lossy WebP at effort 4; colour always has half the resolution.
+    WebP {
+        /// From 0 to 100.
+        quality: u8,
+    },
+}
+
+impl Classic {
+    /// Codec, encoder with its version, and subsampling, for legends.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Jpeg { halves_color: true, .. } => "JPEG (jpeg-encoder 0.7.1, progressive, 4:2:0)",
+            Self::Jpeg { halves_color: false, .. } => "JPEG (jpeg-encoder 0.7.1, progressive, 4:4:4)",
+            Self::WebP { .. } => "WebP (libwebp, effort 4, 4:2:0)",
+        }
+    }
+
+    /// The file of a picture.
+    ///
+    /// # Errors
+    /// For a quality out of range, and a picture that the format has no place for.
+    pub fn encode(self, picture: &Picture) -> Result<Vec<u8>> {
+        let refused =
+            |expected: &str, found: &dyn ToString| Error::setting("picture", expected, found.to_string());
+        match self {
+            Self::Jpeg { quality, halves_color } => {
+                if !(1..=100).contains(&quality) {
+                    return Err(Error::setting("quality", "1 to 100", quality));
+                }
+                let sides = [picture.width(), picture.height()].map(u16::try_from);
+                let [Ok(width), Ok(height)] = sides else {
+                    return Err(refused(
+                        "at most 65,535 pixels a side",
+                        &picture.width().max(picture.height()),
+                    ));
+                };
+                let mut file = Vec::new();
+                let mut encoder = Encoder::new(&mut file, quality);
+                encoder.set_progressive(true);
+                encoder.set_optimized_huffman_tables(true);
+                encoder.set_sampling_factor(if halves_color {
+                    SamplingFactor::F_2_2
+                } else {
+                    SamplingFactor::F_1_1
+                });
+                let encoded = encoder.encode(picture.rgb(), width, height, ColorType::Rgb);
+                encoded.map_err(|e| refused("a picture that JPEG takes", &e))?;
+                Ok(file)
+            }
+            Self::WebP { quality } => {
+                if quality > 100 {
+                    return Err(Error::setting("quality", "0 to 100", quality));
+                }
+                let longest = picture.width().max(picture.height());
+                if longest > 16_383 {
+                    return Err(refused("at most 16,383 pixels a side", &longest));
+                }
+                let encoder =
+                    webp::Encoder::from_rgb(picture.rgb(), picture.width() as u32, picture.height() as u32);
+                let encoded = encoder.encode_simple(false, f32::from(quality));
+                Ok(encoded.map_err(|e| refused("a picture that WebP takes", &format!("{e:?}")))?.to_vec())
+            }
+        }
+    }
+}
+
+impl PictureCodec for Classic {
+    fn code(&self, picture: &Picture) -> Result<Coding> {
+        let start = Instant::now();
+        let file = self.encode(picture)?;
+        let encoding_secs = start.elapsed().as_secs_f64();
+        let start = Instant::now();
+        let wrong = |e: &dyn ToString| Error::setting("the encoder's file", "a picture", e.to_string());
+        let reader = ImageReader::new(Cursor::new(&file)).with_guessed_format().map_err(|e| wrong(&e))?;
+        let rgb = reader.decode().map_err(|e| wrong(&e))?.into_rgb8();
+        let decoding_secs = start.elapsed().as_secs_f64();
+        let picture = Picture::new(rgb.width() as usize, rgb.height() as usize, rgb.into_raw())?;
+        let n = file.len();
+        Ok(Coding {
+            n_string_bytes: n,
+            n_file_bytes: n,
+            estimated_bits: None,
+            picture,
+            encoding_secs,
+            decoding_secs,
+        })
+    }
+}
