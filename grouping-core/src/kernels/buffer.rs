@@ -5,11 +5,25 @@ use burn::backend::tensor::FloatTensor;
 use burn::backend::{Flex, FlexDevice};
 use burn::tensor::TensorData;
 
+use crate::platform::prefer_large_pages;
+
 /// A float tensor of the CPU backend.
 pub type CpuTensor = FloatTensor<Flex>;
 
 /// Rows of a matrix that one task works on: fixed, so that the cut never depends on the number of threads.
 pub(super) const ROWS_PER_TASK: usize = 64;
+
+/// Bytes from which large pages pay.
+const LARGE: usize = 4 << 20;
+
+/// `n` zeros, in large pages where there are many.
+pub(super) fn zeros(n: usize) -> Vec<f32> {
+    let mut values = vec![0.0; n];
+    if size_of_val(values.as_slice()) >= LARGE {
+        prefer_large_pages(&mut values);
+    }
+    values
+}
 
 /// `tensor` as one row-major buffer without gaps: itself where it is one already, else a copy.
 ///

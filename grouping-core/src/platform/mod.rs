@@ -9,9 +9,9 @@ mod portable;
 mod unix;
 
 #[cfg(any(not(unix), grouping_portable))]
-pub(crate) use portable::{Positioned, exchange, release, rename_new, sync};
+pub(crate) use portable::{Positioned, exchange, prefer_large_pages, release, rename_new, sync};
 #[cfg(all(unix, not(grouping_portable)))]
-pub(crate) use unix::{Positioned, exchange, release, rename_new, sync};
+pub(crate) use unix::{Positioned, exchange, prefer_large_pages, release, rename_new, sync};
 
 #[cfg(test)]
 mod tests {
@@ -31,6 +31,15 @@ mod tests {
         });
         let expected: Vec<u8> = (0..16u8).flat_map(|i| [i; 1000]).collect();
         assert_eq!(std::fs::read(place.path()).expect("a file"), expected, "each piece at its place");
+    }
+
+    #[test]
+    fn advice_on_pages_changes_no_value() {
+        for n in [0, 1, 5000, 3_000_000] {
+            let mut buffer: Vec<f32> = (0..n).map(|i| i as f32).collect();
+            prefer_large_pages(&mut buffer);
+            assert!(buffer.iter().enumerate().all(|(i, &value)| value == i as f32), "{n} values");
+        }
     }
 
     #[test]

@@ -49,3 +49,6 @@ pub(crate) fn sync(path: &Path) -> io::Result<()> {
 
 /// Does nothing: the system takes pages back when memory is short.
 pub(crate) fn release(_: &Mmap, _: Range<usize>) {}
+
+/// Large pages are left to the system.
+pub(crate) fn prefer_large_pages(_: &mut [f32]) {}

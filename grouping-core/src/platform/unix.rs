@@ -53,6 +53,35 @@ pub(crate) fn release(map: &Mmap, range: Range<usize>) {
     let _ = unsafe { map.unchecked_advise_range(UncheckedAdvice::DontNeed, range.start, range.len()) };
 }
 
+/// Asks for large pages behind a buffer of some megabytes that is about to be written for the first time: one fault for 2 MB instead of
+/// 512, which is a fifth of the time of a short pass over 50 MB. A system that does not take the advice has small pages.
+pub(crate) fn prefer_large_pages(buffer: &mut [f32]) {
+    #[cfg(target_os = "linux")]
+    {
+        use std::ffi::{c_int, c_void};
+
+        // Of the C library that the standard library links.
+        unsafe extern "C" {
+            fn madvise(start: *mut c_void, n_bytes: usize, advice: c_int) -> c_int;
+        }
+        /// `MADV_HUGEPAGE`.
+        const HUGE_PAGES: c_int = 14;
+        /// At least the size of a page; a start must be on one.
+        const ALIGNMENT: usize = 1 << 16;
+
+        let n_bytes = size_of_val(buffer);
+        let start = buffer.as_mut_ptr().cast::<u8>();
+        let before = start.align_offset(ALIGNMENT);
+        if before < n_bytes {
+            let n_bytes = (n_bytes - before) / ALIGNMENT * ALIGNMENT;
+            // SAFETY: the range lies in the buffer, and the advice changes no content.
+            unsafe { madvise(start.add(before).cast(), n_bytes, HUGE_PAGES) };
+        }
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = buffer;
+}
+
 /// Renaming with flags.
 #[cfg(any(target_os = "linux", target_os = "android", target_vendor = "apple"))]
 mod rename {

@@ -2,6 +2,7 @@
 
 mod apportion;
 mod cluster;
+mod conv;
 mod correlation;
 mod device;
 mod fused_op;

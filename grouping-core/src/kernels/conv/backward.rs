@@ -1,0 +1,146 @@
+//! Both convolutions as fused operations, with and without a bias: their passes on the CPU backend.
+//!
+//! With g the gradient of the sums, `∂x` of one direction is the other direction of g with the same weight, and `∂b = Σ g`. `∂w` of a
+//! transposed convolution is that of an ordinary one whose input is g and whose gradient is x.
+
+use super::forward::forward;
+use super::geometry::{Geometry, transposed_output};
+use super::gradient::{channel_sums, weight_gradient};
+use super::options::{ConvOptions, Rectifier};
+use crate::kernels::FusedOp;
+use crate::kernels::buffer::{CpuTensor, contiguous, tensor, tensor_like, values};
+use crate::simd::Level;
+
+/// See [`conv2d`](super::conv2d) and [`conv_transpose2d`](super::conv_transpose2d).
+#[derive(Clone, Debug)]
+pub(super) struct Conv {
+    pub(super) direction: Direction,
+    pub(super) options: ConvOptions,
+}
+
+/// From which side the weight is read.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Direction {
+    Ordinary,
+    Transposed,
+}
+
+/// What the backward pass needs.
+#[derive(Clone, Debug)]
+pub(super) struct Saved {
+    x: CpuTensor,
+    weight: CpuTensor,
+    /// Where a rectifier was applied.
+    y: Option<CpuTensor>,
+}
+
+impl FusedOp<2> for Conv {
+    type Saved = Saved;
+
+    fn forward(&self, inputs: [CpuTensor; 2]) -> (CpuTensor, Saved) {
+        let [x, weight] = inputs.map(contiguous);
+        self.run(x, weight, None)
+    }
+
+    fn backward(&self, saved: Saved, grad: CpuTensor, [x, weight]: [bool; 2]) -> [Option<CpuTensor>; 2] {
+        let [x, weight, _] = self.gradients(saved, grad, [x, weight, false]);
+        [x, weight]
+    }
+}
+
+impl FusedOp<3> for Conv {
+    type Saved = Saved;
+
+    fn forward(&self, inputs: [CpuTensor; 3]) -> (CpuTensor, Saved) {
+        let [x, weight, bias] = inputs.map(contiguous);
+        self.run(x, weight, Some(bias))
+    }
+
+    fn backward(&self, saved: Saved, grad: CpuTensor, wanted: [bool; 3]) -> [Option<CpuTensor>; 3] {
+        self.gradients(saved, grad, wanted)
+    }
+}
+
+fn dims(tensor: &CpuTensor) -> [usize; 4] {
+    let shape = tensor.layout().shape();
+    std::array::from_fn(|axis| shape[axis])
+}
+
+impl Conv {
+    fn geometry(&self, x: [usize; 4], weight: [usize; 4]) -> Geometry {
+        let ConvOptions { stride, padding, output_padding, .. } = self.options;
+        match self.direction {
+            Direction::Ordinary => Geometry::ordinary(x, weight, stride, padding),
+            Direction::Transposed => {
+                let (input, kernel) = ([x[2], x[3]], [weight[2], weight[3]]);
+                let output = transposed_output(input, kernel, stride, padding, output_padding);
+                Geometry::transposed(x, weight, stride, padding, output)
+            }
+        }
+    }
+
+    fn run(&self, x: CpuTensor, weight: CpuTensor, bias: Option<CpuTensor>) -> (CpuTensor, Saved) {
+        let geometry = self.geometry(dims(&x), dims(&weight));
+        let zeros;
+        let bias = match &bias {
+            Some(bias) => values(bias),
+            None => {
+                zeros = vec![0.0; geometry.c_out];
+                &zeros
+            }
+        };
+        let rectifier = self.options.rectifier;
+        let y = forward(Level::detect(), &geometry, values(&x), values(&weight), bias, rectifier);
+        let y = tensor(y, [geometry.batch, geometry.c_out, geometry.output[0], geometry.output[1]]);
+        let kept = (rectifier != Rectifier::None).then(|| y.clone());
+        (y, Saved { x, weight, y: kept })
+    }
+
+    fn gradients(
+        &self,
+        Saved { x, weight, y }: Saved,
+        grad: CpuTensor,
+        wanted: [bool; 3],
+    ) -> [Option<CpuTensor>; 3] {
+        let mut grad = contiguous(grad);
+        if let Some(y) = y {
+            let slope = self.options.rectifier.slope();
+            let grad: &mut [f32] = grad.storage_mut();
+            grad.iter_mut().zip(values(&y)).for_each(|(g, &y)| *g *= if y > 0.0 { 1.0 } else { slope });
+        }
+        let ConvOptions { stride, padding, .. } = self.options;
+        let (level, x_dims, grad_dims, weight_dims) = (Level::detect(), dims(&x), dims(&grad), dims(&weight));
+        let x_grad = wanted[0].then(|| {
+            let geometry = match self.direction {
+                Direction::Ordinary => {
+                    let output = [x_dims[2], x_dims[3]];
+                    Geometry::transposed(grad_dims, weight_dims, stride, padding, output)
+                }
+                Direction::Transposed => Geometry::ordinary(grad_dims, weight_dims, stride, padding),
+            };
+            let zeros = vec![0.0; geometry.c_out];
+            tensor_like(
+                forward(level, &geometry, values(&grad), values(&weight), &zeros, Rectifier::None),
+                &x,
+            )
+        });
+        let weight_grad = wanted[1].then(|| {
+            let gradient = match self.direction {
+                Direction::Ordinary => {
+                    let geometry = Geometry::ordinary(x_dims, weight_dims, stride, padding);
+                    weight_gradient(level, &geometry, values(&x), values(&grad))
+                }
+                Direction::Transposed => {
+                    let geometry = Geometry::ordinary(grad_dims, weight_dims, stride, padding);
+                    weight_gradient(level, &geometry, values(&grad), values(&x))
+                }
+            };
+            tensor_like(gradient, &weight)
+        });
+        let bias_grad = wanted[2].then(|| {
+            let plane = grad_dims[2] * grad_dims[3];
+            tensor(channel_sums(values(&grad), grad_dims[1], plane), [grad_dims[1]])
+        });
+        [x_grad, weight_grad, bias_grad]
+    }
+}

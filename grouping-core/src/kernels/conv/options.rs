@@ -1,0 +1,75 @@
+//! What a convolution does beside its sums.
+
+/// Strides, padding, and the function applied to each sum. The same for rows and columns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ConvOptions {
+    /// Inputs from one output to the next; in a transposed convolution outputs from one input to the next. At least 1.
+    pub stride: usize,
+    /// Zeros before and after each row and column of the input; in a transposed convolution rows and columns cut off the output.
+    pub padding: usize,
+    /// Rows and columns that a transposed convolution adds at the end, fewer than the stride. 0 in an ordinary one.
+    pub output_padding: usize,
+    /// Applied to each sum.
+    pub rectifier: Rectifier,
+}
+
+/// A function that is linear on both sides of zero.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Rectifier {
+    /// `y = x`.
+    #[default]
+    None,
+    /// `y = max(x, 0)`.
+    Relu,
+    /// `y = x` above zero, else `0.01·x` (Maas et al. 2013, "Rectifier nonlinearities improve neural network acoustic models", §2).
+    LeakyRelu,
+}
+
+impl Rectifier {
+    /// The slope at and below zero.
+    pub fn slope(self) -> f32 {
+        match self {
+            Self::None => 1.0,
+            Self::Relu => 0.0,
+            Self::LeakyRelu => 0.01,
+        }
+    }
+}
+
+impl Default for ConvOptions {
+    fn default() -> Self {
+        Self { stride: 1, padding: 0, output_padding: 0, rectifier: Rectifier::None }
+    }
+}
+
+impl ConvOptions {
+    /// Stride 1, no padding, no function.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets the stride.
+    #[must_use]
+    pub fn with_stride(self, stride: usize) -> Self {
+        Self { stride, ..self }
+    }
+
+    /// Sets the padding.
+    #[must_use]
+    pub fn with_padding(self, padding: usize) -> Self {
+        Self { padding, ..self }
+    }
+
+    /// Sets what a transposed convolution adds at the end.
+    #[must_use]
+    pub fn with_output_padding(self, output_padding: usize) -> Self {
+        Self { output_padding, ..self }
+    }
+
+    /// Sets the function applied to each sum.
+    #[must_use]
+    pub fn with_rectifier(self, rectifier: Rectifier) -> Self {
+        Self { rectifier, ..self }
+    }
+}
