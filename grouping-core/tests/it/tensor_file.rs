@@ -70,6 +70,43 @@ fn what_is_written_is_read_by_both_readers() {
 }
 
 #[test]
+fn whole_numbers_and_wide_floats_are_read_where_they_are_asked_for() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("wide.safetensors");
+    let planned = [
+        Planned::new("wide", vec![2], Dtype::F64),
+        Planned::new("far", vec![1], Dtype::F64),
+        Planned::new("counts", vec![3, 1], Dtype::I64),
+        Planned::new("bytes", vec![2], Dtype::I8),
+        Planned::new("none", vec![0], Dtype::I32),
+    ];
+    write_file::<Error>(&path, Existing::Refuse, |file| {
+        let writer = TensorWriter::safetensors(file, &path, &planned, &BTreeMap::new())?;
+        writer.write_bytes("wide", &[0.1f64, -2.5].map(f64::to_le_bytes).concat())?;
+        writer.write_bytes("far", &1e300f64.to_le_bytes())?;
+        writer.write_bytes("counts", &[1i64, -7, 1 << 40].map(i64::to_le_bytes).concat())?;
+        writer.write_bytes("bytes", &[0xff, 3])?;
+        writer.write_bytes("none", &[])?;
+        writer.finish()
+    })
+    .expect("writes");
+    let bytes: &'static [u8] = Box::leak(fs::read(&path).expect("a file").into_boxed_slice());
+    let memory = TensorFile::in_memory(Path::new("in memory"), bytes).expect("the same bytes");
+    for file in [&TensorFile::open(&path).expect("a file"), &memory] {
+        assert_eq!(file.decode_rounded("wide").expect("floats").values, [0.1, -2.5], "rounded once");
+        assert_refused(file.decode("wide"), "`wide`: expected type F32, F16 or BF16, found F64");
+        assert_refused(file.decode_rounded("far"), "`far`: expected finite values, found inf");
+        let counts = file.integers("counts").expect("whole numbers");
+        assert_eq!((counts.shape, counts.values), (vec![3, 1], vec![1, -7, 1 << 40]), "64 bits");
+        assert_eq!(file.integers("bytes").expect("whole numbers").values, [-1, 3], "8 bits");
+        assert_eq!(file.integers("none").expect("whole numbers").values, [0i64; 0], "no values");
+        assert_refused(file.integers("wide"), "`wide`: expected type I8 to I64 or U8 to U32, found F64");
+    }
+    assert_refused(memory.decode("other"), "in memory: `other`: expected a tensor of this name");
+    assert_refused(TensorFile::in_memory(Path::new("cut"), &bytes[..40]), "cut: `header's length`");
+}
+
+#[test]
 fn a_writer_keeps_to_its_plan() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("out");
@@ -237,7 +274,7 @@ fn a_link_is_replaced_and_what_it_leads_to_stays() {
     }
 }
 
-/// A pickle of a dictionary that holds a tensor under `weight`, behind a number, in a dictionary of this name.
+/// A pickle of a dictionary that holds a tensor under `weight`, behind a number and another tensor, in a dictionary of this name.
 fn nested(name: &str) -> Vec<u8> {
     let text = |text: &str| [b"X", &(text.len() as u32).to_le_bytes()[..], text.as_bytes()].concat();
     let global = |module: &str, name: &str| format!("c{module}\n{name}\n").into_bytes();
@@ -258,14 +295,15 @@ fn nested(name: &str) -> Vec<u8> {
     // The last argument of a tensor is an empty OrderedDict.
     let hooks = [global("collections", "OrderedDict"), b")R".to_vec()].concat();
     let tensor = [tensor.concat(), hooks, b"tR".to_vec()].concat();
+    let loss = [text("loss"), tensor.clone(), b"s".to_vec()].concat();
     let inner = [b"}".to_vec(), text("weight"), tensor, b"s".to_vec()].concat();
-    let outer = [text("epoch"), b"K\x07s".to_vec(), text(name), inner, b"s".to_vec()].concat();
+    let outer = [text("epoch"), b"K\x07s".to_vec(), loss, text(name), inner, b"s".to_vec()].concat();
     [b"\x80\x02}".to_vec(), outer, b".".to_vec()].concat()
 }
 
 #[test]
 fn dictionaries_inside_others_are_found_under_known_names() {
-    for name in ["state_dict", "model_state_dict", "model", "base_model"] {
+    for name in ["state_dict", "model_state_dict", "model", "base_model", "network"] {
         // A bare pickle has no storages, so that the tensor is found and then missed.
         let error = names(&nested(name)).expect_err("no storage").to_string();
         assert!(error.contains("`weight`: expected a storage 0, found none"), "{name}: {error}");

@@ -15,7 +15,7 @@ mod writer;
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::ops::Range;
+use std::ops::{Deref, Range};
 use std::path::{Path, PathBuf};
 
 use indexmap::IndexMap;
@@ -28,7 +28,7 @@ pub use writer::{Planned, TensorWriter};
 
 use crate::stats::finite::first_not_finite;
 use crate::{Error, Result, platform};
-use values::{decode, gather};
+use values::{decode, gather, integers};
 
 /// A memory-mapped file of tensors, whose values stay in the file until they are asked for.
 ///
@@ -53,9 +53,28 @@ use values::{decode, gather};
 #[derive(Debug)]
 pub struct TensorFile {
     path: PathBuf,
-    map: Mmap,
+    map: Content,
     stored: IndexMap<String, Stored>,
     metadata: BTreeMap<String, String>,
+}
+
+/// Where the bytes of a file are.
+#[derive(Debug)]
+enum Content {
+    Mapped(Mmap),
+    /// Part of the program, or read before.
+    Memory(&'static [u8]),
+}
+
+impl Deref for Content {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Self::Mapped(map) => map,
+            Self::Memory(bytes) => bytes,
+        }
+    }
 }
 
 /// One tensor of a file.
@@ -82,6 +101,15 @@ pub struct Tensor {
     pub shape: Vec<usize>,
     /// All values.
     pub values: Vec<f32>,
+}
+
+/// A tensor of whole numbers, row-major.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Integers {
+    /// Length of each axis.
+    pub shape: Vec<usize>,
+    /// All values.
+    pub values: Vec<i64>,
 }
 
 /// Names of the tensors in the bytes of a safetensors file, or of one that `torch.save` wrote.
@@ -121,7 +149,7 @@ fn map(path: &Path) -> Result<Mmap> {
 
 impl TensorFile {
     /// Maps a safetensors file, or one that `torch.save` wrote, and checks what it says against its length. A dictionary of tensors
-    /// that lies inside another under `state_dict`, `model_state_dict`, `model` or `base_model` is found there.
+    /// that lies inside another under `state_dict`, `model_state_dict`, `model`, `base_model` or `network` is found there.
     ///
     /// # Errors
     /// [`Error::Io`] for a file that cannot be read, [`Error::FileField`] for one that is damaged, [`Error::Unsupported`] for a
@@ -129,7 +157,17 @@ impl TensorFile {
     pub fn open(path: &Path) -> Result<Self> {
         let map = map(path)?;
         let header::Header { tensors: stored, metadata } = parse(path, &map)?;
-        Ok(Self { path: path.to_path_buf(), map, stored, metadata })
+        Ok(Self { path: path.to_path_buf(), map: Content::Mapped(map), stored, metadata })
+    }
+
+    /// As [`TensorFile::open`], of a file whose bytes are in memory, such as one that is part of the program; `label` is the path named in
+    /// errors.
+    ///
+    /// # Errors
+    /// As [`TensorFile::open`], none of the system.
+    pub fn in_memory(label: &Path, bytes: &'static [u8]) -> Result<Self> {
+        let header::Header { tensors: stored, metadata } = parse(label, bytes)?;
+        Ok(Self { path: label.to_path_buf(), map: Content::Memory(bytes), stored, metadata })
     }
 
     /// Maps a file without a header of its own, whose tensors lie one after another from byte `start` on.
@@ -155,7 +193,7 @@ impl TensorFile {
             }
             from = to;
         }
-        Ok(Self { path: path.to_path_buf(), map, stored, metadata: BTreeMap::new() })
+        Ok(Self { path: path.to_path_buf(), map: Content::Mapped(map), stored, metadata: BTreeMap::new() })
     }
 
     /// The file.
@@ -205,6 +243,33 @@ impl TensorFile {
         let values = values.ok_or_else(|| self.no_float(name, *dtype))?;
         self.check_finite(name, &values, 0)?;
         Ok(Tensor { shape: shape.clone(), values })
+    }
+
+    /// Decodes one tensor as [`TensorFile::decode`] does, and one of type F64 too, each value rounded once to the nearest `f32`.
+    ///
+    /// # Errors
+    /// [`Error::FileField`] for a missing tensor, one that is not of floats, and for NaN, infinity and what `f32` cannot hold.
+    pub fn decode_rounded(&self, name: &str) -> Result<Tensor> {
+        let Stored { dtype: Dtype::F64, shape, .. } = self.found(name)? else { return self.decode(name) };
+        let round = |b: &[u8; 8]| f64::from_le_bytes(*b) as f32;
+        let values = self.look(name, |bytes| bytes.as_chunks::<8>().0.iter().map(round).collect());
+        let values: Vec<f32> = values.ok_or_else(|| self.no_float(name, Dtype::F64))?;
+        self.check_finite(name, &values, 0)?;
+        Ok(Tensor { shape: shape.clone(), values })
+    }
+
+    /// Decodes one tensor of whole numbers.
+    ///
+    /// # Errors
+    /// [`Error::FileField`] for a missing tensor and for a type other than I8 to I64 and U8 to U32.
+    pub fn integers(&self, name: &str) -> Result<Integers> {
+        let Stored { dtype, shape, .. } = self.found(name)?;
+        let values = self.look(name, |bytes| integers(bytes, *dtype)).flatten();
+        let no_integer = || {
+            let expected = "type I8 to I64 or U8 to U32";
+            Error::file_field(&self.path, name, expected, format!("{dtype:?}"))
+        };
+        Ok(Integers { shape: shape.clone(), values: values.ok_or_else(no_integer)? })
     }
 
     /// Decodes some rows (entries of the first axis) of one tensor.
@@ -333,7 +398,8 @@ const FOLIO: usize = 2 << 20;
 const AROUND: usize = 64 << 10;
 
 /// Lets go of the pages of `range`; they are read from the file again when they are wanted again.
-fn release(map: &Mmap, range: &Range<usize>) {
+fn release(content: &Content, range: &Range<usize>) {
+    let Content::Mapped(map) = content else { return };
     let from = range.start.saturating_sub(AROUND) / FOLIO * FOLIO;
     let to = (range.end + AROUND).next_multiple_of(FOLIO).min(map.len());
     if from < to {

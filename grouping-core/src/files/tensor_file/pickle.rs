@@ -2,8 +2,8 @@
 //!
 //! Five calls are understood, as data: `torch._utils._rebuild_tensor_v2`, `torch._utils._rebuild_parameter`,
 //! `collections.OrderedDict`, `torch.Size` and the persistent references to storages (`torch.FloatStorage` and its kin).
-//! Any other name, and any other opcode, is an error that names it. A dictionary without tensors that holds another under a name
-//! in [`NESTS`] (as training scripts save it, beside their optimizer) stands for that other one.
+//! Any other name, and any other opcode, is an error that names it. A dictionary that holds one of tensors under a name in [`NESTS`]
+//! (as training scripts save it, beside their optimizer and the last loss) stands for that other one.
 //!
 //! Cost: each opcode makes at most one node, and moves every stack entry once, so memory is a constant times the pickle.
 
@@ -15,7 +15,7 @@ use safetensors::tensor::Dtype;
 pub(super) const SIZE_LIMIT: usize = 16 << 20;
 
 /// Names under which a dictionary of tensors lies inside another.
-const NESTS: [&str; 4] = ["state_dict", "model_state_dict", "model", "base_model"];
+const NESTS: [&str; 5] = ["state_dict", "model_state_dict", "model", "base_model", "network"];
 
 /// A tensor as a pickle describes it: a view of a storage.
 #[derive(Debug, Clone, PartialEq)]
@@ -401,14 +401,17 @@ impl Machine<'_> {
         }
     }
 
-    /// The dictionary inside of one that holds no tensors itself.
+    /// The dictionary of tensors inside of another.
     fn nested(&self, id: Id) -> Option<Id> {
         let Node::Dict(entries) = &self.nodes[id] else { return None };
-        if entries.iter().any(|&(_, value)| matches!(self.nodes[value], Node::Tensor(_))) {
-            return None;
-        }
         let is_nest = |id: Id| matches!(&self.nodes[id], Node::Text(name) if NESTS.contains(&name.as_str()));
-        let nest = |&&(key, value): &&(Id, Id)| is_nest(key) && matches!(self.nodes[value], Node::Dict(_));
+        let holds_tensors = |id: Id| match &self.nodes[id] {
+            Node::Dict(entries) => {
+                entries.iter().any(|&(_, value)| matches!(self.nodes[value], Node::Tensor(_)))
+            }
+            _ => false,
+        };
+        let nest = |&&(key, value): &&(Id, Id)| is_nest(key) && holds_tensors(value);
         entries.iter().find(nest).map(|&(_, value)| value)
     }
 

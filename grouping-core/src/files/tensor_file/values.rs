@@ -37,6 +37,22 @@ pub(super) fn decode(bytes: &[u8], dtype: Dtype) -> Option<Vec<f32>> {
     })
 }
 
+pub(super) fn integers(bytes: &[u8], dtype: Dtype) -> Option<Vec<i64>> {
+    fn all<const N: usize>(bytes: &[u8], read: impl Fn([u8; N]) -> i64) -> Vec<i64> {
+        bytes.as_chunks::<N>().0.iter().map(|&b| read(b)).collect()
+    }
+    Some(match dtype {
+        Dtype::I8 => all(bytes, |b| i8::from_le_bytes(b).into()),
+        Dtype::U8 => all(bytes, |b| u8::from_le_bytes(b).into()),
+        Dtype::I16 => all(bytes, |b| i16::from_le_bytes(b).into()),
+        Dtype::U16 => all(bytes, |b| u16::from_le_bytes(b).into()),
+        Dtype::I32 => all(bytes, |b| i32::from_le_bytes(b).into()),
+        Dtype::U32 => all(bytes, |b| u32::from_le_bytes(b).into()),
+        Dtype::I64 => all(bytes, i64::from_le_bytes),
+        _ => return None,
+    })
+}
+
 /// Encodes values, each rounded once to the nearest; `None` for a type that is not written.
 pub fn encode(values: &[f32], dtype: Dtype) -> Option<Vec<u8>> {
     Some(match dtype {
