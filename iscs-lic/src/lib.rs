@@ -1,10 +1,15 @@
 #![doc = include_str!("../README.md")]
 
+pub mod checkpoint;
+#[cfg(feature = "model")]
+pub mod codec;
 pub mod coder;
 pub mod container;
 mod error;
 #[cfg(feature = "model")]
 pub mod measure;
+#[cfg(feature = "model")]
+pub mod model;
 #[cfg(feature = "model")]
 pub mod picture;
 

@@ -1,8 +1,12 @@
 //! Tests of the crate as its users see it.
 
+mod checkpoints;
+mod codec;
 mod coder;
 mod compare;
 mod fixture;
 mod lab;
+mod networks;
 mod pictures;
+mod recipe;
 mod tables;

@@ -1,0 +1,248 @@
+//! Pictures to strings and back, with the networks of a checkpoint.
+//!
+//! Encoding: the picture is padded, `g_a` turns it into latents y, and the prior codes y, after the hyper-latent z where there is one.
+//! Decoding walks the same way (one code path, see `strings.rs`) to the decoded ŷ, from which `g_s` makes the picture. So an encoder knows,
+//! to the bit, which picture its decoder will show.
+
+mod padding;
+mod prior;
+mod strings;
+
+use burn::tensor::Device;
+
+use self::padding::{padded_rows, padded_sides};
+use self::prior::{Latents, Prior};
+use self::strings::{In, Out, Port, check_finite};
+use crate::checkpoint::{Architecture, Checkpoint, Design};
+use crate::container::{Coded, Mode, Pads, Role};
+use crate::model::{Planes, Runner};
+use crate::picture::Picture;
+use crate::{Error, Result};
+
+pub use padding::Padding;
+pub use strings::StringTrace;
+
+/// How a picture is encoded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct EncodeOptions {
+    /// What is added around the picture.
+    pub padding: Padding,
+    /// The arithmetic.
+    pub mode: Mode,
+}
+
+/// A learned image codec on a device.
+///
+/// ```
+/// use burn::tensor::Device;
+/// use iscs_lic::checkpoint::Checkpoint;
+/// use iscs_lic::codec::{Codec, EncodeOptions};
+/// use iscs_lic::picture::Picture;
+///
+/// let codec = Codec::load(&Checkpoint::default_model()?, &Device::flex())?;
+/// let picture = Picture::new(20, 9, vec![90; 20 * 9 * 3])?;
+/// let coded = codec.encode(&picture, &EncodeOptions::default())?;
+/// let decoded = codec.decode(&coded)?;
+/// assert_eq!((decoded.width(), decoded.height()), (20, 9));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct Codec {
+    design: Design,
+    fingerprint: [u8; 16],
+    g_a: Runner,
+    g_s: Runner,
+    prior: Prior,
+    strip: usize,
+}
+
+/// A coded picture and the picture that its decoder shows.
+#[derive(Debug)]
+pub struct Reconstruction {
+    /// What is coded.
+    pub coded: Coded,
+    /// What will be decoded.
+    pub picture: Picture,
+}
+
+/// What an encoder computes on its way, for measurements and tests.
+#[derive(Debug)]
+pub struct Trace {
+    /// The coded picture.
+    pub coded: Coded,
+    /// y, of the padded picture.
+    pub y: Planes,
+    /// ŷ.
+    pub y_hat: Planes,
+    /// Each string, in the order of decoding.
+    pub strings: Vec<StringTrace>,
+    /// The decoded planes `[3, height, width]` without pads, before they are cut to 0…1.
+    pub x_hat: Planes,
+}
+
+/// A picture of which parts are missing.
+#[derive(Debug)]
+pub struct Partial {
+    /// The picture; the missing latents are what their tables expect.
+    pub picture: Picture,
+    /// The strings that were missing, or depend on missing ones, in the order of decoding.
+    pub lost: Vec<Role>,
+}
+
+impl Codec {
+    /// Loads the networks and tables of a checkpoint.
+    ///
+    /// # Errors
+    /// As [`Checkpoint::tensor`] and [`Checkpoint::tables`], and for more slices than a byte counts.
+    pub fn load(checkpoint: &Checkpoint, device: &Device) -> Result<Self> {
+        let design = checkpoint.design().clone();
+        if design.slices.len() > usize::from(u8::MAX) {
+            let found = design.slices.len();
+            return Err(Error::format(checkpoint.path(), "slices of y", "at most 255", found));
+        }
+        Ok(Self {
+            g_a: Runner::load(checkpoint, design.network("g_a"), device)?,
+            g_s: Runner::load(checkpoint, design.network("g_s"), device)?,
+            prior: Prior::load(checkpoint, device)?,
+            fingerprint: checkpoint.fingerprint(),
+            design,
+            strip: usize::MAX,
+        })
+    }
+
+    /// Runs the transforms in strips of about so many rows of the picture; absent, of the whole picture at once. Fewer rows need less
+    /// memory and a little more time.
+    pub fn with_strip_rows(mut self, rows: usize) -> Self {
+        self.strip = rows;
+        self
+    }
+
+    /// Which architecture it is.
+    pub fn architecture(&self) -> Architecture {
+        self.design.architecture
+    }
+
+    /// The roles of a picture's strings, in the order of decoding.
+    pub fn roles(&self) -> Vec<Role> {
+        self.prior.roles()
+    }
+
+    /// Encodes a picture.
+    ///
+    /// # Errors
+    /// For latents, scales or means that are not finite, and a mode that the architecture lacks.
+    pub fn encode(&self, picture: &Picture, options: &EncodeOptions) -> Result<Coded> {
+        Ok(self.code(picture, options, None)?.0)
+    }
+
+    /// Encodes a picture, and decodes it on the way.
+    ///
+    /// # Errors
+    /// As [`Codec::encode`].
+    pub fn reconstruct(&self, picture: &Picture, options: &EncodeOptions) -> Result<Reconstruction> {
+        let (coded, _, y_hat, _) = self.code(picture, options, None)?;
+        let picture = self.shown(&coded, &y_hat)?;
+        Ok(Reconstruction { coded, picture })
+    }
+
+    /// Encodes a picture and keeps all that is computed on the way.
+    ///
+    /// # Errors
+    /// As [`Codec::encode`].
+    pub fn trace(&self, picture: &Picture, options: &EncodeOptions) -> Result<Trace> {
+        let (coded, y, y_hat, strings) = self.code(picture, options, Some(vec![]))?;
+        let x_hat = self.synthesis(&coded, &y_hat)?;
+        Ok(Trace { coded, y, y_hat, strings: strings.unwrap_or_default(), x_hat })
+    }
+
+    /// Decodes a picture.
+    ///
+    /// # Errors
+    /// [`Error::Container`] for the picture of another model, for strings that are missing or of other roles, and for rows of tables that are
+    /// not those of the encoder; [`Error::Coding`] for a string that is no stream of these tables.
+    pub fn decode(&self, coded: &Coded) -> Result<Picture> {
+        let (y_hat, _) = self.latents(coded, None)?;
+        self.shown(coded, &y_hat)
+    }
+
+    /// Decodes what can be decoded of a picture of which some strings are damaged: `whole[i]` says whether string i is not. Latents whose
+    /// string is missing, or depends on one that is, are what their tables expect.
+    ///
+    /// # Errors
+    /// As [`Codec::decode`], and [`Error::Container`] where nothing can be decoded.
+    pub fn decode_partial(&self, coded: &Coded, whole: &[bool]) -> Result<Partial> {
+        let (y_hat, lost) = self.latents(coded, Some(whole))?;
+        Ok(Partial { picture: self.shown(coded, &y_hat)?, lost })
+    }
+
+    /// The coded picture, y, ŷ, and traces where they are wanted.
+    #[allow(clippy::type_complexity, reason = "in one place")]
+    fn code(
+        &self,
+        picture: &Picture,
+        options: &EncodeOptions,
+        traces: Option<Vec<StringTrace>>,
+    ) -> Result<(Coded, Planes, Planes, Option<Vec<StringTrace>>)> {
+        let pads = options.padding.pads(picture, &self.design);
+        let side = |length: usize| {
+            let found = format!("{length} pixels");
+            u32::try_from(length).map_err(|_| Error::setting("picture", "sides below 2³²", found))
+        };
+        let (width, height) = (side(picture.width())?, side(picture.height())?);
+        let [padded_height, padded_width] = padded_sides(width, height, pads, &self.design)?;
+        let [y_height, y_width] = [padded_height, padded_width].map(|side| side / Design::Y_STRIDE);
+        let mut y = Planes::zeros([self.design.m, y_height, y_width]);
+        let rows = |rows| padded_rows(picture, pads, options.padding, rows);
+        self.g_a.run_strips(padded_height, self.strip, rows, |at, strip| y.put_rows(at, &strip))?;
+        check_finite("y", &y.values)?;
+        let latents = Latents { height: y.height, width: y.width, y: Some(&y), mode: options.mode };
+        let mut port = Port::Out(Out { strings: vec![], traces, hashes: options.mode == Mode::Float });
+        let y_hat = self.prior.walk(&mut port, latents)?;
+        let Port::Out(Out { strings, traces, .. }) = port else { unreachable!("made above") };
+        let coded =
+            Coded { width, height, pads, mode: options.mode, model: self.fingerprint, plan: [0; 8], strings };
+        Ok((coded, y, y_hat, traces))
+    }
+
+    /// ŷ of a coded picture, and the roles that are missing where that is accepted.
+    fn latents(&self, coded: &Coded, whole: Option<&[bool]>) -> Result<(Planes, Vec<Role>)> {
+        if coded.model != [0; 16] && coded.model != self.fingerprint {
+            let expected = format!("{}, the model that is loaded", hex(&self.fingerprint));
+            return Err(Error::container("model", expected, hex(&coded.model)));
+        }
+        if coded.plan != [0; 8] {
+            return Err(Error::container("plan", "none", hex(&coded.plan)));
+        }
+        let Coded { width, height, pads, mode, .. } = *coded;
+        let [height, width] = padded_sides(width, height, pads, &self.design)?;
+        let mut port = Port::In(In::new(coded, &self.prior.roles(), whole)?);
+        let (height, width) = (height / Design::Y_STRIDE, width / Design::Y_STRIDE);
+        let y_hat = self.prior.walk(&mut port, Latents { height, width, y: None, mode })?;
+        let Port::In(In { lost, .. }) = port else { unreachable!("made above") };
+        Ok((y_hat, lost))
+    }
+
+    /// The planes of the picture without its pads.
+    fn synthesis(&self, coded: &Coded, y_hat: &Planes) -> Result<Planes> {
+        let Pads { left, top, .. } = coded.pads;
+        let [left, top] = [left, top].map(usize::from);
+        let [width, height] = [coded.width, coded.height].map(|side| side as usize);
+        let mut x_hat = Planes::zeros([3, height, width]);
+        let put = |at: usize, strip: Planes| {
+            let (from, to) = (at.clamp(top, top + height), (at + strip.height).clamp(top, top + height));
+            let strip = strip.window(from - at.min(from)..to - at.min(to), left..left + width);
+            x_hat.put_rows(from - top, &strip);
+        };
+        self.g_s.run_strips(y_hat.height, self.strip / Design::Y_STRIDE, |rows| y_hat.rows(rows), put)?;
+        Ok(x_hat)
+    }
+
+    fn shown(&self, coded: &Coded, y_hat: &Planes) -> Result<Picture> {
+        let x_hat = self.synthesis(coded, y_hat)?;
+        Picture::from_planes(x_hat.width, x_hat.height, &x_hat.values)
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
+}

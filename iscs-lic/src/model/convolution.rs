@@ -1,0 +1,85 @@
+//! The two convolutions that all networks are made of, in one place.
+
+use burn::module::{Module, Param};
+use burn::tensor::module::{conv_transpose2d, conv2d};
+use burn::tensor::ops::{ConvOptions, ConvTransposeOptions};
+use burn::tensor::{Device, Tensor, TensorData};
+
+use crate::Result;
+use crate::checkpoint::{self, Checkpoint};
+
+/// The tensor of this neutral name on a device.
+pub(super) fn parameter<const D: usize>(
+    checkpoint: &Checkpoint,
+    name: &str,
+    device: &Device,
+) -> Result<Param<Tensor<D>>> {
+    let tensor = checkpoint.tensor(name)?;
+    Ok(Param::from_tensor(Tensor::from_data(TensorData::new(tensor.values, tensor.shape), device)))
+}
+
+/// A convolution over a square kernel that is padded by half of it: `[b, in, h, w]` → `[b, out, ⌈h / stride⌉, ⌈w / stride⌉]`.
+#[derive(Module, Debug)]
+pub struct Conv {
+    /// `[out, in, k, k]`.
+    pub weight: Param<Tensor<4>>,
+    /// `[out]`.
+    pub bias: Option<Param<Tensor<1>>>,
+    stride: usize,
+}
+
+impl Conv {
+    /// The convolution `name` of a checkpoint.
+    pub(super) fn load(
+        checkpoint: &Checkpoint,
+        name: &str,
+        shape: &checkpoint::Conv,
+        device: &Device,
+    ) -> Result<Self> {
+        let bias = shape.has_bias.then(|| parameter(checkpoint, &format!("{name}.bias"), device));
+        Ok(Self {
+            weight: parameter(checkpoint, &format!("{name}.weight"), device)?,
+            bias: bias.transpose()?,
+            stride: shape.stride,
+        })
+    }
+
+    /// The output.
+    pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        let weight = self.weight.val();
+        let half = weight.dims()[2] / 2;
+        let options = ConvOptions::new([self.stride; 2], [half; 2], [1; 2], 1);
+        conv2d(x, weight, self.bias.as_ref().map(Param::val), options)
+    }
+}
+
+/// A transposed convolution: `[b, in, h, w]` → `[b, out, h · stride, w · stride]`.
+#[derive(Module, Debug)]
+pub struct Deconv {
+    /// `[in, out, k, k]`.
+    pub weight: Param<Tensor<4>>,
+    /// `[out]`.
+    pub bias: Option<Param<Tensor<1>>>,
+    stride: usize,
+}
+
+impl Deconv {
+    /// The transposed convolution `name` of a checkpoint.
+    pub(super) fn load(
+        checkpoint: &Checkpoint,
+        name: &str,
+        shape: &checkpoint::Conv,
+        device: &Device,
+    ) -> Result<Self> {
+        let Conv { weight, bias, stride } = Conv::load(checkpoint, name, shape, device)?;
+        Ok(Self { weight, bias, stride })
+    }
+
+    /// The output.
+    pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        let weight = self.weight.val();
+        let half = weight.dims()[2] / 2;
+        let options = ConvTransposeOptions::new([self.stride; 2], [half; 2], [self.stride - 1; 2], [1; 2], 1);
+        conv_transpose2d(x, weight, self.bias.as_ref().map(Param::val), options)
+    }
+}
