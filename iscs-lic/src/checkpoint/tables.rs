@@ -2,7 +2,7 @@
 //!
 //! A model that was never updated has none: CompressAI's training example saves tables, and scales, of shape `(0,)`.
 
-use grouping_core::files::tensor_file::Integers;
+use grouping_core::files::tensor_file::{Integers, Tensor};
 
 use super::buffers::{SCALE_TABLE, TABLES};
 use super::{Checkpoint, FILTERS};
@@ -41,10 +41,10 @@ impl Checkpoint {
         if self.recomputes || self.length(&name) == 0 {
             return Ok(SCALES.to_vec());
         }
-        let scales = self.tensor(&name)?.values;
+        let Tensor { shape, values: scales } = self.tensor(&name)?;
         let ascends = scales.windows(2).all(|pair| pair[0] < pair[1]) && scales[0] > 0.0;
-        if !ascends || scales.len() > usize::from(u16::MAX) {
-            let found = format!("{} from {} to {}", scales.len(), scales[0], scales[scales.len() - 1]);
+        if shape.len() != 1 || !ascends || scales.len() > usize::from(u16::MAX) {
+            let found = format!("shape {shape:?} from {} to {}", scales[0], scales[scales.len() - 1]);
             return Err(self.misfit(&name, "at most 65535 scales that ascend from above zero", found));
         }
         Ok(scales)

@@ -4,6 +4,7 @@
 //! Decoding walks the same way (one code path, see `strings.rs`) to the decoded ŷ, from which `g_s` makes the picture. So an encoder knows,
 //! to the bit, which picture its decoder will show.
 
+mod memory;
 mod padding;
 mod prior;
 mod strings;
@@ -53,7 +54,8 @@ pub struct Codec {
     g_a: Runner,
     g_s: Runner,
     prior: Prior,
-    strip: usize,
+    /// Rows of a strip, where they are given.
+    strip: Option<usize>,
 }
 
 /// A coded picture and the picture that its decoder shows.
@@ -106,15 +108,19 @@ impl Codec {
             prior: Prior::load(checkpoint, device)?,
             fingerprint: checkpoint.fingerprint(),
             design,
-            strip: usize::MAX,
+            strip: None,
         })
     }
 
-    /// Runs the transforms in strips of about so many rows of the picture; absent, of the whole picture at once. Fewer rows need less
-    /// memory and a little more time.
-    pub fn with_strip_rows(mut self, rows: usize) -> Self {
-        self.strip = rows;
-        self
+    /// Runs the transforms in strips of about so many rows of the picture; absent, of as many as a bounded memory holds. On the CPU no
+    /// byte depends on it.
+    #[must_use]
+    pub fn with_strip_rows(self, rows: usize) -> Self {
+        Self { strip: Some(rows), ..self }
+    }
+
+    fn strip_rows(&self, width: usize) -> usize {
+        self.strip.unwrap_or_else(|| memory::strip_rows(width, self.design.n))
     }
 
     /// Which architecture it is.
@@ -193,11 +199,12 @@ impl Codec {
         let [y_height, y_width] = [padded_height, padded_width].map(|side| side / Design::Y_STRIDE);
         let mut y = Planes::zeros([self.design.m, y_height, y_width]);
         let rows = |rows| padded_rows(picture, pads, options.padding, rows);
-        self.g_a.run_strips(padded_height, self.strip, rows, |at, strip| y.put_rows(at, &strip))?;
+        let strip = self.strip_rows(padded_width);
+        self.g_a.run_strips(padded_height, strip, rows, |at, strip| y.put_rows(at, &strip))?;
         check_finite("y", &y.values)?;
-        let latents = Latents { height: y.height, width: y.width, y: Some(&y), mode: options.mode };
-        let mut port = Port::Out(Out { strings: vec![], traces, hashes: options.mode == Mode::Float });
-        let y_hat = self.prior.walk(&mut port, latents)?;
+        let latents = Latents { height: y.height, width: y.width, y: Some(&y) };
+        let mut port = Port::Out(Out { traces, hashes: options.mode == Mode::Float, ..Out::default() });
+        let y_hat = self.walk(&mut port, latents, options.mode)?;
         let Port::Out(Out { strings, traces, .. }) = port else { unreachable!("made above") };
         let coded =
             Coded { width, height, pads, mode: options.mode, model: self.fingerprint, plan: [0; 8], strings };
@@ -217,9 +224,19 @@ impl Codec {
         let [height, width] = padded_sides(width, height, pads, &self.design)?;
         let mut port = Port::In(In::new(coded, &self.prior.roles(), whole)?);
         let (height, width) = (height / Design::Y_STRIDE, width / Design::Y_STRIDE);
-        let y_hat = self.prior.walk(&mut port, Latents { height, width, y: None, mode })?;
+        let y_hat = self.walk(&mut port, Latents { height, width, y: None }, mode)?;
         let Port::In(In { lost, .. }) = port else { unreachable!("made above") };
         Ok((y_hat, lost))
+    }
+
+    /// Exchanges all strings in this arithmetic; ŷ.
+    fn walk(&self, port: &mut Port<'_>, latents: Latents<'_>, mode: Mode) -> Result<Planes> {
+        match mode {
+            Mode::Float => self.prior.walk(port, latents),
+            _ => {
+                Err(Error::setting("mode", format!("float for {}", self.architecture()), format!("{mode:?}")))
+            }
+        }
     }
 
     /// The planes of the picture without its pads.
@@ -233,7 +250,8 @@ impl Codec {
             let strip = strip.window(from - at.min(from)..to - at.min(to), left..left + width);
             x_hat.put_rows(from - top, &strip);
         };
-        self.g_s.run_strips(y_hat.height, self.strip / Design::Y_STRIDE, |rows| y_hat.rows(rows), put)?;
+        let strip = self.strip_rows(y_hat.width * Design::Y_STRIDE) / Design::Y_STRIDE;
+        self.g_s.run_strips(y_hat.height, strip, |rows| y_hat.rows(rows), put)?;
         Ok(x_hat)
     }
 

@@ -48,19 +48,24 @@ pub struct StringTrace {
     pub scales: Vec<f32>,
 }
 
-/// Symbols of one string, and what is known of them.
-#[derive(Clone, Copy, Debug)]
+/// The numbers that symbols come from, where there are any; for traces.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Numbers<'a> {
+    pub(super) latents: &'a [f32],
+    pub(super) means: &'a [f32],
+    pub(super) scales: &'a [f32],
+}
+
+/// One string, as far as its symbols are not needed to know it.
+#[derive(Debug)]
 pub(super) struct Request<'a> {
     pub(super) role: Role,
-    /// What the latents are, in errors.
-    pub(super) what: &'static str,
     pub(super) tables: &'a Tables,
+    /// The table row of each symbol.
     pub(super) rows: &'a [u16],
-    pub(super) scales: &'a [f32],
-    /// Of the latents; as many as rows.
-    pub(super) means: &'a [f32],
-    /// The latents, where they are known.
-    pub(super) latents: Option<&'a [f32]>,
+    /// An encoder's symbols.
+    pub(super) symbols: Option<Vec<i32>>,
+    pub(super) numbers: Numbers<'a>,
     /// Whether all that the rows follow from was decoded.
     pub(super) is_known: bool,
 }
@@ -71,6 +76,18 @@ pub(super) struct Answer {
     pub(super) symbols: Vec<i32>,
     /// Whether they were decoded; else they are zeros.
     pub(super) is_known: bool,
+}
+
+impl StringTrace {
+    fn new(role: Role) -> Self {
+        Self { role, rows: vec![], symbols: vec![], latents: vec![], means: vec![], scales: vec![] }
+    }
+
+    fn add(&mut self, Numbers { latents, means, scales }: Numbers<'_>) {
+        self.latents.extend_from_slice(latents);
+        self.means.extend_from_slice(means);
+        self.scales.extend_from_slice(scales);
+    }
 }
 
 /// The strings on the way out, or in.
@@ -87,6 +104,31 @@ pub(super) struct Out {
     /// What was coded, if it is wanted.
     pub(super) traces: Option<Vec<StringTrace>>,
     pub(super) hashes: bool,
+    /// The string that was begun.
+    pub(super) open: Option<StringTrace>,
+}
+
+impl Out {
+    /// Codes a string.
+    fn put(
+        &mut self,
+        role: Role,
+        tables: &Tables,
+        rows: &[u16],
+        symbols: &[i32],
+        numbers: Numbers<'_>,
+    ) -> Result<()> {
+        let bytes = coder::encode(symbols, rows, tables)?;
+        let index_hash = if self.hashes { hash(0, rows) } else { 0 };
+        self.strings.push(CodedString { role, bytes, index_hash });
+        if let Some(traces) = &mut self.traces {
+            let mut trace = StringTrace::new(role);
+            (trace.rows, trace.symbols) = (rows.to_vec(), symbols.to_vec());
+            trace.add(numbers);
+            traces.push(trace);
+        }
+        Ok(())
+    }
 }
 
 /// Strings that are decoded, by role.
@@ -96,6 +138,17 @@ pub(super) struct In<'a> {
     /// Roles that could not be decoded.
     pub(super) lost: Vec<Role>,
     accepts_loss: bool,
+    /// The string that was begun.
+    open: Option<Reading<'a>>,
+}
+
+/// A string that is decoded step by step.
+#[derive(Debug)]
+struct Reading<'a> {
+    string: &'a CodedString,
+    decoder: Decoder<'a>,
+    /// Of the rows so far.
+    hash: u32,
 }
 
 impl<'a> In<'a> {
@@ -114,7 +167,7 @@ impl<'a> In<'a> {
                 return Err(Error::container("strings", "each role once", found));
             }
         }
-        Ok(Self { strings, lost: vec![], accepts_loss: whole.is_some() })
+        Ok(Self { strings, lost: vec![], accepts_loss: whole.is_some(), open: None })
     }
 
     /// The string of a role, or nothing where its loss is accepted.
@@ -145,20 +198,26 @@ fn check_hash(string: &CodedString, found: u32) -> Result<()> {
     Err(Error::container(field, expected, format!("{found:#010x}: this machine computes other tables")))
 }
 
-/// The integer that a latent less its mean rounds to, halves to the even one.
-fn symbol(what: &str, index: usize, difference: f32) -> Result<i32> {
-    let rounded = difference.round_ties_even();
-    // Below 2³¹ in magnitude; NaN is not.
-    if rounded.abs() < 2_147_483_648.0 {
-        Ok(rounded as i32)
-    } else {
+/// The integers that latents less their means round to, halves to the even one.
+///
+/// # Errors
+/// For a difference that is not finite, or of 2³¹ and more.
+pub(super) fn rounded(what: &str, latents: impl Iterator<Item = f32>, means: &[f32]) -> Result<Vec<i32>> {
+    let symbol = |(index, (latent, mean)): (usize, (f32, &f32))| {
+        let difference = latent - mean;
+        let rounded = difference.round_ties_even();
+        // NaN is not below either.
+        if rounded.abs() < 2_147_483_648.0 {
+            return Ok(rounded as i32);
+        }
         let (what, value) = (format!("{what} less its mean"), f64::from(difference));
         if difference.is_finite() {
             let found = format!("{value} at index {index}");
             return Err(Error::coding(what, "magnitudes below 2³¹", found));
         }
         Err(grouping_core::Error::NotFinite { what, index, value }.into())
-    }
+    };
+    latents.zip(means).enumerate().map(symbol).collect()
 }
 
 /// # Errors
@@ -177,28 +236,13 @@ impl Port<'_> {
     /// The symbols of one string.
     ///
     /// # Errors
-    /// For latents or means that are not finite, rows that are not the encoder's, and a string that is no stream of these rows.
+    /// For rows that are not the encoder's, and a string that is no stream of these rows.
     pub(super) fn symbols(&mut self, request: Request<'_>) -> Result<Answer> {
-        let Request { role, what, tables, rows, scales, means, latents, is_known } = request;
-        check_finite("means", means)?;
+        let Request { role, tables, rows, symbols, numbers, is_known } = request;
         match self {
             Port::Out(out) => {
-                let latents = latents.expect("an encoder knows the latents");
-                let differences = latents.iter().zip(means).map(|(y, mean)| y - mean).enumerate();
-                let symbols = differences.map(|(i, d)| symbol(what, i, d)).collect::<Result<Vec<_>>>()?;
-                let bytes = coder::encode(&symbols, rows, tables)?;
-                let index_hash = if out.hashes { hash(0, rows) } else { 0 };
-                out.strings.push(CodedString { role, bytes, index_hash });
-                if let Some(traces) = &mut out.traces {
-                    traces.push(StringTrace {
-                        role,
-                        rows: rows.to_vec(),
-                        symbols: symbols.clone(),
-                        latents: latents.to_vec(),
-                        means: means.to_vec(),
-                        scales: scales.to_vec(),
-                    });
-                }
+                let symbols = symbols.expect("an encoder knows the symbols");
+                out.put(role, tables, rows, &symbols, numbers)?;
                 Ok(Answer { symbols, is_known: true })
             }
             Port::In(input) => {
@@ -211,87 +255,63 @@ impl Port<'_> {
         }
     }
 
-    /// Starts a string whose next rows follow from symbols of its own. Nothing where the string is lost.
-    pub(super) fn serial<'b>(&'b mut self, role: Role, is_known: bool) -> Result<Option<SerialPort<'b>>> {
+    /// Begins a string whose next rows follow from symbols of its own; `false` where it is lost.
+    ///
+    /// # Errors
+    /// For a string that is missing, or no stream.
+    pub(super) fn begin(&mut self, role: Role, is_known: bool) -> Result<bool> {
         match self {
-            Port::Out(out) => Ok(Some(SerialPort::Out {
-                out,
-                trace: StringTrace {
-                    role,
-                    rows: vec![],
-                    symbols: vec![],
-                    latents: vec![],
-                    means: vec![],
-                    scales: vec![],
-                },
-            })),
+            Port::Out(out) => out.open = Some(StringTrace::new(role)),
             Port::In(input) => match input.string(role, is_known)? {
                 Some(string) => {
-                    Ok(Some(SerialPort::In { string, decoder: Decoder::new(&string.bytes)?, hash: 0 }))
+                    input.open = Some(Reading { string, decoder: Decoder::new(&string.bytes)?, hash: 0 });
                 }
-                None => Ok(None),
+                None => return Ok(false),
             },
         }
+        Ok(true)
     }
-}
 
-/// A string whose symbols are exchanged step by step.
-#[derive(Debug)]
-pub(super) enum SerialPort<'a> {
-    Out { out: &'a mut Out, trace: StringTrace },
-    In { string: &'a CodedString, decoder: Decoder<'a>, hash: u32 },
-}
-
-impl SerialPort<'_> {
-    /// The next symbols, one a row: an encoder's of `latent(i)` less its mean.
+    /// The next symbols of the string that was begun, one a row: an encoder's are in `symbols`, a decoder's are written there.
     ///
     /// # Errors
     /// As [`Port::symbols`].
     pub(super) fn next(
         &mut self,
-        gaussian: &Gaussian,
-        scales: &[f32],
-        means: &[f32],
-        latent: impl Fn(usize) -> f32,
+        tables: &Tables,
+        rows: &[u16],
         symbols: &mut [i32],
+        numbers: Numbers<'_>,
     ) -> Result<()> {
-        check_finite("means", means)?;
-        let rows = gaussian.rows(scales)?;
         match self {
-            Self::Out { trace, .. } => {
-                for (i, (to, mean)) in symbols.iter_mut().zip(means).enumerate() {
-                    *to = symbol("y", i, latent(i) - mean)?;
-                }
-                trace.rows.extend_from_slice(&rows);
+            Port::Out(out) => {
+                let trace = out.open.as_mut().expect("a string was begun");
+                trace.rows.extend_from_slice(rows);
                 trace.symbols.extend_from_slice(symbols);
-                trace.latents.extend((0..symbols.len()).map(latent));
-                trace.means.extend_from_slice(means);
-                trace.scales.extend_from_slice(scales);
+                trace.add(numbers);
                 Ok(())
             }
-            Self::In { decoder, hash: seen, .. } => {
-                *seen = hash(*seen, &rows);
-                decoder.next(&rows, &gaussian.tables, symbols)
+            Port::In(input) => {
+                let reading = input.open.as_mut().expect("a string was begun");
+                reading.hash = hash(reading.hash, rows);
+                reading.decoder.next(rows, tables, symbols)
             }
         }
     }
 
-    /// Ends the string.
+    /// Ends the string that was begun.
     ///
     /// # Errors
     /// As [`Port::symbols`].
-    pub(super) fn finish(self, gaussian: &Gaussian) -> Result<()> {
+    pub(super) fn end(&mut self, tables: &Tables) -> Result<()> {
         match self {
-            Self::Out { out, trace } => {
-                let bytes = coder::encode(&trace.symbols, &trace.rows, &gaussian.tables)?;
-                let index_hash = if out.hashes { hash(0, &trace.rows) } else { 0 };
-                out.strings.push(CodedString { role: trace.role, bytes, index_hash });
-                if let Some(traces) = &mut out.traces {
-                    traces.push(trace);
-                }
-                Ok(())
+            Port::Out(out) => {
+                let trace = out.open.take().expect("a string was begun");
+                let StringTrace { role, rows, symbols, latents, means, scales } = &trace;
+                out.put(*role, tables, rows, symbols, Numbers { latents, means, scales })
             }
-            Self::In { string, decoder, hash } => {
+            Port::In(input) => {
+                let Reading { string, decoder, hash } = input.open.take().expect("a string was begun");
                 check_hash(string, hash)?;
                 decoder.finish()
             }

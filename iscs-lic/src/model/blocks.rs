@@ -3,6 +3,7 @@
 use burn::module::{Module, Param};
 use burn::tensor::activation::{leaky_relu, relu, sigmoid};
 use burn::tensor::{Device, Tensor, TensorData};
+use grouping_core::kernels::{Rectifier, gdn};
 
 use super::convolution::{Conv, Deconv};
 use crate::Result;
@@ -34,12 +35,7 @@ impl Gdn {
 
     /// `[b, channels, h, w]` → the same shape.
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let [n_batch, channels, height, width] = x.dims();
-        let squares = (x.clone() * x.clone()).reshape([n_batch, channels, height * width]);
-        let gamma = self.gamma.val().unsqueeze_dim::<3>(0);
-        let beta = self.beta.val().reshape([1, channels as i32, 1]);
-        let norm = (gamma.matmul(squares) + beta).sqrt().reshape([n_batch, channels, height, width]);
-        if self.is_inverse { x * norm } else { x / norm }
+        gdn(x, self.beta.val(), self.gamma.val(), self.is_inverse)
     }
 }
 
@@ -50,8 +46,8 @@ pub struct Subpel {
 }
 
 impl Subpel {
-    fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let x = self.conv.forward(x);
+    fn rectified(&self, x: Tensor<4>, rectifier: Rectifier) -> Tensor<4> {
+        let x = self.conv.rectified(x, rectifier);
         let [n_batch, channels, height, width] = x.dims();
         let n_out = channels / 4;
         let phases = x.reshape([n_batch, n_out, 2, 2, height, width]).permute([0, 1, 4, 2, 5, 3]);
@@ -94,8 +90,8 @@ pub struct Narrow {
 
 impl Narrow {
     fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let x = relu(self.first.forward(x));
-        self.third.forward(relu(self.second.forward(x)))
+        let x = self.second.rectified(self.first.rectified(x, Rectifier::Relu), Rectifier::Relu);
+        self.third.forward(x)
     }
 }
 
@@ -235,27 +231,48 @@ impl Step {
         })
     }
 
+    /// The function that this layer is, if it is one that a layer before it can apply.
+    pub(super) fn rectifier(&self) -> Option<Rectifier> {
+        match self {
+            Self::Activation(Activation { is_leaky: true }) => Some(Rectifier::LeakyRelu),
+            Self::Activation(Activation { is_leaky: false }) => Some(Rectifier::Relu),
+            _ => None,
+        }
+    }
+
+    /// Whether this layer can apply the function behind it.
+    pub(super) fn takes_rectifier(&self) -> bool {
+        matches!(self, Self::Conv(_) | Self::Deconv(_) | Self::Subpel(_))
+    }
+
+    /// The output, behind a function where this layer takes one.
+    pub(super) fn rectified(&self, x: Tensor<4>, rectifier: Rectifier) -> Tensor<4> {
+        match self {
+            Self::Conv(conv) => conv.rectified(x, rectifier),
+            Self::Deconv(deconv) => deconv.rectified(x, rectifier),
+            Self::Subpel(subpel) => subpel.rectified(x, rectifier),
+            _ => self.forward(x),
+        }
+    }
+
     /// The output.
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let leaky = |x| leaky_relu(x, SLOPE);
+        let leaky = Rectifier::LeakyRelu;
         match self {
-            Self::Conv(conv) => conv.forward(x),
-            Self::Deconv(deconv) => deconv.forward(x),
+            Self::Conv(_) | Self::Deconv(_) | Self::Subpel(_) => self.rectified(x, Rectifier::None),
             Self::Gdn(gdn) => gdn.forward(x),
-            Self::Activation(Activation { is_leaky: true }) => leaky(x),
+            Self::Activation(Activation { is_leaky: true }) => leaky_relu(x, SLOPE),
             Self::Activation(Activation { is_leaky: false }) => relu(x),
-            Self::Subpel(subpel) => subpel.forward(x),
             Self::ResidualDown(block) => {
-                let inner = block.conv2.forward(leaky(block.conv1.forward(x.clone())));
+                let inner = block.conv2.forward(block.conv1.rectified(x.clone(), leaky));
                 block.gdn.forward(inner) + block.skip.forward(x)
             }
             Self::Residual(block) => {
-                let inner = block.conv2.forward(leaky(block.conv1.forward(x.clone())));
-                leaky(inner) + x
+                block.conv2.rectified(block.conv1.rectified(x.clone(), leaky), leaky) + x
             }
             Self::ResidualUp(block) => {
-                let inner = block.conv.forward(leaky(block.subpel_conv.forward(x.clone())));
-                block.igdn.forward(inner) + block.upsample.forward(x)
+                let inner = block.conv.forward(block.subpel_conv.rectified(x.clone(), leaky));
+                block.igdn.forward(inner) + block.upsample.rectified(x, Rectifier::None)
             }
             Self::Bottleneck(block) => block.forward(x.clone()) + x,
             Self::Attention(block) => block.forward(x),

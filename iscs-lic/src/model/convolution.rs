@@ -1,9 +1,11 @@
 //! The two convolutions that all networks are made of, in one place.
+//!
+//! They are those of [`grouping_core::kernels`]: on the CPU an output does not depend on its place, so that strips of a picture give the
+//! values of the whole.
 
 use burn::module::{Module, Param};
-use burn::tensor::module::{conv_transpose2d, conv2d};
-use burn::tensor::ops::{ConvOptions, ConvTransposeOptions};
 use burn::tensor::{Device, Tensor, TensorData};
+use grouping_core::kernels::{ConvOptions, Rectifier, conv_transpose2d, conv2d};
 
 use crate::Result;
 use crate::checkpoint::{self, Checkpoint};
@@ -46,9 +48,15 @@ impl Conv {
 
     /// The output.
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        self.rectified(x, Rectifier::None)
+    }
+
+    /// The output behind an activation function.
+    pub fn rectified(&self, x: Tensor<4>, rectifier: Rectifier) -> Tensor<4> {
         let weight = self.weight.val();
         let half = weight.dims()[2] / 2;
-        let options = ConvOptions::new([self.stride; 2], [half; 2], [1; 2], 1);
+        let options =
+            ConvOptions::new().with_stride(self.stride).with_padding(half).with_rectifier(rectifier);
         conv2d(x, weight, self.bias.as_ref().map(Param::val), options)
     }
 }
@@ -75,11 +83,15 @@ impl Deconv {
         Ok(Self { weight, bias, stride })
     }
 
-    /// The output.
-    pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+    /// The output behind an activation function.
+    pub fn rectified(&self, x: Tensor<4>, rectifier: Rectifier) -> Tensor<4> {
         let weight = self.weight.val();
         let half = weight.dims()[2] / 2;
-        let options = ConvTransposeOptions::new([self.stride; 2], [half; 2], [self.stride - 1; 2], [1; 2], 1);
+        let options = ConvOptions::new()
+            .with_stride(self.stride)
+            .with_padding(half)
+            .with_output_padding(self.stride - 1)
+            .with_rectifier(rectifier);
         conv_transpose2d(x, weight, self.bias.as_ref().map(Param::val), options)
     }
 }

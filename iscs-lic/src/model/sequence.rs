@@ -30,8 +30,21 @@ impl Sequence {
     }
 
     /// The output of `x [b, in, h, w]`.
+    ///
+    /// A convolution applies the activation function behind it.
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        self.steps.iter().fold(x, |x, step| step.forward(x))
+        let (mut x, mut steps) = (x, self.steps.iter().peekable());
+        while let Some(step) = steps.next() {
+            let behind = steps.peek().and_then(|next| next.rectifier()).filter(|_| step.takes_rectifier());
+            x = match behind {
+                Some(rectifier) => {
+                    steps.next();
+                    step.rectified(x, rectifier)
+                }
+                None => step.forward(x),
+            };
+        }
+        x
     }
 }
 

@@ -344,3 +344,22 @@ fn damaged_files_are_refused_by_name() {
     assert_refused(Checkpoint::open(&path), "half.safetensors");
     assert_refused(Checkpoint::open(&folder.path().join("none.pth")), "none.pth: cannot open");
 }
+
+#[test]
+fn no_damage_to_a_file_is_more_than_an_error() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("damaged.pth");
+    for name in ["trained.pth.tar", "half.pth", "double.pth"] {
+        let whole = std::fs::read(data("checkpoints").join(name)).expect("a checkpoint");
+        for (i, at) in (0..whole.len()).step_by(211).enumerate() {
+            let mut bytes = whole.clone();
+            bytes[at] ^= 1 << (i % 8);
+            std::fs::write(&path, &bytes).expect("writes");
+            // Values may change unseen; names, shapes and archives may not end the process.
+            if let Ok(checkpoint) = Checkpoint::open(&path) {
+                assert_eq!(checkpoint.architecture(), Architecture::FactorizedPrior, "byte {at} of {name}");
+                let _ = checkpoint.tables("entropy_bottleneck");
+            }
+        }
+    }
+}

@@ -114,9 +114,19 @@ fn the_trained_model_codes_as_the_reference_does() {
         assert!(string.bytes == wanted, "{file}");
     }
     let decoded = codec.decode(&trace.coded).expect("decodes");
-    assert_eq!(
-        decoded,
-        Picture::from_planes(256, 128, &x_hat).expect("a picture"),
-        "the reference's picture"
-    );
+    assert_shown(&decoded, &x_hat);
+}
+
+/// That a picture has the reference's samples, but for those that the tolerance takes over the edge between two.
+fn assert_shown(found: &Picture, x_hat: &[f32]) {
+    let wanted = Picture::from_planes(found.width(), found.height(), x_hat).expect("a picture");
+    let n_pixels = found.width() * found.height();
+    for (i, (&found, &wanted)) in found.rgb().iter().zip(wanted.rgb()).enumerate() {
+        let scaled = x_hat[i % 3 * n_pixels + i / 3] * 255.0;
+        let is_on_edge = (scaled.fract() - 0.5).abs() <= 255.0 * TOLERANCE;
+        assert!(
+            found == wanted || is_on_edge && found.abs_diff(wanted) == 1,
+            "sample {i}: {found}, not {scaled}"
+        );
+    }
 }

@@ -7,10 +7,10 @@
 use burn::tensor::Device;
 
 use super::super::strings::{Gaussian, Port};
-use super::hyper::{Side, check_float};
+use super::hyper::Side;
 use super::{Latents, conditional, gaussian, halves};
 use crate::Result;
-use crate::checkpoint::{Architecture, Checkpoint};
+use crate::checkpoint::Checkpoint;
 use crate::container::Role;
 use crate::model::{Planes, Runner};
 
@@ -104,7 +104,6 @@ impl Checkerboard {
     }
 
     pub(super) fn walk(&self, port: &mut Port<'_>, latents: Latents<'_>) -> Result<Planes> {
-        check_float(latents.mode, Architecture::Cheng2020AnchorCheckerboard)?;
         let side = self.h_s.run(self.side.walk(port, latents)?)?;
         Ok(self.passes.walk(port, 0, &side, latents.y, true)?.0)
     }
@@ -144,7 +143,6 @@ impl Elic {
     }
 
     pub(super) fn walk(&self, port: &mut Port<'_>, latents: Latents<'_>) -> Result<Planes> {
-        check_float(latents.mode, Architecture::Elic2022)?;
         let hyper = self.h_s.run(self.side.walk(port, latents)?)?;
         let mut decoded: Vec<Planes> = vec![];
         let (mut first, mut is_known) = (0, true);

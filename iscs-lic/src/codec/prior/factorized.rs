@@ -2,7 +2,7 @@
 //!
 //! A symbol is a latent less its channel's median, rounded; its row is its channel.
 
-use super::super::strings::{Port, Request};
+use super::super::strings::{Numbers, Port, Request, rounded};
 use crate::Result;
 use crate::checkpoint::Checkpoint;
 use crate::coder::Tables;
@@ -35,35 +35,16 @@ impl Bottleneck {
         [channels, height, width]: [usize; 3],
         latents: Option<&Planes>,
     ) -> Result<(Planes, bool)> {
-        let (symbols, means, is_known) = self.symbols(port, role, what, [height, width], latents)?;
-        let values = symbols.iter().zip(&means).map(|(&s, mean)| s as f32 + mean).collect();
-        Ok((Planes { channels, height, width, values }, is_known))
-    }
-
-    /// The symbols, the median of each, and whether they are known.
-    pub(super) fn symbols(
-        &self,
-        port: &mut Port<'_>,
-        role: Role,
-        what: &'static str,
-        [height, width]: [usize; 2],
-        latents: Option<&Planes>,
-    ) -> Result<(Vec<i32>, Vec<f32>, bool)> {
         let area = height * width;
         // As many channels as rows of tables, which 16 bits number.
-        let rows: Vec<u16> =
-            (0..self.n_channels()).flat_map(|c| std::iter::repeat_n(c as u16, area)).collect();
+        let rows: Vec<u16> = (0..channels).flat_map(|c| std::iter::repeat_n(c as u16, area)).collect();
         let means: Vec<f32> = self.medians.iter().flat_map(|&m| std::iter::repeat_n(m, area)).collect();
-        let answer = port.symbols(Request {
-            role,
-            what,
-            tables: &self.tables,
-            rows: &rows,
-            scales: &[],
-            means: &means,
-            latents: latents.map(|latents| latents.values.as_slice()),
-            is_known: true,
-        })?;
-        Ok((answer.symbols, means, answer.is_known))
+        let symbols = latents.map(|y| rounded(what, y.values.iter().copied(), &means)).transpose()?;
+        let latents = latents.map_or(&[][..], |y| &y.values);
+        let numbers = Numbers { latents, means: &means, scales: &[] };
+        let (tables, is_known) = (&self.tables, true);
+        let answer = port.symbols(Request { role, tables, rows: &rows, symbols, numbers, is_known })?;
+        let values = answer.symbols.iter().zip(&means).map(|(&s, mean)| s as f32 + mean).collect();
+        Ok((Planes { channels, height, width, values }, answer.is_known))
     }
 }

@@ -8,7 +8,7 @@ use super::super::strings::{Gaussian, Port};
 use super::factorized::Bottleneck;
 use super::{Latents, conditional, gaussian, halves};
 use crate::checkpoint::{Architecture, Checkpoint};
-use crate::container::{Mode, Role};
+use crate::container::Role;
 use crate::model::{Planes, Runner};
 use crate::{Error, Result};
 
@@ -50,14 +50,6 @@ impl Side {
     }
 }
 
-/// Refuses arithmetic that an architecture has no integer networks for.
-pub(super) fn check_float(mode: Mode, architecture: Architecture) -> Result<()> {
-    match mode {
-        Mode::Float => Ok(()),
-        _ => Err(Error::setting("mode", format!("float for {architecture}"), format!("{mode:?}"))),
-    }
-}
-
 /// `bmshj2018-hyperprior` and `mbt2018-mean`.
 #[derive(Debug)]
 pub(in super::super) struct Hyper {
@@ -79,7 +71,6 @@ impl Hyper {
     }
 
     pub(super) fn walk(&self, port: &mut Port<'_>, latents: Latents<'_>) -> Result<Planes> {
-        check_float(latents.mode, self.architecture)?;
         let z_hat = self.side.walk(port, latents)?;
         let parameters = self.h_s.run(z_hat)?;
         let [scales, means] = match self.architecture {

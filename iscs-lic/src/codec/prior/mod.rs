@@ -16,10 +16,10 @@ use self::factorized::Bottleneck;
 use self::hyper::Hyper;
 use self::serial::Serial;
 use self::slices::ChannelConditional;
-use super::strings::{Gaussian, Port, Request};
+use super::strings::{Gaussian, Numbers, Port, Request, check_finite, rounded};
 use crate::Result;
 use crate::checkpoint::{Architecture, Checkpoint};
-use crate::container::{Mode, Role};
+use crate::container::Role;
 use crate::model::Planes;
 
 /// What is known of a picture before its strings: sides of y, and y itself at the encoder.
@@ -28,7 +28,6 @@ pub(super) struct Latents<'a> {
     pub(super) height: usize,
     pub(super) width: usize,
     pub(super) y: Option<&'a Planes>,
-    pub(super) mode: Mode,
 }
 
 /// A prior with its networks and tables.
@@ -107,16 +106,12 @@ fn conditional(
     is_known: bool,
 ) -> Result<(Planes, bool)> {
     let rows = gaussian.rows(&scales.values)?;
-    let answer = port.symbols(Request {
-        role,
-        what: "y",
-        tables: &gaussian.tables,
-        rows: &rows,
-        scales: &scales.values,
-        means: &means.values,
-        latents: latents.map(|y| y.values.as_slice()),
-        is_known,
-    })?;
+    check_finite("means", &means.values)?;
+    let symbols = latents.map(|y| rounded("y", y.values.iter().copied(), &means.values)).transpose()?;
+    let latents = latents.map_or(&[][..], |y| &y.values);
+    let numbers = Numbers { latents, means: &means.values, scales: &scales.values };
+    let tables = &gaussian.tables;
+    let answer = port.symbols(Request { role, tables, rows: &rows, symbols, numbers, is_known })?;
     let values = answer.symbols.iter().zip(&means.values).map(|(&s, mean)| s as f32 + mean).collect();
     Ok((Planes { values, ..*means }, answer.is_known))
 }

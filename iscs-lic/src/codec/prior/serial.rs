@@ -8,12 +8,12 @@
 use burn::tensor::Device;
 use grouping_core::simd::Level;
 
-use super::super::strings::{Gaussian, Port};
+use super::super::strings::{Gaussian, Numbers, Port, check_finite, rounded};
 use super::dense::Dense;
-use super::hyper::{Side, check_float};
+use super::hyper::Side;
 use super::{Latents, gaussian};
 use crate::Result;
-use crate::checkpoint::{Architecture, CONTEXT_KERNEL, Checkpoint};
+use crate::checkpoint::{CONTEXT_KERNEL, Checkpoint};
 use crate::container::Role;
 use crate::model::{Planes, Runner};
 
@@ -49,7 +49,6 @@ fn padded(mut bias: Vec<f32>, dense: &Dense) -> Vec<f32> {
 /// A serial prior.
 #[derive(Debug)]
 pub(in super::super) struct Serial {
-    architecture: Architecture,
     side: Side,
     h_s: Runner,
     gaussian: Gaussian,
@@ -87,7 +86,6 @@ impl Serial {
         });
         let on_context = Pointwise::load(checkpoint, "entropy_parameters.0", 2 * m..4 * m)?;
         Ok(Self {
-            architecture: design.architecture,
             side: Side::load(checkpoint, device)?,
             h_s: Runner::load(checkpoint, design.network("h_s"), device)?,
             gaussian: gaussian(checkpoint, &design.gaussians[0])?,
@@ -101,11 +99,12 @@ impl Serial {
     }
 
     pub(super) fn walk(&self, port: &mut Port<'_>, latents: Latents<'_>) -> Result<Planes> {
-        check_float(latents.mode, self.architecture)?;
         let side = self.h_s.run(self.side.walk(port, latents)?)?;
         let (m, height, width) = (self.m, latents.height, latents.width);
         let mut y_hat = Planes::zeros([m, height, width]);
-        let Some(mut string) = port.serial(Role::Slice(0), true)? else { return Ok(y_hat) };
+        if !port.begin(Role::Slice(0), true)? {
+            return Ok(y_hat);
+        }
         let level = Level::detect();
         // ŷ with a margin of zeros, channels last: two rows above and two columns on either side.
         let line = (width + 2 * MARGIN) * m;
@@ -113,7 +112,7 @@ impl Serial {
         let [on_hyper, on_context] = &self.first;
         let (n_first, n_context) = (on_hyper.dense.width(), self.context_bias.len());
         let (mut second, mut third) = (vec![0.0; self.second.bias.len()], vec![0.0; self.third.bias.len()]);
-        let mut symbols = vec![0i32; m];
+        let (mut symbols, mut here) = (vec![0i32; m], vec![]);
         let area = height * width;
         for row in 0..height {
             let hyper: Vec<f32> = (0..width)
@@ -141,8 +140,15 @@ impl Serial {
                 third.copy_from_slice(&self.third.bias);
                 self.third.dense.add(level, |_| &second, &mut third);
                 let (scales, means) = third[..2 * m].split_at(m);
-                let latent = |c: usize| latents.y.map_or(0.0, |y| y.values[c * area + row * width + x]);
-                string.next(&self.gaussian, scales, means, latent, &mut symbols)?;
+                check_finite("means", means)?;
+                let rows = self.gaussian.rows(scales)?;
+                if let Some(y) = latents.y {
+                    here.clear();
+                    here.extend((0..m).map(|c| y.values[c * area + row * width + x]));
+                    symbols = rounded("y", here.iter().copied(), means)?;
+                }
+                let numbers = Numbers { latents: &here, means, scales };
+                port.next(&self.gaussian.tables, &rows, &mut symbols, numbers)?;
                 let to = at + MARGIN * m;
                 for (c, ((to, &symbol), mean)) in
                     decoded[to..to + m].iter_mut().zip(&symbols).zip(means).enumerate()
@@ -152,7 +158,7 @@ impl Serial {
                 }
             }
         }
-        string.finish(&self.gaussian)?;
+        port.end(&self.gaussian.tables)?;
         Ok(y_hat)
     }
 }

@@ -6,10 +6,10 @@
 use burn::tensor::Device;
 
 use super::super::strings::{Gaussian, Port};
-use super::hyper::{Side, check_float};
+use super::hyper::Side;
 use super::{Latents, conditional, gaussian};
 use crate::Result;
-use crate::checkpoint::{Architecture, Checkpoint};
+use crate::checkpoint::Checkpoint;
 use crate::container::Role;
 use crate::model::{Planes, Runner};
 
@@ -58,7 +58,6 @@ impl ChannelConditional {
     }
 
     pub(super) fn walk(&self, port: &mut Port<'_>, latents: Latents<'_>) -> Result<Planes> {
-        check_float(latents.mode, Architecture::ChannelConditional)?;
         let z_hat = self.side.walk(port, latents)?;
         let [scales, means] = [self.h_scale_s.run(z_hat.clone())?, self.h_mean_s.run(z_hat)?];
         let (mut decoded, mut known): (Vec<Planes>, Vec<bool>) = (vec![], vec![]);
