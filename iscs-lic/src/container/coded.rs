@@ -1,7 +1,11 @@
 //! A coded picture, whatever file holds it.
 
+use std::fmt;
+
+use serde::Serialize;
+
 /// Rows and columns that were added around a picture before coding, and are cut off after decoding.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Pads {
     /// Columns at the left.
     pub left: u8,
@@ -13,8 +17,28 @@ pub struct Pads {
     pub bottom: u8,
 }
 
+impl Pads {
+    /// CompressAI's: to the next multiple of 64 on both sides, centred, the odd pixel at the right and at the bottom.
+    ///
+    /// ```
+    /// use iscs_lic::container::Pads;
+    ///
+    /// assert_eq!(Pads::centred(97, 65), Pads { left: 15, right: 16, top: 31, bottom: 32 });
+    /// ```
+    pub fn centred(width: u32, height: u32) -> Self {
+        let both = |side: u32| {
+            // At most 63.
+            let missing = (64 - side % 64) % 64;
+            ((missing / 2) as u8, (missing - missing / 2) as u8)
+        };
+        let ((left, right), (top, bottom)) = (both(width), both(height));
+        Self { left, right, top, bottom }
+    }
+}
+
 /// The arithmetic that coded a picture, and must decode it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Mode {
     /// `f32` throughout: another machine may find other tables for the same symbols, which the index hash of a string detects.
     #[default]
@@ -38,14 +62,25 @@ pub enum Role {
     NonAnchors(u8),
 }
 
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Hyper => f.write_str("hyper-latent"),
+            Self::Slice(n) => write!(f, "slice {n}"),
+            Self::Anchors(n) => write!(f, "anchors of slice {n}"),
+            Self::NonAnchors(n) => write!(f, "non-anchors of slice {n}"),
+        }
+    }
+}
+
 /// One stream of symbols.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CodedString {
     /// What it holds.
     pub role: Role,
-    /// The rANS stream.
+    /// The rANS stream; empty where a file's was damaged or missing (no stream is shorter than 8 bytes).
     pub bytes: Vec<u8>,
-    /// In float arithmetic, a hash of the table index of each symbol ([`Mode::Float`]); else 0.
+    /// In float arithmetic, the [`index_hash`](super::index_hash) of its symbols' tables; 0 where there is none, as in a `.cai`.
     pub index_hash: u32,
 }
 

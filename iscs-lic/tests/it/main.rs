@@ -4,6 +4,7 @@ mod checkpoints;
 mod codec;
 mod coder;
 mod compare;
+mod containers;
 mod fixture;
 mod lab;
 mod networks;
