@@ -71,24 +71,23 @@ impl<'a> Decoder<'a> {
     /// # Errors
     ///
     /// [`Error::Coding`] for a row that the tables do not have, for a stream that ends before, and for an escape that no encoder writes; what is in
-    /// `out` then means nothing.
+    /// `out`, and what would be decoded after it, then means nothing.
     pub fn next(&mut self, rows: &[u16], tables: &Tables, out: &mut [i32]) -> Result<()> {
         if out.len() != rows.len() {
             return Err(Error::coding("room for the symbols", rows.len().to_string(), out.len()));
         }
-        let mut reading = self.reading.clone();
+        let reading = &mut self.reading;
         for (i, (symbol, &row)) in out.iter_mut().zip(rows).enumerate() {
             let at = self.n_symbols + i;
             let Some(view) = tables.view(usize::from(row)) else { return Err(no_row(at, row, tables)) };
             let bin = reading.bin(&view).map_err(|Ended| ended(at))?;
             *symbol = if bin == view.escape() {
-                escaped(&mut reading, view.escape(), view.offset, at)?
+                escaped(reading, view.escape(), view.offset, at)?
             } else {
                 // Checked when the tables were made.
                 view.offset + bin as i32
             };
         }
-        self.reading = reading;
         self.n_symbols += rows.len();
         Ok(())
     }

@@ -16,6 +16,7 @@ mod rans;
 mod scales;
 mod special;
 mod tables;
+mod vectorised;
 
 pub use decode::{Decoder, decode};
 pub use encode::{Encoder, encode};

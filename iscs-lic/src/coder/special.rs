@@ -55,9 +55,6 @@ const SCALED_ERFC: [f64; 27] = [
     -2.187_342_944_303_018e-18,
 ];
 
-/// 2/√π.
-const TWO_OVER_ROOT_PI: f64 = 1.128_379_167_095_512_6;
-
 /// The nearest integer, half to even; |x| below 2⁵¹.
 fn nearest(x: f64) -> f64 {
     const ROUNDING: f64 = 6_755_399_441_055_744.0; // 1.5·2⁵², whose last place is 1
@@ -100,7 +97,7 @@ pub(crate) fn exp(x: f64) -> f64 {
 
 /// eˣ − 1; below 1.5 ulp.
 pub(crate) fn expm1(x: f64) -> f64 {
-    if x > 700.0 || x < -40.0 {
+    if !(-40.0..=700.0).contains(&x) {
         return exp(x) - 1.0;
     }
     let (k, r, c) = reduced(x);
@@ -181,7 +178,7 @@ pub(crate) fn erfc(x: f64) -> f64 {
             *term = 1.0 / (factorial * (2 * n + 1) as f64);
         }
         let series = terms.iter().rev().fold(0.0, |sum, term| sum * z + term);
-        return 1.0 - TWO_OVER_ROOT_PI * (x * series);
+        return 1.0 - std::f64::consts::FRAC_2_SQRT_PI * (x * series);
     }
     if x > 27.3 {
         return 0.0;

@@ -84,9 +84,7 @@ fn tables_of_random_priors_are_compressais() {
             }
         }
     }
-    // PyTorch's functions are a unit in the last place off here and there, also where its instruction sets agree.
-    assert!(wrong.len() * 50 <= n_compared, "{} of {n_compared} rows differ: {wrong:?}", wrong.len());
-    assert!(wrong.iter().all(|(_, _, most)| *most == Some(1)), "by more than one count: {wrong:?}");
+    assert!(wrong.is_empty() && n_compared > 300, "{} of {n_compared} rows differ: {wrong:?}", wrong.len());
 }
 
 #[test]
