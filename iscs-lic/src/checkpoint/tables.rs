@@ -81,6 +81,14 @@ impl Checkpoint {
     }
 
     fn computed_bottleneck(&self) -> Result<Tables> {
+        Tables::factorized(&self.factorized_prior()?)
+    }
+
+    /// The learned distributions of the entropy bottleneck.
+    ///
+    /// # Errors
+    /// As [`Checkpoint::tensor`], and [`Error::Coding`] for values that give no distribution.
+    pub fn factorized_prior(&self) -> Result<FactorizedPrior> {
         let name = &self.design.bottleneck.0;
         let all = |kind: &str, n: usize| -> Result<Vec<Vec<f32>>> {
             (0..n).map(|i| Ok(self.tensor(&format!("{name}.{kind}.{i}"))?.values)).collect()
@@ -90,7 +98,7 @@ impl Checkpoint {
         let quantiles = self.tensor(&format!("{name}.quantiles"))?.values;
         let [matrices, biases, factors] =
             [&matrices, &biases, &factors].map(|all| all.iter().map(Vec::as_slice).collect::<Vec<_>>());
-        Tables::factorized(&FactorizedPrior::new(&matrices, &biases, &factors, &quantiles)?)
+        FactorizedPrior::new(&matrices, &biases, &factors, &quantiles)
     }
 
     /// The medians of the entropy bottleneck's channels, to which its symbols are relative.

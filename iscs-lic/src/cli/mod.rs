@@ -1,6 +1,13 @@
 //! The command line: parse, one call of the library, print. stdout carries the result only.
 
+mod coded;
 mod compare;
+mod decode;
+mod encode;
+mod eval;
+mod info;
+mod model;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -17,6 +24,16 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Encode a picture
+    Encode(encode::Args),
+    /// Decode a picture
+    Decode(decode::Args),
+    /// Show what a coded picture or a checkpoint is
+    Info(info::Args),
+    /// Check that a file is whole and decodes to the same picture
+    Verify(verify::Args),
+    /// Measure a codec on pictures: rate, PSNR, MS-SSIM, time
+    Eval(eval::Args),
     /// Compare rate–distortion curves: BD-rate and BD-PSNR
     Compare(compare::Args),
     /// Print a script that completes this command in a shell
@@ -33,6 +50,11 @@ const FLAGS: Flags = Flags {
 /// Parses the process's arguments and runs the command.
 pub(crate) fn run() -> ExitCode {
     command::run(FLAGS, |cli: Cli| match cli.command {
+        Command::Encode(args) => encode::run(&args).map(|()| ExitCode::SUCCESS),
+        Command::Decode(args) => decode::run(&args),
+        Command::Info(args) => info::run(&args).map(|()| ExitCode::SUCCESS),
+        Command::Verify(args) => verify::run(&args),
+        Command::Eval(args) => eval::run(&args),
         Command::Compare(args) => compare::run(&args),
         Command::Completions(args) => args.print::<Cli>().map(|()| ExitCode::SUCCESS),
     })

@@ -187,6 +187,21 @@ impl FactorizedPrior {
         values[0]
     }
 
+    /// The probability of a channel's symbol: of the integer that lies so far from its median.
+    ///
+    /// # Panics
+    ///
+    /// For a channel that it does not have.
+    pub fn likelihood(&self, channel: usize, symbol: i32) -> f64 {
+        let x = self.quantiles[3 * channel + 1] + symbol as f32;
+        let mut scratch = [Vec::new(), Vec::new()];
+        let [below, above] = [x - 0.5, x + 0.5].map(|x| f64::from(self.logit(channel, x, 1, &mut scratch)));
+        // On the side where the logistic function does not saturate.
+        let sign = if below + above > 0.0 { -1.0 } else { 1.0 };
+        let [below, above] = [below, above].map(|logit| 1.0 / (1.0 + special::exp(-sign * logit)));
+        (above - below).abs()
+    }
+
     /// How far the integers of each channel's table reach below and above its median.
     fn reaches(&self) -> Result<Vec<[usize; 2]>> {
         let reach = |three: &[f32]| {

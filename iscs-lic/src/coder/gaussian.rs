@@ -18,6 +18,18 @@ fn cumulative(x: f32) -> f32 {
     0.5 * (erfc(f64::from(-std::f32::consts::FRAC_1_SQRT_2 * x)) as f32)
 }
 
+/// How likely a Gaussian value of mean 0 and deviation 1 lies between two bounds: Φ(to) − Φ(from).
+///
+/// ```
+/// use iscs_lic::coder::normal_interval;
+///
+/// assert!((normal_interval(-1.0, 1.0) - 0.682_689_492_137_085_9).abs() < 1e-15);
+/// ```
+pub fn normal_interval(from: f64, to: f64) -> f64 {
+    let below = |x: f64| 0.5 * erfc(-x * std::f64::consts::FRAC_1_SQRT_2);
+    below(to) - below(from)
+}
+
 impl Tables {
     /// One table a scale, equal to CompressAI's.
     ///

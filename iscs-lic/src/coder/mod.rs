@@ -21,5 +21,6 @@ mod vectorised;
 pub use decode::{Decoder, decode};
 pub use encode::{Encoder, encode};
 pub use factorized::FactorizedPrior;
+pub use gaussian::normal_interval;
 pub use scales::{SCALES, scale_index};
 pub use tables::Tables;

@@ -3,7 +3,9 @@
 #[cfg(feature = "classic")]
 pub mod classic;
 pub mod curve;
+pub mod estimate;
 pub mod evaluate;
+pub mod learned;
 mod ms_ssim;
 pub mod results;
 

@@ -20,7 +20,7 @@ pub(crate) fn metrics(place: &Path, arguments: &[&str]) -> Vec<(String, f64)> {
 fn classic_codecs_are_measured_on_procedural_pictures() {
     let folder = tempfile::tempdir().expect("a folder");
     let run = |arguments: &str| metrics(folder.path(), &arguments.split(' ').collect::<Vec<_>>());
-    run("textures --out pictures --n 2 --side 176");
+    run("pictures procedural --out pictures --n 2 --side 176");
     let by_name = |metrics: &[(String, f64)], name: &str| -> Vec<f64> {
         metrics.iter().filter(|(n, _)| n == name).map(|(_, value)| *value).collect()
     };

@@ -9,5 +9,6 @@ mod fixture;
 mod lab;
 mod networks;
 mod pictures;
+mod readme;
 mod recipe;
 mod tables;

@@ -2,6 +2,7 @@
 //!
 //! Each command parses, makes one call and sets an exit code. Everything on stdout is lines of JSON.
 
+mod determinism;
 mod rates;
 mod textures;
 
@@ -9,11 +10,15 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
+use burn::tensor::Device;
 use clap::{Parser, Subcommand};
 use grouping_core::command::{self, Flags};
 use grouping_core::train::JsonLines;
+use iscs_lic::checkpoint::Checkpoint;
+use iscs_lic::codec::{Codec, EncodeOptions, Padding};
 use iscs_lic::measure::classic::Classic;
 use iscs_lic::measure::evaluate::PictureCodec;
+use iscs_lic::measure::learned::Learned;
 
 /// A bed for experiments with learned image codecs.
 ///
@@ -27,18 +32,47 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Write procedural pictures: dead leaves with textures.
-    Textures {
+    /// Write pictures into a folder: procedural ones, or those of Kodak.
+    Pictures {
+        /// Which.
+        kind: PicturesName,
         /// Folder to write.
         #[arg(long)]
         out: PathBuf,
-        /// How many.
+        /// How many, at most.
         #[arg(long, default_value_t = 8)]
         n: usize,
-        /// Pixels a side.
+        /// Pixels a side of procedural ones.
         #[arg(long, default_value_t = 256)]
         side: usize,
-        /// Seed of the pictures.
+        /// Seed of procedural ones.
+        #[arg(long, default_value_t = 0)]
+        seed: u64,
+    },
+    /// Code pictures with the model that is built in.
+    Learned {
+        /// Folder of pictures.
+        #[arg(long)]
+        data: PathBuf,
+        /// Results to write.
+        #[arg(long)]
+        out: PathBuf,
+    },
+    /// Bytes and dB of each arithmetic.
+    Costs {
+        /// Folder of pictures.
+        #[arg(long)]
+        data: PathBuf,
+    },
+    /// Decode float files in arithmetic that is slightly another.
+    Perturb {
+        /// Folder of pictures.
+        #[arg(long)]
+        data: PathBuf,
+        /// How many other arithmetics.
+        #[arg(long, default_value_t = 4)]
+        trials: usize,
+        /// Seed of the perturbations.
         #[arg(long, default_value_t = 0)]
         seed: u64,
     },
@@ -66,6 +100,14 @@ enum Command {
 }
 
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum PicturesName {
+    /// Dead leaves with textures.
+    Procedural,
+    /// `kodak` in $GROUPING_DATA.
+    Kodak,
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
 enum ClassicName {
     /// Progressive JPEG, 4:2:0.
     Jpeg,
@@ -76,6 +118,14 @@ enum ClassicName {
 }
 
 impl ClassicName {
+    fn label(self) -> &'static str {
+        match self {
+            Self::Jpeg => "JPEG 4:2:0",
+            Self::Jpeg444 => "JPEG 4:4:4",
+            Self::Webp => "WebP",
+        }
+    }
+
     fn at(self, quality: u8) -> Classic {
         match self {
             Self::Jpeg => Classic::Jpeg { quality, halves_color: true },
@@ -100,10 +150,25 @@ fn main() -> ExitCode {
 fn execute(command: Command) -> Result<()> {
     let mut lines = JsonLines::new(std::io::stdout());
     match command {
-        Command::Textures { out, n, side, seed } => textures::write(&out, n, side, seed)?,
+        Command::Pictures { kind: PicturesName::Procedural, out, n, side, seed } => {
+            textures::write(&out, n, side, seed)?;
+        }
+        Command::Pictures { kind: PicturesName::Kodak, out, n, .. } => rates::copy_kodak(&out, n)?,
+        Command::Learned { data, out } => {
+            let codec = Codec::load(&Checkpoint::default_model()?, &Device::flex())?;
+            let options = EncodeOptions { padding: Padding::Zeros, ..EncodeOptions::default() };
+            let learned: Box<dyn PictureCodec + '_> = Box::new(Learned::new(&codec, options));
+            let name = codec.architecture().name();
+            rates::measure(name, &[(format!("{name}, built in"), learned)], &data, &out, &mut lines)?;
+        }
+        Command::Costs { data } => determinism::costs(&data, &mut lines)?,
+        Command::Perturb { data, trials, seed } => determinism::perturb(&data, trials, seed, &mut lines)?,
         Command::Classic { codec, data, out, qualities } => {
             let at = |&quality| {
-                (format!("quality {quality}"), Box::new(codec.at(quality)) as Box<dyn PictureCodec>)
+                (
+                    format!("{}, quality {quality}", codec.label()),
+                    Box::new(codec.at(quality)) as Box<dyn PictureCodec>,
+                )
             };
             let codecs: Vec<_> = qualities.iter().map(at).collect();
             let name = codec.at(50).name();
