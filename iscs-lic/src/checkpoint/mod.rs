@@ -7,6 +7,7 @@
 //! Parameters are given as the networks use them: masked weights are zero under their mask, and [`Checkpoint::gdn`] undoes the
 //! reparametrisation of a normalisation.
 
+mod architectures;
 mod buffers;
 mod design;
 mod layers;

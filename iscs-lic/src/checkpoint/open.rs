@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use grouping_core::files::tensor_file::{Dtype, TensorFile};
 
+use super::architectures::{Widths, design, recognise};
 use super::buffers::{buffers, is_constant};
-use super::design::{Widths, design, recognise};
 use super::{Architecture, Checkpoint, Design, names};
 use crate::{Error, Result};
 
