@@ -6,6 +6,7 @@ pub mod codec;
 pub mod coder;
 pub mod container;
 mod error;
+pub mod fixed;
 #[cfg(feature = "model")]
 pub mod measure;
 #[cfg(feature = "model")]

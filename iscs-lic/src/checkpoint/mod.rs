@@ -18,6 +18,7 @@ mod tables;
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use grouping_core::files::tensor_file::{Tensor, TensorFile};
 
@@ -27,7 +28,7 @@ pub use layers::{Conv, Layer, Network, Part};
 
 use crate::{Error, Result};
 
-/// A learned image codec in a file.
+/// A learned image codec in a file; clones share it.
 ///
 /// ```
 /// use iscs_lic::checkpoint::{Architecture, Checkpoint};
@@ -38,9 +39,9 @@ use crate::{Error, Result};
 /// assert_eq!(checkpoint.tensor("g_a.0.weight")?.shape, [32, 3, 5, 5]);
 /// # Ok::<(), iscs_lic::Error>(())
 /// ```
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Checkpoint {
-    file: TensorFile,
+    file: Arc<TensorFile>,
     /// The name in the file of each neutral name.
     names: BTreeMap<String, String>,
     design: Design,

@@ -22,6 +22,7 @@ pub(super) fn open(file: TensorFile) -> Result<Checkpoint> {
     };
     check_slices(&file, &names, &design)?;
     let is_half = names.values().any(|name| matches!(file.dtype(name), Some(Dtype::F16 | Dtype::BF16)));
+    let file = std::sync::Arc::new(file);
     let mut checkpoint = Checkpoint { file, names, design, fingerprint: [0; 16], is_half, recomputes: false };
     check_names(&checkpoint)?;
     check_constants(&checkpoint)?;

@@ -4,13 +4,17 @@
 //! Decoding walks the same way (one code path, see `strings.rs`) to the decoded ŷ, from which `g_s` makes the picture. So an encoder knows,
 //! to the bit, which picture its decoder will show.
 
+mod integers;
 mod memory;
 mod padding;
 mod prior;
 mod strings;
 
+use std::sync::{Arc, Mutex, PoisonError};
+
 use burn::tensor::Device;
 
+use self::integers::Integers;
 use self::padding::{padded_rows, padded_sides};
 use self::prior::{Latents, Prior};
 use self::strings::{In, Out, Port, check_finite};
@@ -56,6 +60,9 @@ pub struct Codec {
     prior: Prior,
     /// Rows of a strip, where they are given.
     strip: Option<usize>,
+    checkpoint: Checkpoint,
+    /// Made when a picture first needs them.
+    integers: Mutex<Option<Arc<Integers>>>,
 }
 
 /// A coded picture and the picture that its decoder shows.
@@ -109,6 +116,8 @@ impl Codec {
             fingerprint: checkpoint.fingerprint(),
             design,
             strip: None,
+            checkpoint: checkpoint.clone(),
+            integers: Mutex::new(None),
         })
     }
 
@@ -136,7 +145,7 @@ impl Codec {
     /// Encodes a picture.
     ///
     /// # Errors
-    /// For latents, scales or means that are not finite, and a mode that the architecture lacks.
+    /// For latents, scales or means that are not finite, and in integer modes for weights beyond what the integers hold.
     pub fn encode(&self, picture: &Picture, options: &EncodeOptions) -> Result<Coded> {
         Ok(self.code(picture, options, None)?.0)
     }
@@ -229,14 +238,23 @@ impl Codec {
         Ok((y_hat, lost))
     }
 
-    /// Exchanges all strings in this arithmetic; ŷ.
+    /// Exchanges all strings in the arithmetic of a mode; ŷ.
     fn walk(&self, port: &mut Port<'_>, latents: Latents<'_>, mode: Mode) -> Result<Planes> {
-        match mode {
-            Mode::Float => self.prior.walk(port, latents),
-            _ => {
-                Err(Error::setting("mode", format!("float for {}", self.architecture()), format!("{mode:?}")))
-            }
+        if mode == Mode::Float {
+            return self.prior.walk(port, latents);
         }
+        let z = latents.y.map(|y| self.prior.hyper_latents(y)).transpose()?.flatten();
+        self.integers()?.walk(port, [latents.height, latents.width], latents.y, z.as_ref())
+    }
+
+    fn integers(&self) -> Result<Arc<Integers>> {
+        let mut held = self.integers.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(integers) = &*held {
+            return Ok(integers.clone());
+        }
+        let integers = Arc::new(Integers::load(&self.checkpoint)?);
+        *held = Some(integers.clone());
+        Ok(integers)
     }
 
     /// The planes of the picture without its pads.
@@ -256,6 +274,9 @@ impl Codec {
     }
 
     fn shown(&self, coded: &Coded, y_hat: &Planes) -> Result<Picture> {
+        if coded.mode == Mode::Pixels {
+            return self.integers()?.picture(coded, y_hat);
+        }
         let x_hat = self.synthesis(coded, y_hat)?;
         Picture::from_planes(x_hat.width, x_hat.height, &x_hat.values)
     }

@@ -169,10 +169,42 @@ fn latents_that_are_not_finite_are_refused_by_name() {
 }
 
 #[test]
-fn modes_without_integer_networks_are_refused() {
-    let codec = load(&small("elic2022-official"));
-    let options = EncodeOptions { mode: Mode::Symbols, ..EncodeOptions::default() };
-    assert_refused(codec.encode(&picture(64, 64), &options), "mode: expected float for elic2022-official");
+fn integer_modes_decode_to_the_encoders_picture() {
+    for name in ARCHITECTURES {
+        let codec = load(&small(name));
+        for mode in [Mode::Symbols, Mode::Pixels] {
+            let options = EncodeOptions { mode, ..EncodeOptions::default() };
+            for (width, height) in [(70, 130), (1, 1)] {
+                let made = codec.reconstruct(&picture(width, height), &options).expect("encodes");
+                let hashes = made.coded.strings.iter().map(|string| string.index_hash);
+                assert!(hashes.into_iter().all(|hash| hash == 0), "{name}, {mode:?}: no hashes of rows");
+                let decoded = codec.decode(&made.coded).unwrap_or_else(|e| panic!("{name}, {mode:?}: {e}"));
+                assert_eq!(decoded, made.picture, "{name}, {mode:?}: {width}×{height}");
+            }
+        }
+    }
+}
+
+#[test]
+fn modes_cost_little() {
+    let (codec, picture) = (default_codec(), picture(192, 128));
+    let made = |mode| {
+        let options = EncodeOptions { mode, ..EncodeOptions::default() };
+        let made = codec.reconstruct(&picture, &options).expect("encodes");
+        let n_bytes: usize = made.coded.strings.iter().map(|string| string.bytes.len()).sum();
+        (n_bytes, psnr(picture.rgb(), made.picture.rgb()))
+    };
+    let [float, symbols, pixels] = [Mode::Float, Mode::Symbols, Mode::Pixels].map(made);
+    assert_eq!(symbols.0, pixels.0, "the same strings in both integer modes");
+    // On 24 Kodak pictures 0.02 % of the bytes and 0.0015 dB.
+    assert!(symbols.0 * 100 <= float.0 * 101, "{} bytes instead of {}", symbols.0, float.0);
+    assert!((symbols.1 - float.1).abs() < 0.05, "{} dB instead of {}", symbols.1, float.1);
+    assert!((pixels.1 - symbols.1).abs() < 0.01, "{} dB instead of {}", pixels.1, symbols.1);
+}
+
+fn psnr(a: &[u8], b: &[u8]) -> f64 {
+    let error: u64 = a.iter().zip(b).map(|(a, b)| u64::from(a.abs_diff(*b)).pow(2)).sum();
+    10.0 * (255.0 * 255.0 * a.len() as f64 / error as f64).log10()
 }
 
 #[test]

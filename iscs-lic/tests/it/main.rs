@@ -5,6 +5,7 @@ mod codec;
 mod coder;
 mod compare;
 mod containers;
+mod fixed;
 mod fixture;
 mod lab;
 mod networks;

@@ -15,7 +15,7 @@ use crate::container::Role;
 use crate::model::{Planes, Runner};
 
 /// The positions of one colour: `[channels, height, width / 2]`. Colour 0 are the anchors.
-fn of_colour(planes: &Planes, colour: usize) -> Planes {
+pub(in super::super) fn of_colour(planes: &Planes, colour: usize) -> Planes {
     let width = planes.width / 2;
     let rows = planes.values.chunks_exact(planes.width.max(1)).enumerate();
     let values = rows.flat_map(|(row, values)| {
@@ -89,7 +89,7 @@ impl TwoPass {
 /// `cheng2020-anchor-checkerboard`.
 #[derive(Debug)]
 pub(in super::super) struct Checkerboard {
-    side: Side,
+    pub(super) side: Side,
     h_s: Runner,
     passes: TwoPass,
 }
@@ -112,7 +112,7 @@ impl Checkerboard {
 /// `elic2022-official`: slice k sees all earlier ones through networks of its own.
 #[derive(Debug)]
 pub(in super::super) struct Elic {
-    side: Side,
+    pub(super) side: Side,
     h_s: Runner,
     /// The channels of each slice.
     slices: Vec<usize>,

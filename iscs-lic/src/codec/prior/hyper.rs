@@ -31,16 +31,18 @@ impl Side {
         })
     }
 
+    /// z.
+    pub(super) fn latents(&self, y: &Planes) -> Result<Planes> {
+        if self.takes_magnitudes {
+            let values = y.values.iter().map(|v| v.abs()).collect();
+            return self.h_a.run(Planes { values, ..*y });
+        }
+        self.h_a.run(y.clone())
+    }
+
     /// ẑ. Without it nothing of the picture can be decoded.
     pub(super) fn walk(&self, port: &mut Port<'_>, latents: Latents<'_>) -> Result<Planes> {
-        let z = match latents.y {
-            Some(y) if self.takes_magnitudes => {
-                let values = y.values.iter().map(|v| v.abs()).collect();
-                Some(self.h_a.run(Planes { values, ..*y })?)
-            }
-            Some(y) => Some(self.h_a.run(y.clone())?),
-            None => None,
-        };
+        let z = latents.y.map(|y| self.latents(y)).transpose()?;
         let shape = [self.bottleneck.n_channels(), latents.height / 4, latents.width / 4];
         let (z_hat, is_known) = self.bottleneck.walk(port, Role::Hyper, "z", shape, z.as_ref())?;
         if !is_known {
@@ -54,7 +56,7 @@ impl Side {
 #[derive(Debug)]
 pub(in super::super) struct Hyper {
     architecture: Architecture,
-    side: Side,
+    pub(super) side: Side,
     h_s: Runner,
     gaussian: Gaussian,
 }

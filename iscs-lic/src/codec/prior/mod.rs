@@ -11,6 +11,7 @@ mod slices;
 
 use burn::tensor::Device;
 
+pub(super) use self::checkerboard::of_colour;
 use self::checkerboard::{Checkerboard, Elic};
 use self::factorized::Bottleneck;
 use self::hyper::Hyper;
@@ -78,6 +79,19 @@ impl Prior {
                 hyper.into_iter().chain(numbered(prior.n_slices()).map(Role::Slice)).collect()
             }
         }
+    }
+
+    /// z of y; nothing without a hyperprior.
+    pub(super) fn hyper_latents(&self, y: &Planes) -> Result<Option<Planes>> {
+        let side = match self {
+            Self::Factorized(_) => return Ok(None),
+            Self::Hyper(prior) => &prior.side,
+            Self::Serial(prior) => &prior.side,
+            Self::Checkerboard(prior) => &prior.side,
+            Self::Elic(prior) => &prior.side,
+            Self::ChannelConditional(prior) => &prior.side,
+        };
+        side.latents(y).map(Some)
     }
 
     /// Exchanges all strings; ŷ.

@@ -49,7 +49,7 @@ fn padded(mut bias: Vec<f32>, dense: &Dense) -> Vec<f32> {
 /// A serial prior.
 #[derive(Debug)]
 pub(in super::super) struct Serial {
-    side: Side,
+    pub(super) side: Side,
     h_s: Runner,
     gaussian: Gaussian,
     m: usize,

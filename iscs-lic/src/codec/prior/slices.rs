@@ -24,7 +24,7 @@ struct Slice {
 /// A channel-conditional prior.
 #[derive(Debug)]
 pub(in super::super) struct ChannelConditional {
-    side: Side,
+    pub(super) side: Side,
     h_mean_s: Runner,
     h_scale_s: Runner,
     slices: Vec<Slice>,
