@@ -94,7 +94,7 @@ pub(super) fn log1p(x: f32) -> f32 {
     let k = i32::from(((((x + 1.0) * (1.0 / 0.75)).to_bits() >> 23) & 0xff) as u8) - 127;
     let scale = f32::from_bits(((127 - k) << 23) as u32);
     let m = fma(x, scale, scale - 1.0);
-    let s = Pair(0.693_147_2, -1.904_654_3e-9).times(k as f32);
+    let s = Pair(std::f32::consts::LN_2, -1.904_654_3e-9).times(k as f32);
     let quotient = Pair::sum(2.0, m).divides(m);
     let square = quotient.0 * quotient.0;
     let u = fma(fma(0.302_729_5, square, 0.399_610_82), square, 0.666_669_5);
@@ -107,12 +107,15 @@ mod tests {
     use super::super::special;
     use super::*;
 
+    /// A function, and arguments and values by their bits.
+    type Goldens = std::collections::BTreeMap<String, Vec<[u32; 2]>>;
+    type Function = (&'static str, fn(f32) -> f32);
+
     #[test]
     fn values_are_those_of_pytorch() {
         let text = include_str!("../../tests/data/vectorised.json");
-        let goldens: std::collections::BTreeMap<String, Vec<[u32; 2]>> =
-            serde_json::from_str(text).expect("the goldens are pairs of bits");
-        let functions: [(&str, fn(f32) -> f32); 3] = [
+        let goldens: Goldens = serde_json::from_str(text).expect("the goldens are pairs of bits");
+        let functions: [Function; 3] = [
             ("sigmoid", |x| 1.0 / (1.0 + exp(-x))),
             ("softplus", |x| if x > 20.0 { x } else { log1p(exp(x)) }),
             ("log1p", log1p),
