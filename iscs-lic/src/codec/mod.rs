@@ -85,7 +85,8 @@ pub struct Trace {
     pub y_hat: Planes,
     /// Each string, in the order of decoding.
     pub strings: Vec<StringTrace>,
-    /// The decoded planes `[3, height, width]` without pads, before they are cut to 0…1.
+    /// The decoded planes `[3, height, width]` without pads: before they are cut to 0…1, or, where pixels are made of integers, those of the
+    /// picture.
     pub x_hat: Planes,
 }
 
@@ -166,7 +167,7 @@ impl Codec {
     /// As [`Codec::encode`].
     pub fn trace(&self, picture: &Picture, options: &EncodeOptions) -> Result<Trace> {
         let (coded, y, y_hat, strings) = self.code(picture, options, Some(vec![]))?;
-        let x_hat = self.synthesis(&coded, &y_hat)?;
+        let x_hat = self.planes(&coded, &y_hat)?;
         Ok(Trace { coded, y, y_hat, strings: strings.unwrap_or_default(), x_hat })
     }
 
@@ -209,7 +210,10 @@ impl Codec {
         let mut y = Planes::zeros([self.design.m, y_height, y_width]);
         let rows = |rows| padded_rows(picture, pads, options.padding, rows);
         let strip = self.strip_rows(padded_width);
-        self.g_a.run_strips(padded_height, strip, rows, |at, strip| y.put_rows(at, &strip))?;
+        self.g_a.run_strips(padded_height, strip, rows, |at, strip| {
+            y.put_rows(at, &strip);
+            Ok(())
+        })?;
         check_finite("y", &y.values)?;
         let latents = Latents { height: y.height, width: y.width, y: Some(&y) };
         let mut port = Port::Out(Out { traces, hashes: options.mode == Mode::Float, ..Out::default() });
@@ -257,28 +261,56 @@ impl Codec {
         Ok(integers)
     }
 
-    /// The planes of the picture without its pads.
-    fn synthesis(&self, coded: &Coded, y_hat: &Planes) -> Result<Planes> {
+    /// Computes the picture without its pads, from top to bottom: `put` takes each strip's planes.
+    fn synthesise(
+        &self,
+        coded: &Coded,
+        y_hat: &Planes,
+        mut put: impl FnMut(Planes) -> Result<()>,
+    ) -> Result<()> {
         let Pads { left, top, .. } = coded.pads;
         let [left, top] = [left, top].map(usize::from);
         let [width, height] = [coded.width, coded.height].map(|side| side as usize);
-        let mut x_hat = Planes::zeros([3, height, width]);
-        let put = |at: usize, strip: Planes| {
-            let (from, to) = (at.clamp(top, top + height), (at + strip.height).clamp(top, top + height));
-            let strip = strip.window(from - at.min(from)..to - at.min(to), left..left + width);
-            x_hat.put_rows(from - top, &strip);
-        };
         let strip = self.strip_rows(y_hat.width * Design::Y_STRIDE) / Design::Y_STRIDE;
-        self.g_s.run_strips(y_hat.height, strip, |rows| y_hat.rows(rows), put)?;
+        self.g_s.run_strips(
+            y_hat.height,
+            strip,
+            |rows| y_hat.rows(rows),
+            |at, strip| {
+                let (from, to) = (at.clamp(top, top + height), (at + strip.height).clamp(top, top + height));
+                if from == to { Ok(()) } else { put(strip.window(from - at..to - at, left..left + width)) }
+            },
+        )
+    }
+
+    /// The planes of the picture without its pads.
+    fn planes(&self, coded: &Coded, y_hat: &Planes) -> Result<Planes> {
+        let [width, height] = [coded.width, coded.height].map(|side| side as usize);
+        if coded.mode == Mode::Pixels {
+            let values = self.shown(coded, y_hat)?.planes();
+            return Ok(Planes { channels: 3, height, width, values });
+        }
+        let (mut x_hat, mut at) = (Planes::zeros([3, height, width]), 0);
+        self.synthesise(coded, y_hat, |strip| {
+            x_hat.put_rows(at, &strip);
+            at += strip.height;
+            Ok(())
+        })?;
         Ok(x_hat)
     }
 
+    /// The picture without its pads.
     fn shown(&self, coded: &Coded, y_hat: &Planes) -> Result<Picture> {
         if coded.mode == Mode::Pixels {
             return self.integers()?.picture(coded, y_hat);
         }
-        let x_hat = self.synthesis(coded, y_hat)?;
-        Picture::from_planes(x_hat.width, x_hat.height, &x_hat.values)
+        let [width, height] = [coded.width, coded.height].map(|side| side as usize);
+        let mut rgb = Vec::with_capacity(3 * width * height);
+        self.synthesise(coded, y_hat, |strip| {
+            rgb.extend_from_slice(Picture::from_planes(strip.width, strip.height, &strip.values)?.rgb());
+            Ok(())
+        })?;
+        Picture::new(width, height, rgb)
     }
 }
 

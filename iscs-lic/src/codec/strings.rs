@@ -4,13 +4,13 @@
 //! for the symbols: an encoder's port rounds them from the latents and codes them, a decoder's port decodes them. Both go on from the same
 //! numbers, so that they cannot differ.
 //!
-//! In float arithmetic each string carries the CRC-32C of its rows' numbers, each as a little-endian u16, in the order of the symbols.
-//! A decoder that finds other rows would read other symbols, and refuses. 0 says that there is no hash, as in a `.cai` file.
+//! In float arithmetic each string carries the [hash](index_hash) of its rows' numbers, in the order of the symbols. A decoder that finds
+//! other rows would read other symbols, and refuses. 0 says that there is no hash, as in a `.cai` file.
 
 use std::collections::BTreeMap;
 
 use crate::coder::{self, Decoder, Tables, scale_index};
-use crate::container::{Coded, CodedString, Role};
+use crate::container::{Coded, CodedString, IndexHash, Role, index_hash};
 use crate::{Error, Result};
 
 /// The tables of a conditional Gaussian and the scale of each row.
@@ -119,7 +119,7 @@ impl Out {
         numbers: Numbers<'_>,
     ) -> Result<()> {
         let bytes = coder::encode(symbols, rows, tables)?;
-        let index_hash = if self.hashes { hash(0, rows) } else { 0 };
+        let index_hash = if self.hashes { index_hash(rows) } else { 0 };
         self.strings.push(CodedString { role, bytes, index_hash });
         if let Some(traces) = &mut self.traces {
             let mut trace = StringTrace::new(role);
@@ -148,7 +148,7 @@ struct Reading<'a> {
     string: &'a CodedString,
     decoder: Decoder<'a>,
     /// Of the rows so far.
-    hash: u32,
+    hash: IndexHash,
 }
 
 impl<'a> In<'a> {
@@ -181,12 +181,6 @@ impl<'a> In<'a> {
             _ => Err(Error::container("strings", format!("one of the role {role:?}"), "none")),
         }
     }
-}
-
-/// The hash of rows, going on from `hash`.
-fn hash(hash: u32, rows: &[u16]) -> u32 {
-    let bytes: Vec<u8> = rows.iter().flat_map(|row| row.to_le_bytes()).collect();
-    crc32c::crc32c_append(hash, &bytes)
 }
 
 fn check_hash(string: &CodedString, found: u32) -> Result<()> {
@@ -249,7 +243,7 @@ impl Port<'_> {
                 let Some(string) = input.string(role, is_known)? else {
                     return Ok(Answer { symbols: vec![0; rows.len()], is_known: false });
                 };
-                check_hash(string, hash(0, rows))?;
+                check_hash(string, index_hash(rows))?;
                 Ok(Answer { symbols: coder::decode(&string.bytes, rows, tables)?, is_known: true })
             }
         }
@@ -264,7 +258,11 @@ impl Port<'_> {
             Port::Out(out) => out.open = Some(StringTrace::new(role)),
             Port::In(input) => match input.string(role, is_known)? {
                 Some(string) => {
-                    input.open = Some(Reading { string, decoder: Decoder::new(&string.bytes)?, hash: 0 });
+                    input.open = Some(Reading {
+                        string,
+                        decoder: Decoder::new(&string.bytes)?,
+                        hash: IndexHash::new(),
+                    });
                 }
                 None => return Ok(false),
             },
@@ -293,7 +291,7 @@ impl Port<'_> {
             }
             Port::In(input) => {
                 let reading = input.open.as_mut().expect("a string was begun");
-                reading.hash = hash(reading.hash, rows);
+                reading.hash.update(rows);
                 reading.decoder.next(rows, tables, symbols)
             }
         }
@@ -312,7 +310,7 @@ impl Port<'_> {
             }
             Port::In(input) => {
                 let Reading { string, decoder, hash } = input.open.take().expect("a string was begun");
-                check_hash(string, hash)?;
+                check_hash(string, hash.finish())?;
                 decoder.finish()
             }
         }

@@ -93,12 +93,12 @@ impl Runner {
         height: usize,
         strip: usize,
         rows: impl Fn(std::ops::Range<usize>) -> Planes,
-        mut put: impl FnMut(usize, Planes),
+        mut put: impl FnMut(usize, Planes) -> Result<()>,
     ) -> Result<()> {
         for cut in self.reach.cuts(height, strip) {
             let out = self.run(rows(cut.input))?;
             let kept = cut.skip..cut.skip + cut.output.len();
-            put(cut.output.start, if kept == (0..out.height) { out } else { out.rows(kept) });
+            put(cut.output.start, if kept == (0..out.height) { out } else { out.rows(kept) })?;
         }
         Ok(())
     }
