@@ -7,6 +7,7 @@ mod encode;
 mod eval;
 mod info;
 mod model;
+mod selftest;
 mod verify;
 
 use std::process::ExitCode;
@@ -32,6 +33,8 @@ enum Command {
     Info(info::Args),
     /// Check that a file is whole and decodes to the same picture
     Verify(verify::Args),
+    /// Check that this machine decodes integer modes as every other does
+    Selftest(selftest::Args),
     /// Measure a codec on pictures: rate, PSNR, MS-SSIM, time
     Eval(eval::Args),
     /// Compare rate–distortion curves: BD-rate and BD-PSNR
@@ -54,6 +57,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Decode(args) => decode::run(&args),
         Command::Info(args) => info::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Verify(args) => verify::run(&args),
+        Command::Selftest(args) => selftest::run(&args),
         Command::Eval(args) => eval::run(&args),
         Command::Compare(args) => compare::run(&args),
         Command::Completions(args) => args.print::<Cli>().map(|()| ExitCode::SUCCESS),

@@ -157,10 +157,33 @@ fn this_machine_computes_what_every_machine_does() {
 }
 
 #[test]
+fn the_command_says_that_this_machine_decodes_as_others() {
+    let run = |arguments: &[&str]| {
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_iscs-lic")).args(arguments).output();
+        let output = output.expect("the binary runs");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).expect("text")
+    };
+    let report: serde_json::Value = serde_json::from_str(&run(&["selftest", "--json"])).expect("JSON");
+    let pictures = report["pictures"].as_array().expect("pictures");
+    assert_eq!((report["holds"].as_bool(), pictures.len()), (Some(true), 10), "{report}");
+    for picture in pictures {
+        assert_eq!(picture["symbols"]["expected"], picture["symbols"]["found"], "{picture}");
+        assert_eq!(picture["picture"]["found"].as_str().map(str::len), Some(64), "{picture}");
+    }
+    let lines = run(&["selftest"]);
+    assert_eq!(lines.lines().count(), 11, "ten pictures and a verdict: {lines}");
+}
+
+#[test]
 fn other_numbers_of_latents_are_refused() {
     let synthesis = Synthesis::load(&Checkpoint::default_model().expect("the model")).expect("integers");
     grouping_core::testing::assert_refused(synthesis.picture(&[0; 63], 1, 1), "64, at least one");
     grouping_core::testing::assert_refused(synthesis.picture(&[], 0, 7), "0, at least one");
+    let prior = Prior::load(&Checkpoint::default_model().expect("the model")).expect("integers");
+    let mut none = Replay { symbols: BTreeMap::from([(Role::Hyper, vec![0])]), ..Replay::new(&[]) };
+    grouping_core::testing::assert_refused(prior.walk(&mut none, 4, 6), "multiples of 4");
+    grouping_core::testing::assert_refused(prior.walk(&mut none, 4, 4), "symbols of Hyper: expected 32");
     let beyond = synthesis.crop(&[0; 64], 1, 1, 0..17, 0..16);
     grouping_core::testing::assert_refused(beyond, "within 0..16");
 }

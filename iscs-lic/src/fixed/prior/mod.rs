@@ -184,15 +184,18 @@ impl Prior {
         Self { form, ..self }
     }
 
-    /// The decoded latents `[M, height, width]` with 12 fractional bits; sides are multiples of 4 where there is a hyperprior.
+    /// The decoded latents `[M, height, width]` with 12 fractional bits.
     ///
     /// # Errors
-    /// Those of `symbols`.
+    /// Those of `symbols`; another number of symbols than asked for; with a hyperprior, sides that are no multiples of 4.
     pub fn walk(&self, symbols: &mut dyn Symbols, width: usize, height: usize) -> Result<Vec<i32>> {
         let form = self.form;
         if let Kind::Factorized = self.kind {
             let (y, _) = self.bottleneck(symbols, Role::Slice(0), width, height)?;
             return Ok(y.planes(0..y.channels));
+        }
+        if !width.is_multiple_of(4) || !height.is_multiple_of(4) {
+            return Err(Error::coding("sides of the latents", "multiples of 4", format!("{width}×{height}")));
         }
         let (z, is_known) = self.bottleneck(symbols, Role::Hyper, width / 4, height / 4)?;
         if !is_known {
@@ -248,10 +251,22 @@ impl Prior {
             (0..self.medians.len()).flat_map(|c| std::iter::repeat_n(c as u16, area)).collect();
         let means: Vec<i32> =
             self.medians.iter().flat_map(|&median| std::iter::repeat_n(median, area)).collect();
-        let (found, is_known) = symbols.string(Ask { role, rows: &rows, means: &means, is_known: true })?;
-        let values: Vec<i32> = found.iter().zip(&means).map(|(&s, &m)| dequantised(s, m)).collect();
+        let (values, is_known) = answered(symbols, Ask { role, rows: &rows, means: &means, is_known: true })?;
         Ok((Grid::from_planes(self.medians.len(), width, height, &values), is_known))
     }
+}
+
+/// The latents of one string, and whether they are known.
+fn answered(symbols: &mut dyn Symbols, ask: Ask<'_>) -> Result<(Vec<i32>, bool)> {
+    let (found, is_known) = symbols.string(ask)?;
+    if found.len() != ask.rows.len() {
+        return Err(Error::coding(
+            format!("symbols of {:?}", ask.role),
+            ask.rows.len().to_string(),
+            found.len(),
+        ));
+    }
+    Ok((found.iter().zip(ask.means).map(|(&s, &m)| dequantised(s, m)).collect(), is_known))
 }
 
 /// The latents of one string of a conditional Gaussian, and whether they are known.
@@ -265,8 +280,7 @@ fn conditional(
 ) -> Result<(Grid, bool)> {
     let rows = thresholds.rows(scales);
     let mean_planes = means.planes(0..means.channels);
-    let (found, is_known) = symbols.string(Ask { role, rows: &rows, means: &mean_planes, is_known })?;
-    let values: Vec<i32> = found.iter().zip(&mean_planes).map(|(&s, &m)| dequantised(s, m)).collect();
+    let (values, is_known) = answered(symbols, Ask { role, rows: &rows, means: &mean_planes, is_known })?;
     Ok((Grid::from_planes(means.channels, means.width, means.height, &values), is_known))
 }
 
