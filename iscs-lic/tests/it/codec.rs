@@ -63,7 +63,7 @@ fn every_architecture_decodes_to_the_encoders_picture() {
 fn every_size_decodes_to_the_encoders_picture() {
     let codec = default_codec();
     for height in [1, 63, 64, 65, 97] {
-        for width in (1..=70).step_by(if height == 97 { 23 } else { 3 }) {
+        for width in 1..=70 {
             assert_round_trip("mbt2018-mean", &codec, &picture(width, height), Padding::Edge);
         }
         for width in [1, 64, 65] {
