@@ -99,6 +99,14 @@ pub struct Partial {
     pub lost: Vec<Role>,
 }
 
+/// What an encoder finds.
+struct Coding {
+    coded: Coded,
+    y: Planes,
+    y_hat: Planes,
+    traces: Option<Vec<StringTrace>>,
+}
+
 impl Codec {
     /// Loads the networks and tables of a checkpoint.
     ///
@@ -148,7 +156,7 @@ impl Codec {
     /// # Errors
     /// For latents, scales or means that are not finite, and in integer modes for weights beyond what the integers hold.
     pub fn encode(&self, picture: &Picture, options: &EncodeOptions) -> Result<Coded> {
-        Ok(self.code(picture, options, None)?.0)
+        Ok(self.code(picture, options, None)?.coded)
     }
 
     /// Encodes a picture, and decodes it on the way.
@@ -156,7 +164,7 @@ impl Codec {
     /// # Errors
     /// As [`Codec::encode`].
     pub fn reconstruct(&self, picture: &Picture, options: &EncodeOptions) -> Result<Reconstruction> {
-        let (coded, _, y_hat, _) = self.code(picture, options, None)?;
+        let Coding { coded, y_hat, .. } = self.code(picture, options, None)?;
         let picture = self.shown(&coded, &y_hat)?;
         Ok(Reconstruction { coded, picture })
     }
@@ -166,9 +174,9 @@ impl Codec {
     /// # Errors
     /// As [`Codec::encode`].
     pub fn trace(&self, picture: &Picture, options: &EncodeOptions) -> Result<Trace> {
-        let (coded, y, y_hat, strings) = self.code(picture, options, Some(vec![]))?;
+        let Coding { coded, y, y_hat, traces } = self.code(picture, options, Some(vec![]))?;
         let x_hat = self.planes(&coded, &y_hat)?;
-        Ok(Trace { coded, y, y_hat, strings: strings.unwrap_or_default(), x_hat })
+        Ok(Trace { coded, y, y_hat, strings: traces.unwrap_or_default(), x_hat })
     }
 
     /// Decodes a picture.
@@ -191,14 +199,13 @@ impl Codec {
         Ok(Partial { picture: self.shown(coded, &y_hat)?, lost })
     }
 
-    /// The coded picture, y, ŷ, and traces where they are wanted.
-    #[allow(clippy::type_complexity, reason = "in one place")]
+    /// Encodes a picture, and traces its strings where `traces` is given.
     fn code(
         &self,
         picture: &Picture,
         options: &EncodeOptions,
         traces: Option<Vec<StringTrace>>,
-    ) -> Result<(Coded, Planes, Planes, Option<Vec<StringTrace>>)> {
+    ) -> Result<Coding> {
         let pads = options.padding.pads(picture, &self.design);
         let side = |length: usize| {
             let found = format!("{length} pixels");
@@ -221,7 +228,7 @@ impl Codec {
         let Port::Out(Out { strings, traces, .. }) = port else { unreachable!("made above") };
         let coded =
             Coded { width, height, pads, mode: options.mode, model: self.fingerprint, plan: [0; 8], strings };
-        Ok((coded, y, y_hat, traces))
+        Ok(Coding { coded, y, y_hat, traces })
     }
 
     /// ŷ of a coded picture, and the roles that are missing where that is accepted.
