@@ -70,11 +70,11 @@ fn picture(side: usize, seed: u64) -> iscs_lic::Result<Picture> {
     let mut rgb = Vec::with_capacity(side * side * 3);
     for y in 0..side {
         for x in 0..side {
-            for channel in 0..3 {
+            rgb.extend(std::array::from_fn::<u8, 3, _>(|channel| {
                 let at = |dy: usize, dx: usize| canvas[(2 * y + dy) * big + 2 * x + dx][channel];
                 let mean = (at(0, 0) + at(0, 1) + at(1, 0) + at(1, 1)) / 4.0;
-                rgb.push((mean.clamp(0.0, 1.0) * 255.0).round_ties_even() as u8);
-            }
+                (mean.clamp(0.0, 1.0) * 255.0).round_ties_even() as u8
+            }));
         }
     }
     Picture::new(side, side, rgb)
