@@ -2,7 +2,7 @@
 //! thread and two.
 //!
 //! `down` is four 5×5 convolutions of stride 2, from 3 channels over 128 to 192, with a normalisation after each but the last; `up` is the way
-//! back in transposed ones. The others are single layers of them and of their kind; `…_gradients` is a layer in training, forward and
+//! back in transposed ones; both by minimal filtering, and `…_direct` without. The others are single layers of them and of their kind; `…_gradients` is a layer in training, forward and
 //! backward, on eight crops. Names as in `oracles/grouping-core/bench_conv.py`, which does the same in PyTorch.
 
 use std::hint::black_box;
@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use burn::tensor::{Device, Distribution, Tensor};
 use criterion::{Criterion, SamplingMode, criterion_group, criterion_main};
-use grouping_core::kernels::{ConvOptions, conv_transpose2d, conv2d, gdn};
+use grouping_core::kernels::{Algorithm, ConvOptions, conv_transpose2d, conv2d, gdn};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -44,6 +44,12 @@ impl Layer {
             options: options.with_output_padding(if transposed { stride - 1 } else { 0 }),
             transposed,
         }
+    }
+
+    fn by(&self, algorithm: Algorithm) -> Self {
+        let Self { weight, bias, options, transposed } = self;
+        let options = options.with_algorithm(algorithm);
+        Self { weight: weight.clone(), bias: bias.clone(), options, transposed: *transposed }
     }
 
     fn run(&self, x: Tensor<4>) -> Tensor<4> {
@@ -88,8 +94,11 @@ fn networks(criterion: &mut Criterion) {
         let normalised = |x| gdn(x, beta.clone(), gamma.clone(), inverse);
         last.run(normalised(third.run(normalised(second.run(normalised(first.run(x)))))))
     };
-    time(criterion, "conv/down", [1, 3, 512, 768], &|x| run(&down, false, x));
-    time(criterion, "conv/up", [1, 192, 32, 48], &|x| run(&up, true, x));
+    for (suffix, algorithm) in [("", Algorithm::Minimal), ("_direct", Algorithm::Direct)] {
+        let [down, up] = [&down, &up].map(|layers| layers.each_ref().map(|layer| layer.by(algorithm)));
+        time(criterion, &format!("conv/down{suffix}"), [1, 3, 512, 768], &|x| run(&down, false, x));
+        time(criterion, &format!("conv/up{suffix}"), [1, 192, 32, 48], &|x| run(&up, true, x));
+    }
 }
 
 fn layers(criterion: &mut Criterion) {
@@ -104,7 +113,12 @@ fn layers(criterion: &mut Criterion) {
         ("conv/transposed_5x5_stride2_128_to_3", [128, 3], 5, 2, true, [256, 384]),
     ] {
         let layer = Layer::new(channels, kernel, stride, transposed, &device);
-        time(criterion, name, [1, channels[0], h, w], &|x| layer.run(x));
+        let shape = [1, channels[0], h, w];
+        time(criterion, name, shape, &|x| layer.run(x));
+        if kernel > 1 && channels.iter().all(|&channels| channels >= 16) {
+            let layer = layer.by(Algorithm::Minimal);
+            time(criterion, &format!("{name}_minimal"), shape, &|x| layer.run(x));
+        }
     }
     let (beta, gamma) = norm(&device);
     for (name, inverse) in [("gdn/128", false), ("gdn/128_inverse", true)] {

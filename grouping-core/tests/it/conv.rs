@@ -2,7 +2,7 @@
 //! their composed forms; and that a value depends on nothing but what it reads.
 
 use burn::tensor::{Device, Tensor, TensorData};
-use grouping_core::kernels::{ConvOptions, Rectifier, conv, conv_transpose2d, conv2d, gdn};
+use grouping_core::kernels::{Algorithm, ConvOptions, Rectifier, conv, conv_transpose2d, conv2d, gdn};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use serde::Deserialize;
@@ -169,6 +169,42 @@ fn rectified_convolutions_equal_plain_loops_and_their_differences() {
     }
 }
 
+#[test]
+fn minimal_filtering_equals_plain_loops_and_their_differences() {
+    for transposed in [false, true] {
+        for (kernel, stride, channels, input) in
+            [(3, 1, [16, 17], [3, 5]), (5, 2, [17, 16], [5, 4]), (3, 2, [16, 16], [4, 3])]
+        {
+            let options = ConvOptions::new().with_stride(stride).with_padding(kernel / 2);
+            let options = options.with_output_padding(if transposed { stride - 1 } else { 0 });
+            let options = options.with_algorithm(Algorithm::Minimal);
+            Sizes { transposed, batch: 2, channels, input, kernel: [kernel; 2], options }
+                .check_gradients(true);
+        }
+    }
+}
+
+#[test]
+fn minimal_filtering_of_any_width_equals_the_composed_form() {
+    let (device, mut rng) = (Device::flex(), ChaCha8Rng::seed_from_u64(8));
+    for (kernel, stride) in [(3, 1), (5, 2)] {
+        for transposed in [false, true] {
+            for width in (1..=70).chain([200]) {
+                let options = ConvOptions::new().with_stride(stride).with_padding(kernel / 2);
+                let options = options.with_output_padding(if transposed { stride - 1 } else { 0 });
+                let options = options.with_algorithm(Algorithm::Minimal);
+                let options = options.with_rectifier(Rectifier::LeakyRelu);
+                let (channels, input) = ([[16, 18], [33, 16]][width % 2], [width % 5 + 1, width]);
+                let sizes = Sizes { transposed, batch: 1, channels, input, kernel: [kernel; 2], options };
+                let x = random(&mut rng, sizes.x(), &device);
+                let weight = random(&mut rng, sizes.weight(), &device);
+                let want = floats(sizes.composed(x.clone(), weight.clone(), None));
+                assert_close(&format!("{sizes:?}"), &floats(sizes.fused(x, weight, None)), &want, 4e-6);
+            }
+        }
+    }
+}
+
 fn random(rng: &mut ChaCha8Rng, shape: Image, device: &Device) -> Tensor<4> {
     let values: Vec<f32> =
         normal(rng, shape.iter().product(), 1.0).into_iter().map(|value| value as f32).collect();
@@ -225,10 +261,12 @@ fn a_strip_with_margins_gives_the_bytes_of_the_whole() {
     let (device, mut rng) = (Device::flex(), ChaCha8Rng::seed_from_u64(5));
     let (c_in, c_out) = (40, 19);
     let [height, width] = [41, 53];
-    for (kernel, stride) in [(5, 2), (3, 1), (1, 1)] {
+    let both = |kernel, stride| [Algorithm::Direct, Algorithm::Minimal].map(|a| (kernel, stride, a));
+    for (kernel, stride, algorithm) in [both(5, 2), both(3, 1), both(1, 1)].concat() {
         let x = random(&mut rng, [3, c_in, height, width], &device);
         let weight = random(&mut rng, [c_out, c_in, kernel, kernel], &device);
         let options = ConvOptions::new().with_stride(stride).with_padding(kernel / 2);
+        let options = options.with_algorithm(algorithm);
         let whole = conv2d(x.clone(), weight.clone(), None, options);
         // The rows and columns of the input that outputs from 4 to 9 and 6 to 17 read, without padding.
         let (top, left) = (4 * stride - kernel / 2, 6 * stride - kernel / 2);
@@ -239,19 +277,23 @@ fn a_strip_with_margins_gives_the_bytes_of_the_whole() {
         );
         let part = conv2d(strip, weight, None, options.with_padding(0));
         let want = whole.narrow(0, 1, 1).narrow(2, 4, 6).narrow(3, 6, 12);
-        assert_eq!(bits(part), bits(want), "convolution, kernel {kernel}, stride {stride}");
+        assert_eq!(bits(part), bits(want), "{algorithm:?}, kernel {kernel}, stride {stride}");
 
         let weight = random(&mut rng, [c_in, c_out, kernel, kernel], &device);
         let options = options.with_output_padding(stride - 1);
         let whole = conv_transpose2d(x.clone(), weight.clone(), None, options);
-        let strip = x.narrow(0, 2, 1).narrow(2, 7, 12).narrow(3, 5, 20);
+        let strip = x.narrow(0, 2, 1).narrow(2, 8, 12).narrow(3, 6, 20);
         let part = conv_transpose2d(strip, weight, None, options);
         // Two inputs of margin; inside of it the strip's outputs are those of the whole.
         let inner = |y: Tensor<4>, [row, column]: [usize; 2]| {
             y.narrow(2, row * stride, 8 * stride).narrow(3, column * stride, 16 * stride)
         };
-        let want = inner(whole.narrow(0, 2, 1), [9, 7]);
-        assert_eq!(bits(inner(part, [2, 2])), bits(want), "transposed, kernel {kernel}, stride {stride}");
+        let want = inner(whole.narrow(0, 2, 1), [10, 8]);
+        assert_eq!(
+            bits(inner(part, [2, 2])),
+            bits(want),
+            "{algorithm:?}, transposed, kernel {kernel}, stride {stride}"
+        );
     }
     let x = random(&mut rng, [2, 20, 30, 41], &device);
     let (beta, gamma) = (Tensor::ones([20], &device), Tensor::full([20, 20], 0.1, &device));
@@ -263,16 +305,16 @@ fn a_strip_with_margins_gives_the_bytes_of_the_whole() {
 
 #[test]
 fn any_number_of_threads_gives_the_same_bytes() {
-    let run = |n_threads: usize| {
+    let run = |n_threads: usize, algorithm: Algorithm| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(n_threads).build().expect("a pool");
         pool.install(|| {
             let (device, mut rng) = (Device::flex().autodiff(), ChaCha8Rng::seed_from_u64(6));
             let mut leaf = |shape| random(&mut rng, shape, &device).require_grad();
-            let x = leaf([2, 5, 60, 47]);
-            let [first, last] = [leaf([30, 5, 5, 5]), leaf([30, 4, 5, 5])];
+            let x = leaf([2, 16, 60, 47]);
+            let [first, last] = [leaf([30, 16, 5, 5]), leaf([30, 18, 5, 5])];
             let [beta, gamma] = [Tensor::<1>::ones([30], &device), Tensor::full([30], 0.1, &device)];
             let gamma = (gamma.unsqueeze::<2>().repeat_dim(0, 30)).require_grad();
-            let options = ConvOptions::new().with_stride(2).with_padding(2);
+            let options = ConvOptions::new().with_stride(2).with_padding(2).with_algorithm(algorithm);
             let y = gdn(conv2d(x.clone(), first.clone(), None, options), beta, gamma.clone(), false);
             let y = conv_transpose2d(y, last.clone(), None, options.with_output_padding(1));
             let grads = y.clone().powi_scalar(2).sum().backward();
@@ -284,7 +326,9 @@ fn any_number_of_threads_gives_the_same_bytes() {
             all
         })
     };
-    assert!(run(1) == run(2), "one thread and two differ");
+    for algorithm in [Algorithm::Direct, Algorithm::Minimal] {
+        assert!(run(1, algorithm) == run(2, algorithm), "{algorithm:?}: one thread and two differ");
+    }
 }
 
 fn gdn_reference(inputs: &[Vec<f64>], [batch, channels, plane]: [usize; 3], inverse: bool) -> Vec<f64> {

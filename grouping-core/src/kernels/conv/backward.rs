@@ -6,7 +6,8 @@
 use super::forward::forward;
 use super::geometry::{Geometry, transposed_output};
 use super::gradient::{channel_sums, weight_gradient};
-use super::options::{ConvOptions, Rectifier};
+use super::minimal::{self, Plan};
+use super::options::{Algorithm, ConvOptions, Rectifier};
 use crate::kernels::FusedOp;
 use crate::kernels::buffer::{CpuTensor, contiguous, tensor, tensor_like, values};
 use crate::simd::Level;
@@ -79,6 +80,27 @@ impl Conv {
         }
     }
 
+    /// The convolution of this geometry by the algorithm of the options.
+    fn sums(
+        &self,
+        geometry: &Geometry,
+        x: &CpuTensor,
+        weight: &CpuTensor,
+        bias: &[f32],
+        rectifier: Rectifier,
+    ) -> Vec<f32> {
+        let (level, x, weight) = (Level::detect(), values(x), values(weight));
+        match self.options.algorithm {
+            Algorithm::Minimal => {
+                if let Some(plan) = Plan::new(geometry) {
+                    return minimal::forward(level, &plan, x, weight, bias, rectifier);
+                }
+            }
+            Algorithm::Direct => {}
+        }
+        forward(level, geometry, x, weight, bias, rectifier)
+    }
+
     fn run(&self, x: CpuTensor, weight: CpuTensor, bias: Option<CpuTensor>) -> (CpuTensor, Saved) {
         let geometry = self.geometry(dims(&x), dims(&weight));
         let zeros;
@@ -90,7 +112,7 @@ impl Conv {
             }
         };
         let rectifier = self.options.rectifier;
-        let y = forward(Level::detect(), &geometry, values(&x), values(&weight), bias, rectifier);
+        let y = self.sums(&geometry, &x, &weight, bias, rectifier);
         let y = tensor(y, [geometry.batch, geometry.c_out, geometry.output[0], geometry.output[1]]);
         let kept = (rectifier != Rectifier::None).then(|| y.clone());
         (y, Saved { x, weight, y: kept })
@@ -119,10 +141,7 @@ impl Conv {
                 Direction::Transposed => Geometry::ordinary(grad_dims, weight_dims, stride, padding),
             };
             let zeros = vec![0.0; geometry.c_out];
-            tensor_like(
-                forward(level, &geometry, values(&grad), values(&weight), &zeros, Rectifier::None),
-                &x,
-            )
+            tensor_like(self.sums(&geometry, &grad, &weight, &zeros, Rectifier::None), &x)
         });
         let weight_grad = wanted[1].then(|| {
             let gradient = match self.direction {

@@ -20,7 +20,7 @@ pub fn composed_transpose(
     bias: Option<Tensor<1>>,
     options: ConvOptions,
 ) -> Tensor<4> {
-    let ConvOptions { stride, padding, output_padding, rectifier } = options;
+    let ConvOptions { stride, padding, output_padding, rectifier, .. } = options;
     let pair = |size| [size; 2];
     let options = ConvTransposeOptions::new(pair(stride), pair(padding), pair(output_padding), pair(1), 1);
     rectified(module::conv_transpose2d(x, weight, bias, options), rectifier)

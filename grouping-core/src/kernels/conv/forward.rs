@@ -4,6 +4,8 @@
 //! copies the rows that it reads ([`Strip`]), so that they and the block's weights stay in the cache, and runs over its points in register
 //! tiles. Sums go on from block to block where they were left, so the cut changes no value. The cut depends on the shape alone.
 
+use std::ops::Range;
+
 use rayon::prelude::*;
 
 use super::geometry::Geometry;
@@ -24,27 +26,32 @@ struct Cut {
     channels: usize,
 }
 
-/// Points of a window, about: the sums of 128 channels at so many fill two fifths of a cache of 1 MB.
+/// Points of a window, at most: the sums of 128 channels at so many fill two fifths of a cache of 1 MB.
 const POINTS: usize = 768;
 /// Columns of a window, at most.
 const COLUMNS: usize = 192;
-/// Taps times input channels in work at a time: with 128 output channels their weights fill a fifth of a cache of 1 MB.
+/// Values of the input in work at a time, about: a fifth of the cache.
+const INPUTS: usize = 50_000;
+/// Taps of a phase times input channels in work at a time: with 128 output channels their weights fill a fifth of the cache.
 const TERMS: usize = 400;
 /// Input channels in work at a time, at most.
-const MAX_CHANNELS: usize = 128;
+const MAX_CHANNELS: usize = 512;
 
 impl Cut {
     fn of(geometry: &Geometry) -> Self {
+        let &Geometry { c_in, c_out, step, spread, .. } = geometry;
         let [height, width] = geometry.grid();
-        // Tasks read rows of their neighbours, too: the fewer, the more rows they have. With few output channels that reading weighs more.
-        let points = POINTS / geometry.spread.pow(2) * (64 / geometry.c_out.max(1)).clamp(1, 16);
+        // A phase has a part of the taps, and the more of them a tile sums at once, the less often its sums come and go.
+        let terms = if spread == 1 { TERMS } else { 2 * TERMS };
+        let channels = (terms / geometry.n_taps().max(1)).clamp(1, MAX_CHANNELS).min(c_in.max(1));
         let columns =
             width.div_ceil(width.div_ceil(COLUMNS)).next_multiple_of(TileSize::MAX_LANES).min(width);
-        Self {
-            rows: (points / columns).clamp(1, height.div_ceil(4)),
-            columns,
-            channels: (TERMS / geometry.n_taps().max(1)).clamp(1, MAX_CHANNELS),
-        }
+        // With few output channels the sums are small, and reading the input weighs more: tasks share rows with their neighbours, the
+        // fewer, the more rows they have.
+        let few = (64 / c_out.max(1)).clamp(1, 16);
+        let points = if spread == 1 { POINTS } else { POINTS / (2 * spread * spread) };
+        let points = (points * few).min(INPUTS / (channels * step * step));
+        Self { rows: (points / columns).clamp(1, height.div_ceil(4)), columns, channels }
     }
 }
 
@@ -64,7 +71,7 @@ pub(in crate::kernels) fn forward(
         return out;
     }
     let cut = Cut::of(geometry);
-    let weights = Weights::pack(geometry, weight, cut.channels, TileSize::of(level).channels);
+    let weights = Weights::pack(geometry, weight, cut.channels, TileSize::of(level, geometry.c_out).channels);
     let pass = Pass { level, geometry, weights: &weights, bias, rectifier, cut };
     let n_chunks = geometry.grid()[0].div_ceil(cut.rows);
     let mut tasks: Vec<Vec<&mut [f32]>> = Vec::new();
@@ -91,6 +98,15 @@ struct Scratch {
     sums: Vec<f32>,
 }
 
+/// Some input channels around a window.
+#[derive(Debug)]
+struct Input<'a> {
+    strip: &'a Strip,
+    /// Where the taps of each phase stand in the strip.
+    taps: &'a [Vec<usize>],
+    channels: Range<usize>,
+}
+
 /// What the tasks share.
 #[derive(Clone, Copy, Debug)]
 struct Pass<'a> {
@@ -103,6 +119,10 @@ struct Pass<'a> {
 }
 
 impl Pass<'_> {
+    fn size(&self) -> TileSize {
+        TileSize::of(self.level, self.geometry.c_out)
+    }
+
     /// The grid's rows from `first` on, into those rows of each output channel.
     fn rows(&self, scratch: &mut Scratch, x: &[f32], first: usize, out: &mut [&mut [f32]]) {
         let [height, width] = self.geometry.grid();
@@ -116,7 +136,7 @@ impl Pass<'_> {
 
     fn window(&self, scratch: &mut Scratch, x: &[f32], window: Window, out: &mut [&mut [f32]]) {
         let &Self { level, geometry, weights, .. } = self;
-        let size = TileSize::of(level);
+        let size = self.size();
         let Scratch { strip, sums } = scratch;
         strip.reshape(geometry, window.rows, window.columns, size.lanes);
         let vectors_of_row = window.columns.div_ceil(size.lanes);
@@ -126,44 +146,48 @@ impl Pass<'_> {
         let taps: Vec<Vec<usize>> =
             geometry.phases.iter().map(|taps| taps.iter().map(|tap| strip.tap(tap.at)).collect()).collect();
         let sums_of_vector = taps.len() * geometry.c_out * size.lanes;
-        sums.resize(vectors.len() * sums_of_vector, 0.0);
         let n_blocks = weights.blocks().count().max(1);
+        // Sums that one block of input channels completes need not stay.
+        let n_kept = if n_blocks == 1 { size.vectors } else { vectors.len() };
+        sums.resize(n_kept * sums_of_vector, 0.0);
         for block in 0..n_blocks {
             // Without input channels one block of none, which takes the bias over.
             let channels = weights.blocks().nth(block).unwrap_or(0..0);
             strip.fill(level, geometry, x, channels.clone(), window);
-            let mut rest = &mut sums[..];
-            for vectors in vectors.chunks(size.vectors) {
-                let (of_tile, tail) = rest.split_at_mut(vectors.len() * sums_of_vector);
-                rest = tail;
-                let mut starts = [0; TileSize::MAX_VECTORS];
-                for (start, place) in starts.iter_mut().zip(vectors) {
-                    *start = strip.start(place.row, place.column);
-                }
-                let starts = &starts[..vectors.len()];
-                for (phase, (taps, sums)) in taps
-                    .iter()
-                    .zip(of_tile.chunks_exact_mut(sums_of_vector / taps.len() * vectors.len()))
-                    .enumerate()
-                {
-                    let blocks = sums.chunks_mut(size.channels * vectors.len() * size.lanes);
-                    for (i, sums) in blocks.enumerate() {
-                        let first = i * size.channels;
-                        let terms = Terms {
-                            weights: weights.of(&channels, phase, taps.len(), first),
-                            input: strip.values(),
-                            taps,
-                            channel_stride: strip.channel_stride(),
-                            n_channels: channels.len(),
-                        };
-                        let n_out = size.channels.min(geometry.c_out - first);
-                        let bias = (block == 0).then(|| &self.bias[first..]);
-                        accumulate(level, terms, starts, n_out, bias, sums);
-                    }
-                }
+            let input = Input { strip, taps: &taps, channels };
+            for (i, vectors) in vectors.chunks(size.vectors).enumerate() {
+                let first = if n_blocks == 1 { 0 } else { i * size.vectors * sums_of_vector };
+                let sums = &mut sums[first..][..vectors.len() * sums_of_vector];
+                self.tile(&input, block == 0, vectors, sums);
                 if block + 1 == n_blocks {
-                    self.finish(of_tile, vectors, window, out);
+                    self.finish(sums, vectors, window, out);
                 }
+            }
+        }
+    }
+
+    /// Adds a block of input channels to the sums of a tile, `[phases, output channels, vectors, lanes]`.
+    fn tile(&self, input: &Input<'_>, is_first: bool, vectors: &[Place], sums: &mut [f32]) {
+        let (size, c_out) = (self.size(), self.geometry.c_out);
+        let mut starts = [0; TileSize::MAX_VECTORS];
+        for (start, place) in starts.iter_mut().zip(vectors) {
+            *start = input.strip.start(place.row, place.column);
+        }
+        let sums_of_channel = vectors.len() * size.lanes;
+        for (phase, sums) in sums.chunks_exact_mut(c_out * sums_of_channel).enumerate() {
+            let taps = &input.taps[phase];
+            for (i, sums) in sums.chunks_mut(size.channels * sums_of_channel).enumerate() {
+                let first = i * size.channels;
+                let terms = Terms {
+                    weights: self.weights.of(&input.channels, phase, taps.len(), first),
+                    input: input.strip.values(),
+                    taps,
+                    channel_stride: input.strip.channel_stride(),
+                    n_channels: input.channels.len(),
+                };
+                let n_out = size.channels.min(c_out - first);
+                let bias = is_first.then(|| &self.bias[first..]);
+                accumulate(self.level, terms, &starts[..vectors.len()], n_out, bias, sums);
             }
         }
     }
@@ -173,7 +197,7 @@ impl Pass<'_> {
         let geometry = self.geometry;
         let (spread, slope) = (geometry.spread, self.rectifier.slope());
         let width = geometry.output[1];
-        let lanes = TileSize::of(self.level).lanes;
+        let lanes = self.size().lanes;
         let row_of_phases = geometry.c_out * vectors.len() * lanes;
         for (phase_row, sums) in sums.chunks_exact(spread * row_of_phases).enumerate() {
             for (channel, out) in out.iter_mut().enumerate() {

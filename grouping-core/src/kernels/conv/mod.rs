@@ -8,18 +8,21 @@
 //! Shapes: `x [batch, c_in, h, w]`, `weight [c_out, c_in, kh, kw]`, transposed `[c_in, c_out, kh, kw]`, `bias [c_out]` →
 //! `[batch, c_out, h', w']` with `h' = ⌊(h + 2p − kh) / s⌋ + 1`, transposed `h' = (h − 1)·s − 2p + kh + output_padding`.
 //!
-//! An output is one chain of multiply-adds, from the bias through input channels and taps in order, in the CPU form. So its value depends
+//! In the CPU form an output is one chain of multiply-adds, from the bias through input channels and taps in order. So its value depends
 //! on what it reads alone: not on its place, the size of the tensor, the batch or threads. A tensor cut into strips with margins gives
-//! the same bytes, and so do AVX2 and AVX-512.
+//! the same bytes, and so do AVX2 and AVX-512. [`Algorithm::Minimal`] needs half the products and promises the same for strips that start at
+//! even rows and columns.
 
 mod backward;
 mod composed;
 mod forward;
 mod geometry;
 mod gradient;
+mod minimal;
 mod options;
 mod pack;
 mod tile;
+mod vector;
 
 use burn::tensor::Tensor;
 
@@ -27,7 +30,7 @@ pub use composed::{composed, composed_transpose};
 pub(in crate::kernels) use forward::forward;
 pub(in crate::kernels) use geometry::Geometry;
 pub(in crate::kernels) use gradient::{channel_sums, weight_gradient};
-pub use options::{ConvOptions, Rectifier};
+pub use options::{Algorithm, ConvOptions, Rectifier};
 pub(in crate::kernels) use pack::Weights;
 pub(in crate::kernels) use tile::{Terms, TileSize, accumulate};
 

@@ -6,12 +6,9 @@
 //! Explicit vectors: of arrays of f32 LLVM makes code at 2 GFLOP/s (AVX-512) and 50 (AVX2), where these reach the CPU's peak of 117.
 
 #[cfg(target_arch = "x86_64")]
-use std::arch::x86_64::{
-    __m128, __m256, __m512, _mm_add_ps, _mm_loadu_ps, _mm_mul_ps, _mm_set1_ps, _mm_storeu_ps,
-    _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_set1_ps, _mm256_storeu_ps, _mm512_fmadd_ps, _mm512_loadu_ps,
-    _mm512_set1_ps, _mm512_storeu_ps,
-};
+use std::arch::x86_64::{__m256, __m512};
 
+use super::vector::{Baseline, Vector};
 use crate::simd::{Isa, Level};
 
 /// The largest tile of an instruction set.
@@ -28,14 +25,20 @@ pub(in crate::kernels) struct TileSize {
 impl TileSize {
     /// The most lanes of any instruction set.
     pub(in crate::kernels) const MAX_LANES: usize = 16;
+    /// The most output channels of any instruction set.
+    pub(in crate::kernels) const MAX_CHANNELS: usize = 8;
     /// The most vectors of any instruction set.
-    pub(in crate::kernels) const MAX_VECTORS: usize = 3;
+    pub(in crate::kernels) const MAX_VECTORS: usize = 6;
 
-    /// What fits into the registers of `level`.
-    pub(in crate::kernels) fn of(level: Level) -> Self {
+    /// What fits into the registers of `level` and suits `n_out` output channels: with few of them more vectors share a weight.
+    pub(in crate::kernels) fn of(level: Level, n_out: usize) -> Self {
         match level.isa() {
             #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 if n_out <= 4 => Self { lanes: 16, vectors: 6, channels: 4 },
+            #[cfg(target_arch = "x86_64")]
             Isa::Avx512 => Self { lanes: 16, vectors: 3, channels: 8 },
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2 if n_out <= 3 => Self { lanes: 8, vectors: 3, channels: 3 },
             #[cfg(target_arch = "x86_64")]
             Isa::Avx2 => Self { lanes: 8, vectors: 2, channels: 6 },
             Isa::Baseline => Self { lanes: 4, vectors: 2, channels: 4 },
@@ -70,7 +73,7 @@ pub(in crate::kernels) fn accumulate(
     bias: Option<&[f32]>,
     sums: &mut [f32],
 ) {
-    let size = TileSize::of(level);
+    let size = TileSize::of(level, n_out);
     let n_terms = terms.n_channels * terms.taps.len();
     assert!(terms.weights.len() >= n_terms * n_out, "tile: too few weights");
     assert!(sums.len() >= n_out * starts.len() * size.lanes, "tile: too few sums");
@@ -79,6 +82,7 @@ pub(in crate::kernels) fn accumulate(
         let last = (terms.n_channels - 1) * terms.channel_stride + tap + start;
         assert!(last + size.lanes <= terms.input.len(), "tile: the input is too short");
     }
+    // The last tile of many channels may have few, and then it has the vectors of many.
     assert!(
         (1..=size.channels).contains(&n_out) && (1..=size.vectors).contains(&starts.len()),
         "tile: {n_out} channels at {} vectors",
@@ -134,7 +138,13 @@ unsafe fn avx512_tile(
         unsafe { tile::<__m512, M, N>(terms, starts, bias, sums) }
     }
     // SAFETY: as `accumulate` asserts.
-    unsafe { select!(run(terms, starts, bias, sums), n_out, [1 2 3 4 5 6 7 8] by [1 2 3]) }
+    unsafe {
+        if starts.len() <= 3 {
+            select!(run(terms, starts, bias, sums), n_out, [1 2 3 4 5 6 7 8] by [1 2 3]);
+        } else {
+            select!(run(terms, starts, bias, sums), n_out, [1 2 3 4] by [4 5 6]);
+        }
+    }
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -156,7 +166,13 @@ unsafe fn avx2_tile(
         unsafe { tile::<__m256, M, N>(terms, starts, bias, sums) }
     }
     // SAFETY: as `accumulate` asserts.
-    unsafe { select!(run(terms, starts, bias, sums), n_out, [1 2 3 4 5 6] by [1 2]) }
+    unsafe {
+        if starts.len() <= 2 {
+            select!(run(terms, starts, bias, sums), n_out, [1 2 3 4 5 6] by [1 2]);
+        } else {
+            select!(run(terms, starts, bias, sums), n_out, [1 2 3] by [3]);
+        }
+    }
 }
 
 unsafe fn baseline_tile(
@@ -195,9 +211,9 @@ unsafe fn tile<V: Vector, const M: usize, const N: usize>(
     // weights advance by M a term, and the sums are M·N vectors.
     unsafe {
         let mut sums = [[V::splat(0.0); N]; M];
-        for m in 0..M {
-            for n in 0..N {
-                sums[m][n] = match bias {
+        for (m, sums) in sums.iter_mut().enumerate() {
+            for (n, sum) in sums.iter_mut().enumerate() {
+                *sum = match bias {
                     Some(bias) => V::splat(*bias.get_unchecked(m)),
                     None => V::load(out.add((m * N + n) * V::LANES)),
                 };
@@ -226,91 +242,5 @@ unsafe fn tile<V: Vector, const M: usize, const N: usize>(
                 sum.store(out.add((m * N + n) * V::LANES));
             }
         }
-    }
-}
-
-/// A vector of f32.
-///
-/// # Safety
-/// Its methods run only where the CPU has its instructions, and pointers are valid for [`LANES`](Self::LANES) values.
-trait Vector: Copy {
-    const LANES: usize;
-    unsafe fn load(from: *const f32) -> Self;
-    unsafe fn store(self, to: *mut f32);
-    unsafe fn splat(value: f32) -> Self;
-    /// `a · b + c`.
-    unsafe fn mul_add(a: Self, b: Self, c: Self) -> Self;
-}
-
-/// Implements [`Vector`] by intrinsics.
-macro_rules! vector {
-    ($vector:ident, $lanes:literal, $load:ident, $store:ident, $splat:ident, $mul_add:expr) => {
-        #[cfg(target_arch = "x86_64")]
-        impl Vector for $vector {
-            const LANES: usize = $lanes;
-
-            #[inline(always)]
-            unsafe fn load(from: *const f32) -> Self {
-                // SAFETY: as the trait asks.
-                unsafe { $load(from) }
-            }
-
-            #[inline(always)]
-            unsafe fn store(self, to: *mut f32) {
-                // SAFETY: as the trait asks.
-                unsafe { $store(to, self) }
-            }
-
-            #[inline(always)]
-            unsafe fn splat(value: f32) -> Self {
-                // SAFETY: as the trait asks.
-                unsafe { $splat(value) }
-            }
-
-            #[inline(always)]
-            unsafe fn mul_add(a: Self, b: Self, c: Self) -> Self {
-                // SAFETY: as the trait asks.
-                unsafe { $mul_add(a, b, c) }
-            }
-        }
-    };
-}
-
-vector!(__m512, 16, _mm512_loadu_ps, _mm512_storeu_ps, _mm512_set1_ps, _mm512_fmadd_ps);
-vector!(__m256, 8, _mm256_loadu_ps, _mm256_storeu_ps, _mm256_set1_ps, _mm256_fmadd_ps);
-vector!(__m128, 4, _mm_loadu_ps, _mm_storeu_ps, _mm_set1_ps, |a, b, c| _mm_add_ps(_mm_mul_ps(a, b), c));
-
-/// The vector that every CPU of the target has.
-#[cfg(target_arch = "x86_64")]
-type Baseline = __m128;
-/// The vector that every CPU of the target has.
-#[cfg(not(target_arch = "x86_64"))]
-type Baseline = [f32; 4];
-
-#[cfg(not(target_arch = "x86_64"))]
-impl Vector for [f32; 4] {
-    const LANES: usize = 4;
-
-    #[inline(always)]
-    unsafe fn load(from: *const f32) -> Self {
-        // SAFETY: as the trait asks; f32 arrays have the alignment of f32.
-        unsafe { *from.cast() }
-    }
-
-    #[inline(always)]
-    unsafe fn store(self, to: *mut f32) {
-        // SAFETY: as the trait asks; f32 arrays have the alignment of f32.
-        unsafe { *to.cast() = self }
-    }
-
-    #[inline(always)]
-    unsafe fn splat(value: f32) -> Self {
-        [value; 4]
-    }
-
-    #[inline(always)]
-    unsafe fn mul_add(a: Self, b: Self, c: Self) -> Self {
-        use crate::simd::{BaselineLanes, Lanes};
-        std::array::from_fn(|i| BaselineLanes::mul_add(a[i], b[i], c[i]))
     }
 }

@@ -38,7 +38,7 @@ pub(super) fn forward(
     if y.is_empty() {
         return;
     }
-    let size = TileSize::of(level);
+    let size = TileSize::of(level, channels);
     let point = Geometry::ordinary([1, channels, 1, 1], [channels, channels, 1, 1], 1, 0);
     let gamma = Weights::pack(&point, norm.gamma, channels, size.channels);
     let n_tasks = plane.div_ceil(TASK);
