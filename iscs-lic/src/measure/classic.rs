@@ -81,13 +81,30 @@ impl Classic {
                 if longest > 16_383 {
                     return Err(refused("at most 16,383 pixels a side", &longest));
                 }
-                let encoder =
-                    webp::Encoder::from_rgb(picture.rgb(), picture.width() as u32, picture.height() as u32);
-                let encoded = encoder.encode_simple(false, f32::from(quality));
-                Ok(encoded.map_err(|e| refused("a picture that WebP takes", &format!("{e:?}")))?.to_vec())
+                webp(picture, f32::from(quality))
+                    .ok_or_else(|| refused("a picture that WebP takes", &longest))
             }
         }
     }
+}
+
+/// A lossy WebP file, with the library's defaults; none where it fails.
+fn webp(picture: &Picture, quality: f32) -> Option<Vec<u8>> {
+    let [width, height, stride] = [picture.width(), picture.height(), 3 * picture.width()].map(i32::try_from);
+    let (width, height, stride) = (width.ok()?, height.ok()?, stride.ok()?);
+    let mut file = std::ptr::null_mut();
+    // SAFETY: the samples are `height` rows of `stride` bytes, and `file` receives a buffer of the returned length, or none of length 0.
+    let n = unsafe {
+        libwebp_sys::WebPEncodeRGB(picture.rgb().as_ptr(), width, height, stride, quality, &raw mut file)
+    };
+    if file.is_null() || n == 0 {
+        return None;
+    }
+    // SAFETY: as above; it is copied before it is freed, once.
+    let copy = unsafe { std::slice::from_raw_parts(file, n) }.to_vec();
+    // SAFETY: the library allocated it, and nothing refers to it.
+    unsafe { libwebp_sys::WebPFree(file.cast()) };
+    Some(copy)
 }
 
 impl PictureCodec for Classic {
