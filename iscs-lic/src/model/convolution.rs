@@ -1,10 +1,11 @@
 //! The two convolutions that all networks are made of, in one place.
 //!
-//! They are those of [`grouping_core::kernels`]: on the CPU an output does not depend on its place, so that strips of a picture give the
-//! values of the whole.
+//! They are those of [`grouping_core::kernels`]: on the CPU an output does not depend on its place, but by [`Algorithm::Minimal`] on whether its row and
+//! column are even, so that strips of a picture that start at even rows give the values of the whole.
 
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor, TensorData};
+use grouping_core::kernels::conv::Algorithm;
 use grouping_core::kernels::{ConvOptions, Rectifier, conv_transpose2d, conv2d};
 
 use crate::Result;
@@ -28,6 +29,18 @@ pub struct Conv {
     /// `[out]`.
     pub bias: Option<Param<Tensor<1>>>,
     stride: usize,
+    /// Whether it is computed by [`Algorithm::Minimal`].
+    is_minimal: bool,
+}
+
+/// Analysis and synthesis, where nearly all of the time goes, are computed with half the products. What decides the tables of symbols stays as near to
+/// CompressAI's sums as it can be, and is small.
+fn is_minimal(name: &str) -> bool {
+    name.starts_with("g_a.") || name.starts_with("g_s.")
+}
+
+fn algorithm(is_minimal: bool) -> Algorithm {
+    if is_minimal { Algorithm::Minimal } else { Algorithm::Direct }
 }
 
 impl Conv {
@@ -43,6 +56,7 @@ impl Conv {
             weight: parameter(checkpoint, &format!("{name}.weight"), device)?,
             bias: bias.transpose()?,
             stride: shape.stride,
+            is_minimal: is_minimal(name),
         })
     }
 
@@ -55,8 +69,11 @@ impl Conv {
     pub fn rectified(&self, x: Tensor<4>, rectifier: Rectifier) -> Tensor<4> {
         let weight = self.weight.val();
         let half = weight.dims()[2] / 2;
-        let options =
-            ConvOptions::new().with_stride(self.stride).with_padding(half).with_rectifier(rectifier);
+        let options = ConvOptions::new()
+            .with_stride(self.stride)
+            .with_padding(half)
+            .with_rectifier(rectifier)
+            .with_algorithm(algorithm(self.is_minimal));
         conv2d(x, weight, self.bias.as_ref().map(Param::val), options)
     }
 }
@@ -69,6 +86,8 @@ pub struct Deconv {
     /// `[out]`.
     pub bias: Option<Param<Tensor<1>>>,
     stride: usize,
+    /// As of [`Conv`].
+    is_minimal: bool,
 }
 
 impl Deconv {
@@ -79,8 +98,8 @@ impl Deconv {
         shape: &checkpoint::Conv,
         device: &Device,
     ) -> Result<Self> {
-        let Conv { weight, bias, stride } = Conv::load(checkpoint, name, shape, device)?;
-        Ok(Self { weight, bias, stride })
+        let Conv { weight, bias, stride, is_minimal } = Conv::load(checkpoint, name, shape, device)?;
+        Ok(Self { weight, bias, stride, is_minimal })
     }
 
     /// The output behind an activation function.
@@ -91,7 +110,8 @@ impl Deconv {
             .with_stride(self.stride)
             .with_padding(half)
             .with_output_padding(self.stride - 1)
-            .with_rectifier(rectifier);
+            .with_rectifier(rectifier)
+            .with_algorithm(algorithm(self.is_minimal));
         conv_transpose2d(x, weight, self.bias.as_ref().map(Param::val), options)
     }
 }

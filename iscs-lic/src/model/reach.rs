@@ -90,9 +90,10 @@ impl Reach {
 
     /// The strips of an input of `height` rows, each of about `strip` rows of the input.
     ///
-    /// The input is cut at multiples of the factor by which the network shrinks it, so that strides meet the same rows.
+    /// The input is cut at multiples of twice the factor by which the network shrinks it, so that strides meet the same rows, and every layer's rows start
+    /// at an even one.
     pub(crate) fn cuts(&self, height: usize, strip: usize) -> Vec<Cut> {
-        let unit = self.shrinks;
+        let unit = 2 * self.shrinks;
         let step = (strip / unit).max(1) * unit;
         // Rows of the input for those of the output that are wrong, in whole units.
         let margin = |wrong: usize| (wrong * self.shrinks).div_ceil(self.grows).next_multiple_of(unit);
@@ -140,8 +141,8 @@ mod tests {
         assert_eq!(
             down.cuts(160, 64),
             [
-                Cut { input: 0..80, output: 0..4, skip: 0 },
-                Cut { input: 32..144, output: 4..8, skip: 2 },
+                Cut { input: 0..96, output: 0..4, skip: 0 },
+                Cut { input: 32..160, output: 4..8, skip: 2 },
                 Cut { input: 96..160, output: 8..10, skip: 2 },
             ],
             "strips of an analysis"
@@ -152,8 +153,8 @@ mod tests {
             up.cuts(10, 4),
             [
                 Cut { input: 0..6, output: 0..16, skip: 0 },
-                Cut { input: 3..10, output: 16..32, skip: 4 },
-                Cut { input: 7..10, output: 32..40, skip: 4 },
+                Cut { input: 2..10, output: 16..32, skip: 8 },
+                Cut { input: 6..10, output: 32..40, skip: 8 },
             ],
             "strips of a synthesis"
         );
