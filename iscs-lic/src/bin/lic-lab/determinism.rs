@@ -1,8 +1,7 @@
 //! What integer arithmetic costs, and what floating point risks.
 //!
 //! Costs: bytes of `symbols` and `pixels` over those of float, PSNR beside it, and the share of samples that differ. Risk: a decoder whose
-//! hyper-synthesis computes in slightly other arithmetic, here one whose weights are one unit in the last place off, each up or down by a seeded draw, as far as
-//! two machines' sums are apart. It decodes float files with the hash of table rows checked, and again with the hash removed, as CompressAI decodes.
+//! hyper-synthesis computes in slightly other arithmetic, here one whose weights are some units in the last place off, each up or down by a seeded draw. It decodes float files with the hash of table rows checked, and again with the hash removed, as CompressAI decodes.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -69,7 +68,13 @@ pub(crate) fn costs(data: &Path, observer: &mut impl Observer) -> Result<()> {
 ///
 /// # Errors
 /// When a picture cannot be coded, or a temporary folder not written.
-pub(crate) fn perturb(data: &Path, n_trials: usize, seed: u64, observer: &mut impl Observer) -> Result<()> {
+pub(crate) fn perturb(
+    data: &Path,
+    n_trials: usize,
+    n_ulps: u32,
+    seed: u64,
+    observer: &mut impl Observer,
+) -> Result<()> {
     let checkpoint = Checkpoint::default_model()?;
     let codec = Codec::load(&checkpoint, &Device::flex())?;
     let pictures = read(data)?;
@@ -80,7 +85,7 @@ pub(crate) fn perturb(data: &Path, n_trials: usize, seed: u64, observer: &mut im
     let (mut n_noticed, mut n_worse, mut n_refused, mut worst) = (0, 0, 0, 0.0_f64);
     let total = n_trials * pictures.len();
     for trial in 0..n_trials {
-        let other = perturbed(&checkpoint, seed.wrapping_add(trial as u64))?;
+        let other = perturbed(&checkpoint, n_ulps, seed.wrapping_add(trial as u64))?;
         for (at, (picture, coded)) in pictures.iter().zip(&coded).enumerate() {
             let own = psnr(picture, &codec.decode(coded)?).context("a picture that was kept exactly")?;
             let mut coded = Coded { model: [0; 16], ..coded.clone() };
@@ -120,8 +125,8 @@ fn read(data: &Path) -> Result<Vec<Picture>> {
         .collect::<iscs_lic::Result<_>>()?)
 }
 
-/// The model with each weight of its hyper-synthesis one unit in the last place off.
-fn perturbed(checkpoint: &Checkpoint, seed: u64) -> Result<Codec> {
+/// The model with each weight of its hyper-synthesis so many units in the last place off.
+fn perturbed(checkpoint: &Checkpoint, n_ulps: u32, seed: u64) -> Result<Codec> {
     let folder = tempfile::tempdir().context("a temporary folder")?;
     let (whole, other) = (folder.path().join("whole.safetensors"), folder.path().join("other.safetensors"));
     checkpoint.save(&whole, Existing::Refuse)?;
@@ -138,7 +143,10 @@ fn perturbed(checkpoint: &Checkpoint, seed: u64) -> Result<Codec> {
     for Planned { name, dtype, .. } in &planned {
         if name.starts_with(PERTURBED) && *dtype == Dtype::F32 {
             let mut values = file.decode(name)?.values;
-            values.iter_mut().for_each(|v| *v = if rng.random() { v.next_up() } else { v.next_down() });
+            for v in &mut values {
+                let step = if rng.random() { f32::next_up } else { f32::next_down };
+                (0..n_ulps).for_each(|_| *v = step(*v));
+            }
             writer.write(name, &values)?;
         } else {
             writer.write_bytes(name, &file.bytes(name).context("bytes")?)?;

@@ -72,6 +72,9 @@ enum Command {
         /// How many other arithmetics.
         #[arg(long, default_value_t = 4)]
         trials: usize,
+        /// Units in the last place by which each weight is off.
+        #[arg(long, default_value_t = 1)]
+        ulps: u32,
         /// Seed of the perturbations.
         #[arg(long, default_value_t = 0)]
         seed: u64,
@@ -162,7 +165,9 @@ fn execute(command: Command) -> Result<()> {
             rates::measure(name, &[(format!("{name}, built in"), learned)], &data, &out, &mut lines)?;
         }
         Command::Costs { data } => determinism::costs(&data, &mut lines)?,
-        Command::Perturb { data, trials, seed } => determinism::perturb(&data, trials, seed, &mut lines)?,
+        Command::Perturb { data, trials, ulps, seed } => {
+            determinism::perturb(&data, trials, ulps, seed, &mut lines)?;
+        }
         Command::Classic { codec, data, out, qualities } => {
             let at = |&quality| {
                 (
