@@ -8,10 +8,14 @@ mod portable;
 #[cfg(all(unix, not(grouping_portable)))]
 mod unix;
 
+#[cfg(all(feature = "nn", any(not(unix), grouping_portable)))]
+pub(crate) use portable::prefer_large_pages;
 #[cfg(any(not(unix), grouping_portable))]
-pub(crate) use portable::{Positioned, exchange, prefer_large_pages, release, rename_new, sync};
+pub(crate) use portable::{Positioned, exchange, release, rename_new, sync};
+#[cfg(all(feature = "nn", unix, not(grouping_portable)))]
+pub(crate) use unix::prefer_large_pages;
 #[cfg(all(unix, not(grouping_portable)))]
-pub(crate) use unix::{Positioned, exchange, prefer_large_pages, release, rename_new, sync};
+pub(crate) use unix::{Positioned, exchange, release, rename_new, sync};
 
 #[cfg(test)]
 mod tests {
@@ -33,6 +37,7 @@ mod tests {
         assert_eq!(std::fs::read(place.path()).expect("a file"), expected, "each piece at its place");
     }
 
+    #[cfg(feature = "nn")]
     #[test]
     fn advice_on_pages_changes_no_value() {
         for n in [0, 1, 5000, 3_000_000] {

@@ -51,4 +51,5 @@ pub(crate) fn sync(path: &Path) -> io::Result<()> {
 pub(crate) fn release(_: &Mmap, _: Range<usize>) {}
 
 /// Large pages are left to the system.
+#[cfg(feature = "nn")]
 pub(crate) fn prefer_large_pages(_: &mut [f32]) {}
