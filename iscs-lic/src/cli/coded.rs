@@ -5,7 +5,7 @@ use std::path::Path;
 use grouping_core::command::say;
 use grouping_core::files::text::read_bytes;
 use iscs_lic::codec::Codec;
-use iscs_lic::container::{Coded, Integrity, Limits, Read};
+use iscs_lic::container::{Coded, Format, Integrity, Limits, MAGIC, Read};
 use iscs_lic::picture::Picture;
 
 /// What headers take at most beside the strings.
@@ -14,7 +14,15 @@ const HEADERS: u64 = 1 << 16;
 /// Reads an `.iscs` or `.cai` file of a bounded size.
 pub(super) fn read(path: &Path) -> anyhow::Result<Read> {
     let limits = Limits::default();
+    anyhow::ensure!(!path.is_dir(), "{}: expected a coded picture, found a folder", path.display());
     let bytes = read_bytes(path, limits.bytes + HEADERS)?;
+    let is_cai = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("cai"));
+    // A .cai has no magic bytes: its name says what it is.
+    anyhow::ensure!(
+        is_cai || bytes.starts_with(&MAGIC),
+        "{}: expected an .iscs file, or a .cai that is named so, found neither",
+        path.display()
+    );
     Coded::read(&bytes, &limits).map_err(|e| anyhow::Error::from(e).context(path.display().to_string()))
 }
 
@@ -25,6 +33,14 @@ pub(super) fn decode(
     read: &Read,
     is_strict: bool,
 ) -> anyhow::Result<(Picture, Vec<String>)> {
+    if let Format::Cai(header) = read.format() {
+        let (expected, found) = (codec.architecture().name(), header.model.name());
+        anyhow::ensure!(
+            expected == found,
+            "{}: model: expected {expected}, which is loaded, found {found}",
+            path.display()
+        );
+    }
     let named = |e: iscs_lic::Error| anyhow::Error::from(e).context(path.display().to_string());
     if is_strict || read.missing().next().is_none() {
         let coded = read.clone().strict().map_err(named)?;

@@ -55,6 +55,10 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         MetricName::Psnr => Metric::Psnr,
         MetricName::MsSsim => Metric::MsSsim,
     };
+    if let Some(path) = &args.plot {
+        let inputs: Vec<&PathBuf> = std::iter::once(&args.anchor).chain(&args.others).collect();
+        super::check_output(path, "svg", &inputs)?;
+    }
     let read = |path: &PathBuf| Results::read(path, metric);
     let anchor = read(&args.anchor)?;
     let others = args.others.iter().map(read).collect::<Result<Vec<_>, _>>()?;
@@ -76,9 +80,13 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         let all: Vec<&Results> = std::iter::once(&anchor).chain(&others).collect();
         write_text(path, Existing::replaced_if(args.force), &plot(&all, metric)?)?;
     }
-    if args.json { print_json(&anchor, metric, &compared) } else { print_table(&anchor, metric, &compared) }?;
     let is_refused = compared.iter().any(|compared| compared.distances.is_err());
-    Ok(ExitCode::from(u8::from(is_refused)))
+    let printed = if args.json {
+        print_json(&anchor, metric, &compared)
+    } else {
+        print_table(&anchor, metric, &compared)
+    };
+    super::answer(printed, is_refused)
 }
 
 fn distances(own: &Results, anchor: &Results) -> Result<Vec<(Interpolation, Distance, Distance)>, Refused> {
@@ -94,8 +102,12 @@ fn plot(all: &[&Results], metric: Metric) -> anyhow::Result<String> {
         let values = || points().map(value).filter(|v| v.is_finite());
         let (least, greatest) =
             (values().fold(f64::INFINITY, f64::min), values().fold(f64::NEG_INFINITY, f64::max));
+        anyhow::ensure!(
+            (greatest - least).is_finite(),
+            "expected points of finite rates and qualities to draw, found none"
+        );
         let margin = ((greatest - least) * 0.05).max(1e-3);
-        least - margin..greatest + margin
+        Ok(least - margin..greatest + margin)
     };
     let curve = |(color, results): (usize, &&Results)| {
         let mut points = results.points.clone();
@@ -106,7 +118,7 @@ fn plot(all: &[&Results], metric: Metric) -> anyhow::Result<String> {
     };
     let title = format!("{} over bits a pixel", metric.label());
     let series = all.iter().enumerate().flat_map(curve).collect();
-    charts(&[Chart { title, x: span(|p| p.0), y: span(|p| p.1), n_x_labels: 8, series }])
+    charts(&[Chart { title, x: span(|p| p.0)?, y: span(|p| p.1)?, n_x_labels: 8, series }])
 }
 
 fn print_json(anchor: &Results, metric: Metric, compared: &[Compared<'_>]) -> anyhow::Result<()> {

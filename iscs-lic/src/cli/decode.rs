@@ -10,6 +10,7 @@ use serde_json::json;
 
 use super::coded::{decode, read};
 use super::model::ModelArgs;
+use super::{answer, check_output};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -36,6 +37,7 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let existing = Existing::replaced_if(args.force);
     existing.check(&args.output)?;
+    check_output(&args.output, "png", &[&args.coded])?;
     let read = read(&args.coded)?;
     let codec = args.model.codec()?;
     let start = Instant::now();
@@ -45,9 +47,9 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let (width, height) = (picture.width(), picture.height());
     if args.json {
         let value = json!({"output": args.output, "width": width, "height": height, "lost": lost, "decoding_time": secs});
-        writeln!(stdout(), "{value}")?;
+        answer(writeln!(stdout(), "{value}").map_err(Into::into), !lost.is_empty())
     } else {
-        writeln!(stdout(), "{}: {width}×{height}, {secs:.2} s", args.output.display())?;
+        let line = format!("{}: {width}×{height}, {secs:.2} s", args.output.display());
+        answer(writeln!(stdout(), "{line}").map_err(Into::into), !lost.is_empty())
     }
-    Ok(ExitCode::from(u8::from(!lost.is_empty())))
 }

@@ -4,6 +4,7 @@ use std::io::{Write, stdout};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use anyhow::Context;
 use grouping_core::command::say;
 use grouping_core::files::output::{Existing, write_file};
 use iscs_lic::codec::{Codec, EncodeOptions, Padding};
@@ -63,6 +64,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let container = container(&args.output)?;
     let existing = Existing::replaced_if(args.force);
     existing.check(&args.output)?;
+    super::not_an_input(&args.output, &[&args.picture])?;
     let mode = mode(args.deterministic);
     let padding = match container {
         Container::Iscs => Padding::Edge,
@@ -77,15 +79,23 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
         say(format_args!("note: {}: {note}", args.picture.display()));
     }
     let codec = args.model.codec()?;
+    let cai = (container == Container::Cai).then(|| header(&codec, args)).transpose()?;
+    if cai.is_some() && args.model.is_built_in() {
+        let name = args.output.display();
+        say(format_args!(
+            "note: {name}: CompressAI's zoo has no such model: its codec.py will not decode this file"
+        ));
+    }
+    let named = || args.picture.display().to_string();
     let start = Instant::now();
     let options = EncodeOptions { padding, mode };
-    let coded = codec.encode(&picture, &options)?;
+    let coded = codec.encode(&picture, &options).with_context(named)?;
     let secs = start.elapsed().as_secs_f64();
-    let bytes = match container {
-        Container::Iscs => coded.to_iscs()?,
-        Container::Cai => coded.write_cai(&header(&codec, args)?)?,
+    let bytes = match &cai {
+        None => coded.to_iscs()?,
+        Some(header) => coded.write_cai(header)?,
     };
-    let decoded = args.check.then(|| codec.decode(&coded)).transpose()?;
+    let decoded = args.check.then(|| codec.decode(&coded)).transpose().with_context(named)?;
     write_file(&args.output, existing, |mut file| {
         file.write_all(&bytes).map_err(grouping_core::Error::file(&args.output, "write"))
     })?;

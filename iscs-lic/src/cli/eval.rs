@@ -15,6 +15,7 @@ use iscs_lic::measure::learned::Learned;
 use iscs_lic::measure::results::to_json;
 use serde_json::json;
 
+use super::answer;
 use super::model::{Deterministic, PictureArgs, mode};
 
 #[derive(Debug, clap::Args)]
@@ -61,6 +62,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let existing = Existing::replaced_if(args.force);
     if let Some(path) = &args.output {
         existing.check(path)?;
+        super::check_output(path, "json", &[])?;
     }
     let files = files(args)?;
     let checkpoints = match &args.model[..] {
@@ -72,6 +74,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let options = EncodeOptions { padding, mode: mode(args.deterministic) };
     let bar = bar(files.len() * checkpoints.len(), "pictures");
     let mut evaluations = Vec::new();
+    let mut n_failed = 0;
     for checkpoint in checkpoints {
         let checkpoint = if args.update { checkpoint.updated()? } else { checkpoint };
         let codec = Codec::load(&checkpoint, &Device::flex())?;
@@ -80,12 +83,20 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         evaluations.push(evaluate(&learned, &files, &args.source.options(), |_| bar.inc(1)));
     }
     bar.finish_and_clear();
-    // A file that cannot be read fails with every model.
-    for (path, error) in evaluations.first().into_iter().flat_map(|first| &first.failed) {
-        say(format_args!("warning: {}: left out: {error}", path.display()));
+    for (at, evaluation) in evaluations.iter_mut().enumerate() {
+        let n_coded = evaluation.pictures.len();
+        for (path, error) in evaluation.failed.drain(..) {
+            n_failed += 1;
+            say(format_args!(
+                "warning: {}: left out of {}: {:#}",
+                path.display(),
+                label(args, at),
+                anyhow::Error::from(error)
+            ));
+        }
+        anyhow::ensure!(n_coded > 0, "{}: expected a picture that can be coded, found none", label(args, at));
     }
     let means: Vec<Measures> = evaluations.iter().filter_map(Evaluation::mean).collect();
-    anyhow::ensure!(!means.is_empty(), "expected a picture that can be coded, found none");
     let description = "Inference (ans)";
     let results = to_json(&name, description, &means);
     if let Some(path) = &args.output {
@@ -97,12 +108,15 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
             value["pictures"] =
                 json!(evaluations.iter().map(|evaluation| &evaluation.pictures).collect::<Vec<_>>());
         }
-        writeln!(stdout(), "{value}")?;
+        answer(writeln!(stdout(), "{value}").map_err(Into::into), n_failed > 0)
     } else {
-        print(args, &evaluations, &means)?;
+        answer(print(args, &evaluations, &means), n_failed > 0)
     }
-    let is_whole = evaluations.iter().all(|evaluation| evaluation.failed.is_empty());
-    Ok(ExitCode::from(u8::from(!is_whole)))
+}
+
+/// What a point of the curve is called.
+fn label(args: &Args, at: usize) -> String {
+    args.model.get(at).map_or("built in".to_owned(), |path| path.display().to_string())
 }
 
 fn files(args: &Args) -> anyhow::Result<Vec<PathBuf>> {
@@ -150,7 +164,7 @@ fn print(args: &Args, evaluations: &[Evaluation], means: &[Measures]) -> anyhow:
         }
         if let Some(mean) = means.get(at) {
             let n = evaluation.pictures.len();
-            table.add_row(row(format!("mean of {n}"), mean));
+            table.add_row(row(format!("{}: mean of {n}", label(args, at)), mean));
         }
     }
     for column in table.column_iter_mut().skip(1) {

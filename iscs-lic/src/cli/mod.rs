@@ -10,6 +10,8 @@ mod model;
 mod selftest;
 mod verify;
 
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -41,6 +43,42 @@ enum Command {
     Compare(compare::Args),
     /// Print a script that completes this command in a shell
     Completions(Completions),
+}
+
+/// The exit code of an answer that was printed. A negative answer stays one where its reader went away.
+fn answer(printed: anyhow::Result<()>, is_negative: bool) -> anyhow::Result<ExitCode> {
+    let is_broken = |e: &anyhow::Error| {
+        e.chain()
+            .filter_map(|cause| cause.downcast_ref::<std::io::Error>())
+            .any(|e| e.kind() == ErrorKind::BrokenPipe)
+    };
+    match printed {
+        Err(e) if is_negative && is_broken(&e) => Ok(ExitCode::from(1)),
+        printed => printed.map(|()| ExitCode::from(u8::from(is_negative))),
+    }
+}
+
+/// Refuses an output of another kind than its extension says, and one that is an input of the command.
+fn check_output(output: &Path, extension: &str, inputs: &[&PathBuf]) -> anyhow::Result<()> {
+    let found = output.extension().map(|extension| extension.to_string_lossy().to_lowercase());
+    anyhow::ensure!(
+        found.as_deref() == Some(extension),
+        "{}: expected an output that ends in .{extension}",
+        output.display()
+    );
+    not_an_input(output, inputs)
+}
+
+/// Refuses an output that is an input of the command.
+fn not_an_input(output: &Path, inputs: &[&PathBuf]) -> anyhow::Result<()> {
+    let Ok(place) = output.canonicalize() else { return Ok(()) };
+    let is_same = |input: &&PathBuf| input.canonicalize().is_ok_and(|input| input == place);
+    anyhow::ensure!(
+        !inputs.iter().any(is_same),
+        "{}: expected another output than the input",
+        output.display()
+    );
+    Ok(())
 }
 
 /// How the library's errors are shown.

@@ -23,6 +23,10 @@ pub(super) struct ModelArgs {
 }
 
 impl ModelArgs {
+    pub(super) fn is_built_in(&self) -> bool {
+        self.model.is_none()
+    }
+
     /// The checkpoint, with tables as asked.
     pub(super) fn checkpoint(&self) -> anyhow::Result<Checkpoint> {
         let checkpoint = match &self.model {

@@ -4,10 +4,12 @@ use std::io::{Write, stdout};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use iscs_lic::container::Format;
 use iscs_lic::measure::{ms_ssim, psnr};
 use iscs_lic::picture::Picture;
 use serde_json::json;
 
+use super::answer;
 use super::coded::{decode, read};
 use super::model::{ModelArgs, PictureArgs};
 
@@ -51,26 +53,26 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         .map(|decoded| picture.rgb().iter().zip(decoded.rgb()).filter(|(a, b)| a != b).count());
     let source = args.source.as_ref().map(other).transpose()?;
     let quality = source.as_ref().map(|source| (psnr(source, &picture), ms_ssim(source, &picture)));
+    let is_negative = n_differing.is_some_and(|n| n > 0);
     if args.json {
         let value = json!({"file": args.coded, "whole": true, "differing_samples": n_differing,
             "psnr-rgb": quality.and_then(|q| q.0), "ms-ssim-rgb": quality.and_then(|q| q.1)});
-        writeln!(stdout(), "{value}")?;
-    } else {
-        let mut line = format!("{}: whole, every word of its strings used", args.coded.display());
-        match n_differing {
-            None => {}
-            Some(0) => line.push_str("; the decoded picture is equal"),
-            Some(n) => line.push_str(&format!("; {n} of {} samples differ", picture.rgb().len())),
-        }
-        if let Some((psnr, ms_ssim)) = quality {
-            let shown = |value: Option<f64>, none: &str| value.map_or(none.to_owned(), |v| format!("{v:.4}"));
-            line.push_str(&format!(
-                "; {} dB, MS-SSIM {}",
-                shown(psnr, "infinitely many"),
-                shown(ms_ssim, "–")
-            ));
-        }
-        writeln!(stdout(), "{line}")?;
+        return answer(writeln!(stdout(), "{value}").map_err(Into::into), is_negative);
     }
-    Ok(ExitCode::from(u8::from(n_differing.is_some_and(|n| n > 0))))
+    // A .cai has no checksums: a bit that flips may turn a symbol into another of the same width.
+    let whole = match read.format() {
+        Format::Cai(_) => "decodes to its end",
+        Format::Iscs => "whole, every word of its strings used",
+    };
+    let mut line = format!("{}: {whole}", args.coded.display());
+    match n_differing {
+        None => {}
+        Some(0) => line.push_str("; the decoded picture is equal"),
+        Some(n) => line.push_str(&format!("; {n} of {} samples differ", picture.rgb().len())),
+    }
+    if let Some((psnr, ms_ssim)) = quality {
+        let shown = |value: Option<f64>, none: &str| value.map_or(none.to_owned(), |v| format!("{v:.4}"));
+        line.push_str(&format!("; {} dB, MS-SSIM {}", shown(psnr, "infinitely many"), shown(ms_ssim, "–")));
+    }
+    answer(writeln!(stdout(), "{line}").map_err(Into::into), is_negative)
 }

@@ -8,7 +8,7 @@ use super::read::{Format, Integrity, Read};
 use crate::{Error, Result};
 
 /// What a file begins with; no model id of CompressAI is as high as its first byte.
-pub(super) const MAGIC: [u8; 4] = [0x8a, b'I', b'S', b'C'];
+pub const MAGIC: [u8; 4] = [0x8a, b'I', b'S', b'C'];
 const VERSION: u8 = 1;
 /// Bytes before the entries of the strings.
 const FIXED: usize = 44;

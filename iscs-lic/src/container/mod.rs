@@ -14,6 +14,7 @@ mod summary;
 pub use cai::{CaiHeader, CaiModel, Metric};
 pub use coded::{Coded, CodedString, Mode, Pads, Role};
 pub use index_hash::{IndexHash, index_hash};
+pub use iscs::MAGIC;
 pub use limits::Limits;
 pub use read::{Format, Integrity, Read};
 pub use summary::{StringSummary, Summary};

@@ -50,6 +50,9 @@ pub enum Refused {
         /// Quality at the greater.
         found: f64,
     },
+    /// Two points of one rate.
+    #[error("expected points of different rates, found two of {0}")]
+    SameRate(f64),
     /// The curves have no range in common.
     #[error("expected curves that overlap, found {0} and {1}")]
     Apart(Span, Span),
@@ -102,6 +105,9 @@ impl Curve {
         }
         let mut points = points.to_vec();
         points.sort_by(|a, b| a.0.total_cmp(&b.0));
+        if let Some(pair) = points.windows(2).find(|pair| pair[0].0 == pair[1].0) {
+            return Err(Refused::SameRate(pair[0].0));
+        }
         if let Some(pair) = points.windows(2).find(|pair| pair[0].0 >= pair[1].0 || pair[0].1 >= pair[1].1) {
             return Err(Refused::NotMonotone { before: pair[0].1, found: pair[1].1 });
         }

@@ -78,7 +78,11 @@ impl Results {
                 Value::Array(items) => items.clone(),
                 one => vec![one.clone()],
             };
-            let number = |item: &Value| item.as_f64().ok_or_else(|| wrong(key, "finite numbers", item));
+            // What `null` stands for has no number: a curve with it is refused.
+            let number = |item: &Value| match item {
+                Value::Null => Ok(f64::NAN),
+                item => item.as_f64().ok_or_else(|| wrong(key, "numbers", item)),
+            };
             items.iter().map(number).collect::<Result<Vec<f64>>>().map(Some)
         };
         let keys = metric.keys();

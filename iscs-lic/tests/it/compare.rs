@@ -42,7 +42,9 @@ fn curves_without_a_mean_distance_are_refused_by_name() {
         (r#"{"results":{"bpp":[0.1,0.2,0.3,0.4],"psnr":[28,27,29,30]}}"#, 1, "rises with the rate"),
         (r#"{"results":{"bpp":[3,4,5,6],"psnr":[50,51,52,53]}}"#, 1, "overlap"),
         (r#"{"results":{"bpp":[3,4,5,6],"psnr":[50,51,52]}}"#, 2, "as many as"),
-        (r#"{"results":{"bpp":[3,4,5,6],"psnr":[50,51,null,53]}}"#, 2, "finite numbers"),
+        (r#"{"results":{"bpp":[3,4,5,6],"psnr":[50,51,null,53]}}"#, 1, "finite quality"),
+        (r#"{"results":{"bpp":[3,4,5,5],"psnr":[50,51,52,53]}}"#, 1, "different rates"),
+        (r#"{"results":{"bpp":[3,4,5,"6"],"psnr":[50,51,52,53]}}"#, 2, "numbers"),
         (r#"{"results":{"bpp":[3,4,5,6],"psnr":[50,51,NaN,53]}}"#, 2, "strict JSON"),
         (r#"{"results":{"psnr":[50,51,52,53]}}"#, 2, "bpp"),
     ];
