@@ -23,8 +23,8 @@ pub(super) struct Args {
     /// Pictures, or folders whose pictures are taken, also those in folders below
     #[arg(value_name = "DIR", required = true)]
     data: Vec<PathBuf>,
-    /// Checkpoints of CompressAI, one a point of the curve; without one the small model that is built in
-    #[arg(long, value_name = "FILE", num_args = 1..)]
+    /// A checkpoint of CompressAI, and again for each point of the curve; without one the small model that is built in
+    #[arg(long, value_name = "FILE")]
     model: Vec<PathBuf>,
     /// Compute the entropy coder's tables anew, as CompressAI's eval_model does unless told not to
     #[arg(long)]
