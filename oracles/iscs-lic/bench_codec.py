@@ -8,9 +8,7 @@ in `networks.py`. With `--shapes` it writes the names and shapes of the models' 
 """
 
 import json
-import statistics
 import sys
-import time
 import warnings
 
 import numpy as np
@@ -18,6 +16,7 @@ import torch
 from compressai.models import JointAutoregressiveHierarchicalPriors, MeanScaleHyperprior, ScaleHyperprior
 from compressai.models.sensetime import Elic2022Official
 
+from bench_coder import measure
 from networks import GAINS, recipe
 
 warnings.filterwarnings("ignore")
@@ -33,17 +32,6 @@ MODELS = {
 def picture():
     y, x, c = np.mgrid[0:HEIGHT, 0:WIDTH, 0:3]
     return ((x // 3 + y // 5 + 40 * c + 60 * ((x + 2 * y) % 61 > 30) + (37 * x + 59 * y + 83 * c + x * y) % 17) % 256).astype(np.uint8)
-
-
-def measure(name, work, least_secs=2.0, least_runs=3):
-    work()
-    walls, first, cpu = [], time.perf_counter(), time.process_time()
-    while len(walls) < least_runs or time.perf_counter() - first < least_secs:
-        start = time.perf_counter()
-        work()
-        walls.append(time.perf_counter() - start)
-    cpu_secs = (time.process_time() - cpu) / len(walls)
-    print(json.dumps({"event": "bench", "name": name, "wall_secs": statistics.median(walls), "cpu_secs": cpu_secs}), flush=True)
 
 
 @torch.no_grad()
@@ -63,9 +51,9 @@ def main():
     # The masked convolutions put their masks on at the first forward pass.
     model(x[..., :64, :64])
     if direction == "encode":
-        return measure(sys.argv[1], lambda: model.compress(x))
+        return measure(sys.argv[1], lambda: model.compress(x), least_runs=3)
     out = model.compress(x)
-    measure(sys.argv[1], lambda: model.decompress(out["strings"], out["shape"]))
+    measure(sys.argv[1], lambda: model.decompress(out["strings"], out["shape"]), least_runs=3)
 
 
 main()

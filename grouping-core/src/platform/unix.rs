@@ -54,7 +54,7 @@ pub(crate) fn release(map: &Mmap, range: Range<usize>) {
 }
 
 /// Asks for large pages behind a buffer of some megabytes that is about to be written for the first time: one fault for 2 MB instead of
-/// 512, which is a fifth of the time of a short pass over 50 MB. A system that does not take the advice has small pages.
+/// 512. A system that does not take the advice has small pages.
 #[cfg(feature = "nn")]
 pub(crate) fn prefer_large_pages(buffer: &mut [f32]) {
     #[cfg(target_os = "linux")]
