@@ -83,6 +83,10 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         evaluations.push(evaluate(&learned, &files, &args.source.options(), |_| bar.inc(1)));
     }
     bar.finish_and_clear();
+    // A picture is read again for each model, and says the same each time.
+    for (path, note) in evaluations.first().into_iter().flat_map(|evaluation| &evaluation.notes) {
+        say(format_args!("note: {}: {note}", path.display()));
+    }
     for (at, evaluation) in evaluations.iter_mut().enumerate() {
         let n_coded = evaluation.pictures.len();
         for (path, error) in evaluation.failed.drain(..) {
@@ -149,7 +153,7 @@ fn print(args: &Args, evaluations: &[Evaluation], means: &[Measures]) -> anyhow:
             shown(m.psnr, 3),
             shown(m.ms_ssim, 5),
             format!("{:.2}", m.encoding_secs),
-            format!("{:.2}", m.decoding_secs),
+            shown(m.decoding_secs, 2),
         ];
         if args.estimate {
             row.insert(3, shown(m.estimated_bpp, 4));

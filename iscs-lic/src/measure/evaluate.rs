@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::{ms_ssim, psnr};
-use crate::picture::{Picture, ReadOptions};
+use crate::picture::{Note, Picture, ReadOptions};
 use crate::{Error, Result};
 
 /// What codes pictures: a network with its options, or a classic encoder at a quality.
@@ -30,8 +30,8 @@ pub struct Coding {
     pub picture: Picture,
     /// Seconds to encode.
     pub encoding_secs: f64,
-    /// Seconds to decode.
-    pub decoding_secs: f64,
+    /// Seconds to decode; none where the encoder says what a decoder would show.
+    pub decoding_secs: Option<f64>,
 }
 
 /// The measures of one picture, or their means.
@@ -54,9 +54,9 @@ pub struct Measures {
     /// Seconds to encode.
     #[serde(rename = "encoding_time")]
     pub encoding_secs: f64,
-    /// Seconds to decode.
+    /// Seconds to decode; none without a decoder.
     #[serde(rename = "decoding_time")]
-    pub decoding_secs: f64,
+    pub decoding_secs: Option<f64>,
 }
 
 /// One picture's measures.
@@ -76,6 +76,8 @@ pub struct Evaluation {
     pub pictures: Vec<OfPicture>,
     /// Those that were not, and why.
     pub failed: Vec<(PathBuf, Error)>,
+    /// What files say and was not kept.
+    pub notes: Vec<(PathBuf, Note)>,
 }
 
 impl Measures {
@@ -112,8 +114,10 @@ pub fn evaluate(
 ) -> Evaluation {
     let mut all = Evaluation::default();
     for path in files {
-        let measured = Picture::read(path, options)
-            .and_then(|(picture, _)| Measures::of(&picture, &codec.code(&picture)?));
+        let measured = Picture::read(path, options).and_then(|(picture, notes)| {
+            all.notes.extend(notes.into_iter().map(|note| (path.clone(), note)));
+            Measures::of(&picture, &codec.code(&picture)?)
+        });
         match measured {
             Ok(measures) => all.pictures.push(OfPicture { source: path.clone(), measures }),
             Err(error) => all.failed.push((path.clone(), error)),
@@ -140,7 +144,7 @@ impl Evaluation {
             psnr: mean_of_all(|m| m.psnr),
             ms_ssim: mean_of_all(|m| m.ms_ssim),
             encoding_secs: mean(|m| m.encoding_secs),
-            decoding_secs: mean(|m| m.decoding_secs),
+            decoding_secs: mean_of_all(|m| m.decoding_secs),
         })
     }
 }

@@ -51,7 +51,7 @@ impl PictureCodec for Learned<'_> {
             estimated_bits,
             picture: decoded,
             encoding_secs,
-            decoding_secs,
+            decoding_secs: Some(decoding_secs),
         })
     }
 }

@@ -35,6 +35,20 @@ fn classic_codecs_are_measured_on_procedural_pictures() {
             );
         }
     }
+    #[cfg(feature = "avif")]
+    {
+        let told = run("classic avif --data pictures --out avif.json --qualities 20,50,80,90 --speed 10");
+        let psnr = by_name(&told, "psnr");
+        assert!(psnr.len() == 4 && psnr.is_sorted(), "AVIF: PSNR rises with quality: {psnr:?}");
+        assert!(by_name(&told, "decode_secs").is_empty(), "no time of a decoder that does not run");
+        let results = std::fs::read_to_string(folder.path().join("avif.json")).expect("results");
+        let results: Value = serde_json::from_str(&results).expect("strict JSON");
+        assert_eq!(
+            results["name"], "AVIF (rav1e 0.8.1, speed 10, tuned for PSNR, 4:4:4, 10 bits)",
+            "the legend"
+        );
+        assert!(results["results"]["decoding_time"][0].is_null(), "nor in the results: {results}");
+    }
     let above = by_name(&run("above webp.json jpeg.json"), "db_above");
     assert!(!above.is_empty() && above.iter().all(|db| db.abs() < 10.0), "WebP over JPEG: {above:?} dB");
 }

@@ -1,6 +1,7 @@
 //! Tests of the crate as its users see it.
 
 mod checkpoints;
+mod classic;
 mod codec;
 mod coder;
 mod compare;

@@ -9,7 +9,7 @@ mod textures;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use burn::tensor::Device;
 use clap::{Parser, Subcommand};
 use grouping_core::command::{self, Flags};
@@ -70,8 +70,8 @@ enum Command {
         #[arg(long)]
         data: PathBuf,
         /// How many other arithmetics.
-        #[arg(long, default_value_t = 4)]
-        trials: usize,
+        #[arg(long, default_value = "4")]
+        trials: std::num::NonZeroUsize,
         /// Units in the last place by which each weight is off.
         #[arg(long, default_value_t = 1)]
         ulps: u32,
@@ -92,6 +92,9 @@ enum Command {
         /// Its qualities.
         #[arg(long, value_delimiter = ',', default_value = "5,10,20,35,50,65,80,90")]
         qualities: Vec<u8>,
+        /// Of AVIF: the preset, from 0 (slow) to 10 (fast); else 6.
+        #[arg(long, value_parser = clap::value_parser!(u8).range(0..=10))]
+        speed: Option<u8>,
     },
     /// How far the points of one codec lie above the curve of another.
     Above {
@@ -118,6 +121,9 @@ enum ClassicName {
     Jpeg444,
     /// WebP.
     Webp,
+    /// AVIF, 4:4:4.
+    #[cfg(feature = "avif")]
+    Avif,
 }
 
 impl ClassicName {
@@ -126,15 +132,22 @@ impl ClassicName {
             Self::Jpeg => "JPEG 4:2:0",
             Self::Jpeg444 => "JPEG 4:4:4",
             Self::Webp => "WebP",
+            #[cfg(feature = "avif")]
+            Self::Avif => "AVIF",
         }
     }
 
-    fn at(self, quality: u8) -> Classic {
-        match self {
+    /// At a quality, and with the preset where there are presets.
+    fn at(self, quality: u8, speed: Option<u8>) -> Result<Classic> {
+        let at = match self {
             Self::Jpeg => Classic::Jpeg { quality, halves_color: true },
             Self::Jpeg444 => Classic::Jpeg { quality, halves_color: false },
             Self::Webp => Classic::WebP { quality },
-        }
+            #[cfg(feature = "avif")]
+            Self::Avif => return Ok(Classic::Avif { quality, speed: speed.unwrap_or(6) }),
+        };
+        ensure!(speed.is_none(), "--speed: expected with avif, found with {}", self.label());
+        Ok(at)
     }
 }
 
@@ -166,18 +179,15 @@ fn execute(command: Command) -> Result<()> {
         }
         Command::Costs { data } => determinism::costs(&data, &mut lines)?,
         Command::Perturb { data, trials, ulps, seed } => {
-            determinism::perturb(&data, trials, ulps, seed, &mut lines)?;
+            determinism::perturb(&data, trials.get(), ulps, seed, &mut lines)?;
         }
-        Command::Classic { codec, data, out, qualities } => {
-            let at = |&quality| {
-                (
-                    format!("{}, quality {quality}", codec.label()),
-                    Box::new(codec.at(quality)) as Box<dyn PictureCodec>,
-                )
+        Command::Classic { codec, data, out, qualities, speed } => {
+            let at = |&quality: &u8| -> Result<(String, Box<dyn PictureCodec>)> {
+                Ok((format!("{}, quality {quality}", codec.label()), Box::new(codec.at(quality, speed)?)))
             };
-            let codecs: Vec<_> = qualities.iter().map(at).collect();
-            let name = codec.at(50).name();
-            rates::measure(name, &codecs, &data, &out, &mut lines)?;
+            let codecs = qualities.iter().map(at).collect::<Result<Vec<_>>>()?;
+            let name = codec.at(50, speed)?.name();
+            rates::measure(&name, &codecs, &data, &out, &mut lines)?;
         }
         Command::Above { own, anchor } => rates::above(&own, &anchor, &mut lines)?,
     }

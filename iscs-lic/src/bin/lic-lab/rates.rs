@@ -81,7 +81,7 @@ fn report(mean: &Measures, point: &str, observer: &mut impl Observer) {
         ("psnr", mean.psnr),
         ("ms_ssim", mean.ms_ssim),
         ("encode_secs", Some(mean.encoding_secs)),
-        ("decode_secs", Some(mean.decoding_secs)),
+        ("decode_secs", mean.decoding_secs),
     ];
     for (name, value) in numbers {
         if let Some(value) = value {
