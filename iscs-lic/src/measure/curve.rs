@@ -53,9 +53,34 @@ pub enum Refused {
     /// Two points of one rate.
     #[error("expected points of different rates, found two of {0}")]
     SameRate(f64),
-    /// The curves have no range in common.
-    #[error("expected curves that overlap, found {0} and {1}")]
-    Apart(Span, Span),
+    /// The curves have no range of one coordinate in common.
+    #[error("expected {axis} that overlap, found {own} and {anchor}")]
+    Apart {
+        /// Which.
+        axis: Axis,
+        /// Of the curve.
+        own: Span,
+        /// Of the curve that it is compared with.
+        anchor: Span,
+    },
+}
+
+/// A coordinate of a curve.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Axis {
+    /// Over which BD-PSNR is a mean.
+    Rate,
+    /// Over which BD-rate is a mean.
+    Quality,
+}
+
+impl fmt::Display for Axis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Rate => "rates",
+            Self::Quality => "qualities",
+        })
+    }
 }
 
 /// A range of rates or qualities.
@@ -131,7 +156,8 @@ impl Curve {
     /// For curves without a quality in common.
     pub fn bd_rate(&self, anchor: &Self, by: Interpolation) -> Result<Distance, Refused> {
         let [own, other] = [self, anchor].map(|curve| (&curve.qualities[..], &curve.log_rates[..]));
-        let Distance { value, overlap } = distance(own, other, by)?;
+        let Distance { value, overlap } = distance(own, other, by)
+            .map_err(|(own, anchor)| Refused::Apart { axis: Axis::Quality, own, anchor })?;
         Ok(Distance { value: (10f64.powf(value) - 1.0) * 100.0, overlap })
     }
 
@@ -141,7 +167,12 @@ impl Curve {
     /// For curves without a rate in common.
     pub fn bd_psnr(&self, anchor: &Self, by: Interpolation) -> Result<Distance, Refused> {
         let [own, other] = [self, anchor].map(|curve| (&curve.log_rates[..], &curve.qualities[..]));
-        distance(own, other, by)
+        let rates = |span: Span| Span { from: 10f64.powf(span.from), to: 10f64.powf(span.to) };
+        distance(own, other, by).map_err(|(own, anchor)| Refused::Apart {
+            axis: Axis::Rate,
+            own: rates(own),
+            anchor: rates(anchor),
+        })
     }
 }
 
@@ -159,13 +190,17 @@ impl Curve {
     }
 }
 
-/// The mean of own − other over the range of x that both have.
-fn distance(own: (&[f64], &[f64]), other: (&[f64], &[f64]), by: Interpolation) -> Result<Distance, Refused> {
+/// The mean of own − other over the range of x that both have, or the ranges.
+fn distance(
+    own: (&[f64], &[f64]),
+    other: (&[f64], &[f64]),
+    by: Interpolation,
+) -> Result<Distance, (Span, Span)> {
     let span = |x: &[f64]| Span { from: x[0], to: x[x.len() - 1] };
     let (a, b) = (span(own.0), span(other.0));
     let (from, to) = (a.from.max(b.from), a.to.min(b.to));
     if from >= to {
-        return Err(Refused::Apart(a, b));
+        return Err((a, b));
     }
     let integral = |(x, y): (&[f64], &[f64])| match by {
         Interpolation::Cubic => cubic_integral(x, y, from, to),
@@ -355,7 +390,26 @@ mod tests {
         let high = curve(&HYPERPRIOR[4..]).expect("four points");
         for by in Interpolation::ALL {
             let refused = high.bd_rate(&low, by);
-            assert!(matches!(refused, Err(Refused::Apart(..))), "no quality in common: {refused:?}");
+            let is_apart =
+                |axis: Axis| move |r: &Refused| matches!(r, Refused::Apart { axis: a, .. } if *a == axis);
+            let refused = refused.expect_err("no quality in common");
+            assert!(is_apart(Axis::Quality)(&refused), "no quality in common: {refused:?}");
+            // A codec of the same qualities at a tenth of the rates has no rate in common.
+            let tenth: Vec<(f64, f64)> = HYPERPRIOR[..4].iter().map(|(rate, q)| (rate / 10.0, *q)).collect();
+            let tenth = curve(&tenth).expect("four points");
+            let refused = tenth.bd_psnr(&low, by).expect_err("no rate in common");
+            assert!(is_apart(Axis::Rate)(&refused), "no rate in common: {refused:?}");
+            let words = refused.to_string();
+            assert!(words.contains("rates that overlap, found 0.0131 to 0.0478 and 0.1313"), "{words}");
+            let rate = tenth.bd_rate(&low, by).expect("the same qualities").value;
+            assert!((rate + 90.0).abs() < 1e-9, "a tenth of the rate: {rate} %");
+            // One of the same rates and 20 dB more has no quality in common.
+            let better: Vec<(f64, f64)> = HYPERPRIOR[..4].iter().map(|(rate, q)| (*rate, q + 20.0)).collect();
+            let better = curve(&better).expect("four points");
+            let refused = better.bd_rate(&low, by).expect_err("no quality in common");
+            assert!(is_apart(Axis::Quality)(&refused), "no quality in common: {refused:?}");
+            let gain = better.bd_psnr(&low, by).expect("the same rates").value;
+            assert!((gain - 20.0).abs() < 1e-9, "20 dB above: {gain}");
         }
     }
 
