@@ -4,14 +4,15 @@ Sums are taken in float64, which holds them exactly: they are integers below 2^5
 
     python oracles/iscs-lic/fixed.py iscs-lic/assets/ms_n32_m64.safetensors
 
-Prints width, height, BLAKE3 of the symbols and BLAKE3 of the decoded picture of each of ten pictures.
+Prints width, height, SHA-256 of the symbols (z, then y, in the order C, H, W, as little-endian int32) and SHA-256 of the decoded
+picture (bytes in the order H, W, C) of each of ten pictures.
 """
 
 import sys
+from hashlib import sha256
 from math import ceil
 
 import numpy as np
-from blake3 import blake3
 from safetensors.numpy import load_file
 
 LIMIT = 2**23 - 1
@@ -178,7 +179,7 @@ def main():
         z, y, shown = codec(np.pad(procedural(seed, width, height), pads, mode="edge"))
         symbols = np.concatenate([z.reshape(-1), y.reshape(-1)]).astype("<i4").tobytes()
         picture = np.ascontiguousarray(shown[:height, :width]).tobytes()
-        print(f'({width}, {height}, "{blake3(symbols).hexdigest()}", "{blake3(picture).hexdigest()}"),')
+        print(f'({width}, {height}, "{sha256(symbols).hexdigest()}", "{sha256(picture).hexdigest()}"),')
 
 
 main()
