@@ -130,7 +130,7 @@ impl Codec {
         })
     }
 
-    /// Runs the transforms in strips of about so many rows of the picture; absent, of as many as a bounded memory holds. On the CPU no
+    /// Runs the networks in strips of about so many rows of the picture; absent, of as many as a bounded memory holds. On the CPU no
     /// byte depends on it.
     #[must_use]
     pub fn with_strip_rows(self, rows: usize) -> Self {
@@ -139,6 +139,11 @@ impl Codec {
 
     fn strip_rows(&self, width: usize) -> usize {
         self.strip.unwrap_or_else(|| memory::strip_rows(width, self.design.n))
+    }
+
+    /// Rows of y a strip, where they are given.
+    fn latent_rows(&self) -> Option<usize> {
+        self.strip.map(|rows| (rows / Design::Y_STRIDE).max(1))
     }
 
     /// Which architecture it is.
@@ -222,7 +227,7 @@ impl Codec {
             Ok(())
         })?;
         check_finite("y", &y.values)?;
-        let latents = Latents { height: y.height, width: y.width, y: Some(&y) };
+        let latents = Latents { height: y.height, width: y.width, y: Some(&y), strip: self.latent_rows() };
         let mut port = Port::Out(Out { traces, hashes: options.mode == Mode::Float, ..Out::default() });
         let y_hat = self.walk(&mut port, latents, options.mode)?;
         let Port::Out(Out { strings, traces, .. }) = port else { unreachable!("made above") };
@@ -244,7 +249,8 @@ impl Codec {
         let [height, width] = padded_sides(width, height, pads, &self.design)?;
         let mut port = Port::In(In::new(coded, &self.prior.roles(), whole)?);
         let (height, width) = (height / Design::Y_STRIDE, width / Design::Y_STRIDE);
-        let y_hat = self.walk(&mut port, Latents { height, width, y: None }, mode)?;
+        let y_hat =
+            self.walk(&mut port, Latents { height, width, y: None, strip: self.latent_rows() }, mode)?;
         let Port::In(In { lost, .. }) = port else { unreachable!("made above") };
         Ok((y_hat, lost))
     }
@@ -254,7 +260,7 @@ impl Codec {
         if mode == Mode::Float {
             return self.prior.walk(port, latents);
         }
-        let z = latents.y.map(|y| self.prior.hyper_latents(y)).transpose()?.flatten();
+        let z = latents.y.map(|y| self.prior.hyper_latents(y, latents.strip)).transpose()?.flatten();
         self.integers()?.walk(port, [latents.height, latents.width], latents.y, z.as_ref())
     }
 

@@ -227,6 +227,11 @@ pub(super) fn check_finite(what: &str, values: &[f32]) -> Result<()> {
 }
 
 impl Port<'_> {
+    /// Whether what is coded is kept for measurements and tests.
+    pub(super) fn is_traced(&self) -> bool {
+        matches!(self, Port::Out(Out { traces: Some(_), .. }))
+    }
+
     /// The symbols of one string.
     ///
     /// # Errors
@@ -286,7 +291,9 @@ impl Port<'_> {
                 let trace = out.open.as_mut().expect("a string was begun");
                 trace.rows.extend_from_slice(rows);
                 trace.symbols.extend_from_slice(symbols);
-                trace.add(numbers);
+                if out.traces.is_some() {
+                    trace.add(numbers);
+                }
                 Ok(())
             }
             Port::In(input) => {

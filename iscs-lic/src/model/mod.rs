@@ -9,5 +9,6 @@ mod sequence;
 pub use blocks::{Activation, Attention, Gdn, Narrow, Residual, ResidualDown, ResidualUp, Step, Subpel};
 pub use convolution::{Conv, Deconv};
 pub use planes::Planes;
+pub(crate) use planes::put_rows;
 pub(crate) use sequence::Runner;
 pub use sequence::Sequence;

@@ -56,11 +56,7 @@ impl Planes {
 
     /// Puts `strip` in the place of the rows from `at` on.
     pub(crate) fn put_rows(&mut self, at: usize, strip: &Self) {
-        let (area, n) = (self.area(), strip.area());
-        for (c, rows) in strip.values.chunks_exact(n.max(1)).enumerate() {
-            let from = c * area + at * self.width;
-            self.values[from..from + n].copy_from_slice(rows);
-        }
+        put_rows(&mut self.values, [self.height, self.width], at, &strip.values, strip.height);
     }
 
     /// The planes of several, one after another.
@@ -75,5 +71,20 @@ impl Planes {
         );
         let values = parts.iter().flat_map(|p| p.values.iter().copied()).collect();
         Self { channels: parts.iter().map(|p| p.channels).sum(), values, ..*first }
+    }
+}
+
+/// Puts `strip [channels, n_rows, width]` in the place of the rows from `at` on of `all [channels, height, width]`.
+pub(crate) fn put_rows<T: Copy>(
+    all: &mut [T],
+    [height, width]: [usize; 2],
+    at: usize,
+    strip: &[T],
+    n_rows: usize,
+) {
+    let (area, n) = (height * width, n_rows * width);
+    for (c, rows) in strip.chunks_exact(n.max(1)).enumerate() {
+        let from = c * area + at * width;
+        all[from..from + n].copy_from_slice(rows);
     }
 }

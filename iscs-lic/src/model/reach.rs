@@ -65,12 +65,26 @@ fn factors(layer: &Layer) -> [usize; 2] {
     }
 }
 
+/// Channels that a layer gives; 0 for those that keep them.
+fn width(layer: &Layer) -> usize {
+    match *layer {
+        Layer::Conv(c) | Layer::Deconv(c) | Layer::Subpel(c) => c.n_out,
+        Layer::ResidualDown([_, n]) | Layer::ResidualUp([_, n]) => n,
+        Layer::Residual { channels } | Layer::Bottleneck { channels } | Layer::Attention { channels } => {
+            channels
+        }
+        Layer::Gdn { .. } | Layer::InverseGdn { .. } | Layer::Relu | Layer::LeakyRelu => 0,
+    }
+}
+
 /// How far a network sees, and by how much it shrinks or grows both sides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Reach {
     wrong: Wrong,
     shrinks: usize,
     grows: usize,
+    /// Values of the widest layer a position of the input.
+    values: usize,
 }
 
 /// One strip: the rows of the input that it is computed from, those of the output that are kept, and how many are skipped before them.
@@ -85,7 +99,25 @@ impl Reach {
     pub(crate) fn of(network: &Network) -> Self {
         let layers = network.layers.iter();
         let [shrinks, grows] = layers.clone().map(factors).fold([1, 1], |[a, b], [s, g]| [a * s, b * g]);
-        Self { wrong: layers.fold(Wrong::default(), Wrong::layer), shrinks, grows }
+        let mut scale = 1.0;
+        let values = layers.clone().map(|layer| {
+            let [shrinks, grows] = factors(layer);
+            scale *= (grows as f64 / shrinks as f64).powi(2);
+            (width(layer) as f64 * scale).ceil() as usize
+        });
+        // Those of layers without a width of their own are the ones before them.
+        let values = values.max().unwrap_or(0);
+        Self { wrong: layers.fold(Wrong::default(), Wrong::layer), shrinks, grows, values }
+    }
+
+    /// Rows of the output of an input of `height` rows.
+    pub(crate) fn rows(&self, height: usize) -> usize {
+        (height * self.grows).div_ceil(self.shrinks)
+    }
+
+    /// Rows of an input of `width` columns of which the widest layer has `values` values, but at least `least`.
+    pub(crate) fn strip(&self, width: usize, values: usize, least: usize) -> usize {
+        (values / (self.values * width).max(1)).max(least)
     }
 
     /// The strips of an input of `height` rows, each of about `strip` rows of the input.
@@ -98,7 +130,7 @@ impl Reach {
         // Rows of the input for those of the output that are wrong, in whole units.
         let margin = |wrong: usize| (wrong * self.shrinks).div_ceil(self.grows).next_multiple_of(unit);
         let (above, below) = (margin(self.wrong.top), margin(self.wrong.bottom));
-        let scaled = |row: usize| (row * self.grows).div_ceil(self.shrinks);
+        let scaled = |row: usize| self.rows(row);
         let cut = |from: usize| {
             let to = (from + step).min(height);
             let input = from.saturating_sub(above)..(to + below).min(height);
@@ -131,6 +163,12 @@ mod tests {
         // Row 0 of an output of one transposed convolution sees row −1, row 1 does not; the last two see the row behind the last.
         let one = network(vec![up]);
         assert_eq!((one.wrong, one.grows), (Wrong { top: 1, bottom: 2 }, 2), "a transposed convolution");
+        assert_eq!(
+            (one.values, g_a.values, g_a.rows(33)),
+            (4, 1, 3),
+            "values a position, rows of the output"
+        );
+        assert_eq!([one.strip(100, 4000, 4), one.strip(100, 4000, 16)], [10, 16], "rows of a strip");
         let pointwise = network(vec![Layer::Conv(Conv::new([1, 1], 1, 1)), Layer::Relu]);
         assert_eq!(pointwise.wrong, Wrong::default(), "1×1");
     }

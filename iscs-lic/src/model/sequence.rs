@@ -10,6 +10,11 @@ use super::reach::Reach;
 use crate::Result;
 use crate::checkpoint::{self, CONTEXT_KERNEL, Checkpoint, Context, Layer, Network};
 
+/// Values of the widest layer that a strip of latents may have, where it has more rows than [`LEAST_ROWS`].
+const STRIP_VALUES: usize = 16 << 20;
+/// Rows of latents below which neighbouring strips would compute much of each other.
+const LEAST_ROWS: usize = 16;
+
 /// Layers one after another.
 #[derive(Module, Debug)]
 pub struct Sequence {
@@ -75,7 +80,7 @@ impl Runner {
     }
 
     /// The output of all planes at once.
-    pub(crate) fn run(&self, input: Planes) -> Result<Planes> {
+    fn run(&self, input: Planes) -> Result<Planes> {
         let Planes { channels, height, width, values } = input;
         let x = Tensor::from_data(TensorData::new(values, [1, channels, height, width]), &self.device);
         let y = self.sequence.forward(x);
@@ -84,6 +89,38 @@ impl Runner {
         let values =
             values.map_err(|cause| grouping_core::Error::TensorRead { cause: format!("{cause:?}") })?;
         Ok(Planes { channels, height, width, values })
+    }
+
+    /// The output of planes of these sides, of which `rows(a..b)` gives some, in strips that bound what lies between the layers. A strip has
+    /// about `strip` rows of the input, where that is given.
+    pub(crate) fn run_bounded(
+        &self,
+        [height, width]: [usize; 2],
+        strip: Option<usize>,
+        rows: impl Fn(std::ops::Range<usize>) -> Planes,
+    ) -> Result<Planes> {
+        let n_rows = self.reach.rows(height);
+        let mut all: Option<Planes> = None;
+        self.run_strips(height, self.strip(width, strip), rows, |at, part| {
+            if part.height == n_rows {
+                all = Some(part);
+            } else {
+                let shape = [part.channels, n_rows, part.width];
+                all.get_or_insert_with(|| Planes::zeros(shape)).put_rows(at, &part);
+            }
+            Ok(())
+        })?;
+        Ok(all.unwrap_or_else(|| Planes::zeros([0; 3])))
+    }
+
+    /// The output of planes, as [`run_bounded`](Self::run_bounded).
+    pub(crate) fn run_planes(&self, input: &Planes, strip: Option<usize>) -> Result<Planes> {
+        self.run_bounded([input.height, input.width], strip, |rows| input.rows(rows))
+    }
+
+    /// Rows of a strip of an input of `width` columns: `strip`, or as many as bound the memory of the layers.
+    pub(crate) fn strip(&self, width: usize, strip: Option<usize>) -> usize {
+        strip.unwrap_or_else(|| self.reach.strip(width, STRIP_VALUES, LEAST_ROWS))
     }
 
     /// The same output, computed strip by strip: `rows(a..b)` gives rows of the input, which has `height` of them, and `put(at, strip)`

@@ -65,6 +65,7 @@ impl TwoPass {
         side: &Planes,
         y: Option<&Planes>,
         is_known: bool,
+        strip: Option<usize>,
     ) -> Result<(Planes, bool)> {
         let (channels, height, width) = (self.channels, side.height, side.width);
         let mut y_hat = Planes::zeros([channels, height, width]);
@@ -72,13 +73,13 @@ impl TwoPass {
         for (colour, role) in [Role::Anchors(slice), Role::NonAnchors(slice)].into_iter().enumerate() {
             let context = match colour {
                 0 => Planes::zeros([2 * channels, height, width / 2]),
-                _ => of_colour(&self.context.run(y_hat.clone())?, colour),
+                _ => of_colour(&self.context.run_planes(&y_hat, strip)?, colour),
             };
             let input = Planes::concatenated(&[&context, &of_colour(side, colour)]);
-            let [scales, means] = halves(&self.parameters.run(input)?);
+            let [scales, means] = halves(&self.parameters.run_planes(&input, strip)?);
             let latents = y.map(|y| of_colour(y, colour));
             let (half, is_decoded) =
-                conditional(port, role, &self.gaussian, [&scales, &means], latents.as_ref(), is_known)?;
+                conditional(port, role, &self.gaussian, [scales, means], latents.as_ref(), is_known)?;
             put_colour(&mut y_hat, &half, colour);
             is_known = is_decoded;
         }
@@ -104,8 +105,8 @@ impl Checkerboard {
     }
 
     pub(super) fn walk(&self, port: &mut Port<'_>, latents: Latents<'_>) -> Result<Planes> {
-        let side = self.h_s.run(self.side.walk(port, latents)?)?;
-        Ok(self.passes.walk(port, 0, &side, latents.y, true)?.0)
+        let side = self.h_s.run_planes(&self.side.walk(port, latents)?, latents.z_strip())?;
+        Ok(self.passes.walk(port, 0, &side, latents.y, true, latents.strip)?.0)
     }
 }
 
@@ -143,7 +144,7 @@ impl Elic {
     }
 
     pub(super) fn walk(&self, port: &mut Port<'_>, latents: Latents<'_>) -> Result<Planes> {
-        let hyper = self.h_s.run(self.side.walk(port, latents)?)?;
+        let hyper = self.h_s.run_planes(&self.side.walk(port, latents)?, latents.z_strip())?;
         let mut decoded: Vec<Planes> = vec![];
         let (mut first, mut is_known) = (0, true);
         for (k, (&channels, pass)) in self.slices.iter().zip(&self.passes).enumerate() {
@@ -151,13 +152,13 @@ impl Elic {
                 0 => hyper.clone(),
                 _ => {
                     let earlier = Planes::concatenated(&decoded.iter().collect::<Vec<_>>());
-                    let context = self.channel_contexts[k - 1].run(earlier)?;
+                    let context = self.channel_contexts[k - 1].run_planes(&earlier, latents.strip)?;
                     Planes::concatenated(&[&context, &hyper])
                 }
             };
             let y = latents.y.map(|y| y.channels(first..first + channels));
             // `Codec::load` has checked that a byte counts the slices.
-            let (slice, is_decoded) = pass.walk(port, k as u8, &side, y.as_ref(), is_known)?;
+            let (slice, is_decoded) = pass.walk(port, k as u8, &side, y.as_ref(), is_known, latents.strip)?;
             is_known = is_decoded;
             first += channels;
             decoded.push(slice);

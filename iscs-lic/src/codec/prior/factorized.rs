@@ -38,13 +38,13 @@ impl Bottleneck {
         let area = height * width;
         // As many channels as rows of tables, which 16 bits number.
         let rows: Vec<u16> = (0..channels).flat_map(|c| std::iter::repeat_n(c as u16, area)).collect();
-        let means: Vec<f32> = self.medians.iter().flat_map(|&m| std::iter::repeat_n(m, area)).collect();
-        let symbols = latents.map(|y| rounded(what, y.values.iter().copied(), &means)).transpose()?;
+        let mut values: Vec<f32> = self.medians.iter().flat_map(|&m| std::iter::repeat_n(m, area)).collect();
+        let symbols = latents.map(|y| rounded(what, y.values.iter().copied(), &values)).transpose()?;
         let latents = latents.map_or(&[][..], |y| &y.values);
-        let numbers = Numbers { latents, means: &means, scales: &[] };
+        let numbers = Numbers { latents, means: &values, scales: &[] };
         let (tables, is_known) = (&self.tables, true);
         let answer = port.symbols(Request { role, tables, rows: &rows, symbols, numbers, is_known })?;
-        let values = answer.symbols.iter().zip(&means).map(|(&s, mean)| s as f32 + mean).collect();
+        values.iter_mut().zip(&answer.symbols).for_each(|(value, &symbol)| *value += symbol as f32);
         Ok((Planes { channels, height, width, values }, answer.is_known))
     }
 }

@@ -20,6 +20,7 @@ use self::slices::ChannelConditional;
 use super::strings::{Gaussian, Numbers, Port, Request, check_finite, rounded};
 use crate::Result;
 use crate::checkpoint::{Architecture, Checkpoint};
+use crate::coder::Tables;
 use crate::container::Role;
 use crate::model::Planes;
 
@@ -29,7 +30,19 @@ pub(super) struct Latents<'a> {
     pub(super) height: usize,
     pub(super) width: usize,
     pub(super) y: Option<&'a Planes>,
+    /// Rows of y that networks take at once, where they are given.
+    pub(super) strip: Option<usize>,
 }
+
+impl Latents<'_> {
+    /// Rows of z.
+    fn z_strip(&self) -> Option<usize> {
+        self.strip.map(|rows| (rows / Z_STRIDE).max(1))
+    }
+}
+
+/// By how much z is smaller than y, where there is one.
+const Z_STRIDE: usize = 4;
 
 /// A prior with its networks and tables.
 #[derive(Debug)]
@@ -82,7 +95,7 @@ impl Prior {
     }
 
     /// z of y; nothing without a hyperprior.
-    pub(super) fn hyper_latents(&self, y: &Planes) -> Result<Option<Planes>> {
+    pub(super) fn hyper_latents(&self, y: &Planes, strip: Option<usize>) -> Result<Option<Planes>> {
         let side = match self {
             Self::Factorized(_) => return Ok(None),
             Self::Hyper(prior) => &prior.side,
@@ -91,7 +104,7 @@ impl Prior {
             Self::Elic(prior) => &prior.side,
             Self::ChannelConditional(prior) => &prior.side,
         };
-        side.latents(y).map(Some)
+        side.latents(y, strip).map(Some)
     }
 
     /// Exchanges all strings; ŷ.
@@ -110,24 +123,45 @@ impl Prior {
     }
 }
 
+/// The tables of one string's symbols.
+struct Tabled<'a> {
+    tables: &'a Tables,
+    /// Of each symbol.
+    rows: Vec<u16>,
+    /// From which the rows follow, for traces.
+    scales: Vec<f32>,
+}
+
 /// Codes one string of latents under a conditional Gaussian; the decoded latents, and whether they are known.
 fn conditional(
     port: &mut Port<'_>,
     role: Role,
     gaussian: &Gaussian,
-    [scales, means]: [&Planes; 2],
+    [scales, means]: [Planes; 2],
     latents: Option<&Planes>,
     is_known: bool,
 ) -> Result<(Planes, bool)> {
     let rows = gaussian.rows(&scales.values)?;
+    let scales = if port.is_traced() { scales.values } else { vec![] };
+    tabled(port, role, Tabled { tables: &gaussian.tables, rows, scales }, means, latents, is_known)
+}
+
+/// Codes one string of latents by its tables and means; the decoded latents, and whether they are known.
+fn tabled(
+    port: &mut Port<'_>,
+    role: Role,
+    Tabled { tables, rows, scales }: Tabled<'_>,
+    mut means: Planes,
+    latents: Option<&Planes>,
+    is_known: bool,
+) -> Result<(Planes, bool)> {
     check_finite("means", &means.values)?;
     let symbols = latents.map(|y| rounded("y", y.values.iter().copied(), &means.values)).transpose()?;
     let latents = latents.map_or(&[][..], |y| &y.values);
-    let numbers = Numbers { latents, means: &means.values, scales: &scales.values };
-    let tables = &gaussian.tables;
+    let numbers = Numbers { latents, means: &means.values, scales: &scales };
     let answer = port.symbols(Request { role, tables, rows: &rows, symbols, numbers, is_known })?;
-    let values = answer.symbols.iter().zip(&means.values).map(|(&s, mean)| s as f32 + mean).collect();
-    Ok((Planes { values, ..*means }, answer.is_known))
+    means.values.iter_mut().zip(&answer.symbols).for_each(|(value, &symbol)| *value += symbol as f32);
+    Ok((means, answer.is_known))
 }
 
 /// The first and the second half of the channels.

@@ -99,7 +99,7 @@ impl Serial {
     }
 
     pub(super) fn walk(&self, port: &mut Port<'_>, latents: Latents<'_>) -> Result<Planes> {
-        let side = self.h_s.run(self.side.walk(port, latents)?)?;
+        let side = self.h_s.run_planes(&self.side.walk(port, latents)?, latents.z_strip())?;
         let (m, height, width) = (self.m, latents.height, latents.width);
         let mut y_hat = Planes::zeros([m, height, width]);
         if !port.begin(Role::Slice(0), true)? {

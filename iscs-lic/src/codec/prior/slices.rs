@@ -59,7 +59,10 @@ impl ChannelConditional {
 
     pub(super) fn walk(&self, port: &mut Port<'_>, latents: Latents<'_>) -> Result<Planes> {
         let z_hat = self.side.walk(port, latents)?;
-        let [scales, means] = [self.h_scale_s.run(z_hat.clone())?, self.h_mean_s.run(z_hat)?];
+        let [scales, means] = [
+            self.h_scale_s.run_planes(&z_hat, latents.z_strip())?,
+            self.h_mean_s.run_planes(&z_hat, latents.z_strip())?,
+        ];
         let (mut decoded, mut known): (Vec<Planes>, Vec<bool>) = (vec![], vec![]);
         for (k, slice) in self.slices.iter().enumerate() {
             let n_seen = k.min(self.n_support);
@@ -67,15 +70,16 @@ impl ChannelConditional {
             let with =
                 |first: &Planes| Planes::concatenated(&[first].into_iter().chain(seen).collect::<Vec<_>>());
             let mean_input = with(&means);
-            let mean = slice.mean.run(mean_input.clone())?;
-            let scale = slice.scale.run(with(&scales))?;
+            let mean = slice.mean.run_planes(&mean_input, latents.strip)?;
+            let scale = slice.scale.run_planes(&with(&scales), latents.strip)?;
             let y = latents.y.map(|y| y.channels(k * mean.channels..(k + 1) * mean.channels));
             let is_known = known[..n_seen].iter().all(|&known| known);
             // `Codec::load` has checked that a byte counts the slices.
             let role = Role::Slice(k as u8);
             let (mut y_hat, is_decoded) =
-                conditional(port, role, &self.gaussian, [&scale, &mean], y.as_ref(), is_known)?;
-            let residual = slice.residual.run(Planes::concatenated(&[&mean_input, &y_hat]))?;
+                conditional(port, role, &self.gaussian, [scale, mean], y.as_ref(), is_known)?;
+            let residual_input = Planes::concatenated(&[&mean_input, &y_hat]);
+            let residual = slice.residual.run_planes(&residual_input, latents.strip)?;
             y_hat.values.iter_mut().zip(&residual.values).for_each(|(y, r)| *y += 0.5 * r.tanh());
             decoded.push(y_hat);
             known.push(is_decoded);
