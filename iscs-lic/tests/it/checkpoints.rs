@@ -1,5 +1,6 @@
 //! Checkpoints: every architecture, container and spelling is understood, and what is not is named.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use grouping_core::files::output::Existing;
@@ -186,6 +187,29 @@ fn a_saved_file_has_all_that_the_reference_wants() {
         assert_eq!(saved.shape(name), reference.shape(name), "shape of {name}");
         assert_eq!(saved.dtype(name), reference.dtype(name), "type of {name}");
         assert!(saved.bytes(name) == reference.bytes(name), "values of {name}");
+    }
+}
+
+/// By `oracles/iscs-lic/states.py`: a model's `load_state_dict`, strict, takes these names and shapes and no others.
+#[test]
+fn what_is_saved_is_what_the_reference_loads() {
+    let text = std::fs::read_to_string(data("states.json")).expect("the reference's states");
+    let states: BTreeMap<String, BTreeMap<String, String>> = serde_json::from_str(&text).expect("JSON");
+    let folder = tempfile::tempdir().expect("a folder");
+    for name in ARCHITECTURES {
+        let path = folder.path().join(name);
+        small(name).save(&path, Existing::Refuse).expect("saves");
+        let saved = TensorFile::open(&path).expect("a file");
+        let entry = |tensor: &str| {
+            let (dtype, shape) =
+                (saved.dtype(tensor).expect("a type"), saved.shape(tensor).expect("a shape"));
+            (tensor.to_owned(), format!("{dtype:?} {shape:?}"))
+        };
+        let found: BTreeMap<String, String> = saved.names().map(entry).collect();
+        let wanted = &states[name];
+        let absent: Vec<_> = wanted.iter().filter(|entry| found.get(entry.0) != Some(entry.1)).collect();
+        let beyond: Vec<_> = found.iter().filter(|entry| wanted.get(entry.0) != Some(entry.1)).collect();
+        assert!(absent.is_empty() && beyond.is_empty(), "{name}: lacks {absent:?}, has {beyond:?}");
     }
 }
 
