@@ -15,7 +15,10 @@ const HEADERS: u64 = 1 << 16;
 pub(super) fn read(path: &Path) -> anyhow::Result<Read> {
     let limits = Limits::default();
     anyhow::ensure!(!path.is_dir(), "{}: expected a coded picture, found a folder", path.display());
-    let bytes = read_bytes(path, limits.bytes + HEADERS)?;
+    // Before a byte of it is read.
+    let (longest, found) = (limits.bytes + HEADERS, std::fs::metadata(path).map_or(0, |file| file.len()));
+    anyhow::ensure!(found <= longest, "{}: expected at most {longest} bytes, found {found}", path.display());
+    let bytes = read_bytes(path, longest)?;
     let is_cai = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("cai"));
     // A .cai has no magic bytes: its name says what it is.
     anyhow::ensure!(
@@ -26,13 +29,8 @@ pub(super) fn read(path: &Path) -> anyhow::Result<Read> {
     Coded::read(&bytes, &limits).map_err(|e| anyhow::Error::from(e).context(path.display().to_string()))
 }
 
-/// The picture, and the strings that are missing or depend on missing ones; these are told on stderr, or refused if `is_strict`.
-pub(super) fn decode(
-    path: &Path,
-    codec: &Codec,
-    read: &Read,
-    is_strict: bool,
-) -> anyhow::Result<(Picture, Vec<String>)> {
+/// Refuses a `.cai` that names another architecture than the loaded one.
+pub(super) fn check_model(path: &Path, codec: &Codec, read: &Read) -> anyhow::Result<()> {
     if let Format::Cai(header) = read.format() {
         let (expected, found) = (codec.architecture().name(), header.model.name());
         anyhow::ensure!(
@@ -41,6 +39,17 @@ pub(super) fn decode(
             path.display()
         );
     }
+    Ok(())
+}
+
+/// The picture, and the strings that are missing or depend on missing ones; these are told on stderr, or refused if `is_strict`.
+pub(super) fn decode(
+    path: &Path,
+    codec: &Codec,
+    read: &Read,
+    is_strict: bool,
+) -> anyhow::Result<(Picture, Vec<String>)> {
+    check_model(path, codec, read)?;
     let named = |e: iscs_lic::Error| anyhow::Error::from(e).context(path.display().to_string());
     if is_strict || read.missing().next().is_none() {
         let coded = read.clone().strict().map_err(named)?;

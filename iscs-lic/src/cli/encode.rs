@@ -30,12 +30,12 @@ pub(super) struct Args {
     deterministic: Option<Deterministic>,
     #[command(flatten)]
     source: PictureArgs,
-    /// For .cai: the quality, from 1 to 8, under which CompressAI's zoo has the model
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=8))]
-    quality: u8,
-    /// For .cai: what CompressAI's zoo has the model trained for
-    #[arg(long, value_enum, default_value_t = MetricName::Mse)]
-    metric: MetricName,
+    /// For .cai: the quality, from 1 to 8, under which CompressAI's zoo has the model [default: 1]
+    #[arg(long, value_parser = clap::value_parser!(u8).range(1..=8))]
+    quality: Option<u8>,
+    /// For .cai: what CompressAI's zoo has the model trained for [default: mse]
+    #[arg(long, value_enum)]
+    metric: Option<MetricName>,
     /// Decode what was encoded, and show its PSNR
     #[arg(long)]
     check: bool,
@@ -74,6 +74,12 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
         container == Container::Iscs || args.deterministic.is_none(),
         "--deterministic: expected an output .iscs, found .cai, which CompressAI decodes in floating point"
     );
+    for (flag, is_given) in [("--quality", args.quality.is_some()), ("--metric", args.metric.is_some())] {
+        anyhow::ensure!(
+            container == Container::Cai || !is_given,
+            "{flag}: expected an output .cai, found .iscs, which names its model itself"
+        );
+    }
     let (picture, notes) = Picture::read(&args.picture, &args.source.options())?;
     for note in notes {
         say(format_args!("note: {}: {note}", args.picture.display()));
@@ -129,10 +135,10 @@ fn header(codec: &Codec, args: &Args) -> anyhow::Result<CaiHeader> {
         );
     };
     let metric = match args.metric {
-        MetricName::Mse => Metric::Mse,
-        MetricName::MsSsim => Metric::MsSsim,
+        None | Some(MetricName::Mse) => Metric::Mse,
+        Some(MetricName::MsSsim) => Metric::MsSsim,
     };
-    Ok(CaiHeader { model, metric, quality: args.quality })
+    Ok(CaiHeader { model, metric, quality: args.quality.unwrap_or(1) })
 }
 
 /// By the extension.

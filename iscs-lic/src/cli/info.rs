@@ -20,6 +20,9 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
+    if let Some(path) = args.file.as_ref().filter(|path| path.is_dir()) {
+        anyhow::bail!("{}: expected a coded picture or a checkpoint, found a folder", path.display());
+    }
     match &args.file {
         None => of_checkpoint(&Checkpoint::default_model()?, args.json),
         Some(path) if is_checkpoint(path)? => of_checkpoint(&Checkpoint::open(path)?, args.json),

@@ -1,19 +1,24 @@
 //! `iscs-lic verify`.
 
 use std::io::{Write, stdout};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use iscs_lic::container::Format;
+use grouping_core::command::say;
+use iscs_lic::codec::Codec;
+use iscs_lic::container::{Format, Read};
 use iscs_lic::measure::{ms_ssim, psnr};
 use iscs_lic::picture::Picture;
 use serde_json::json;
 
 use super::answer;
-use super::coded::{decode, read};
+use super::coded::{check_model, read};
 use super::model::{ModelArgs, PictureArgs};
 
 #[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Exit status: 0 whole and equal, 1 damaged or a sample differs, 2 not readable or another model's."
+)]
 pub(super) struct Args {
     /// A coded picture: .iscs or .cai
     #[arg(value_name = "FILE")]
@@ -33,15 +38,46 @@ pub(super) struct Args {
     json: bool,
 }
 
-/// Exit status 1 where a sample differs; a file that is damaged or of another model is a failure.
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let read = read(&args.coded)?;
     let codec = args.model.codec()?;
-    let (picture, _) = decode(&args.coded, &codec, &read, true)?;
+    check_model(&args.coded, &codec, &read)?;
+    let format = read.format();
+    match decoded(&args.coded, &codec, read)? {
+        Ok(picture) => compare(args, format, &picture),
+        Err(damage) => {
+            let printed = if args.json {
+                writeln!(stdout(), "{}", json!({"file": args.coded, "whole": false, "damage": damage}))
+            } else {
+                writeln!(stdout(), "{}: damaged: {damage}", args.coded.display())
+            };
+            answer(printed.map_err(Into::into), true)
+        }
+    }
+}
+
+/// The picture, or how its strings are damaged.
+fn decoded(path: &Path, codec: &Codec, read: Read) -> anyhow::Result<Result<Picture, String>> {
+    let shown = |error: iscs_lic::Error| match error {
+        // What the strings hold; else another model, or another machine's tables.
+        damage @ iscs_lic::Error::Coding { .. } => Ok(Err(damage.to_string())),
+        other => Err(anyhow::Error::from(other).context(path.display().to_string())),
+    };
+    match read.strict() {
+        Err(damage) => Ok(Err(damage.to_string())),
+        Ok(coded) => codec.decode(&coded).map_or_else(shown, |picture| Ok(Ok(picture))),
+    }
+}
+
+/// Compares what was decoded with other pictures of it.
+fn compare(args: &Args, format: Format, picture: &Picture) -> anyhow::Result<ExitCode> {
     let other = |path: &PathBuf| -> anyhow::Result<Picture> {
-        let (other, _) = Picture::read(path, &args.reading.options())?;
+        let (other, notes) = Picture::read(path, &args.reading.options())?;
+        for note in notes {
+            say(format_args!("note: {}: {note}", path.display()));
+        }
         let sides = |picture: &Picture| format!("{}×{}", picture.width(), picture.height());
-        let (expected, found) = (sides(&picture), sides(&other));
+        let (expected, found) = (sides(picture), sides(&other));
         anyhow::ensure!(expected == found, "{}: expected {expected} pixels, found {found}", path.display());
         Ok(other)
     };
@@ -52,7 +88,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         .transpose()?
         .map(|decoded| picture.rgb().iter().zip(decoded.rgb()).filter(|(a, b)| a != b).count());
     let source = args.source.as_ref().map(other).transpose()?;
-    let quality = source.as_ref().map(|source| (psnr(source, &picture), ms_ssim(source, &picture)));
+    let quality = source.as_ref().map(|source| (psnr(source, picture), ms_ssim(source, picture)));
     let is_negative = n_differing.is_some_and(|n| n > 0);
     if args.json {
         let value = json!({"file": args.coded, "whole": true, "differing_samples": n_differing,
@@ -60,7 +96,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         return answer(writeln!(stdout(), "{value}").map_err(Into::into), is_negative);
     }
     // A .cai has no checksums: a bit that flips may turn a symbol into another of the same width.
-    let whole = match read.format() {
+    let whole = match format {
         Format::Cai(_) => "decodes to its end",
         Format::Iscs => "whole, every word of its strings used",
     };

@@ -157,6 +157,16 @@ pub enum Metric {
     MsSsim,
 }
 
+impl Metric {
+    /// Its name in CompressAI's zoo.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Mse => "mse",
+            Self::MsSsim => "ms-ssim",
+        }
+    }
+}
+
 /// Which model of CompressAI's zoo a `.cai` names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct CaiHeader {

@@ -112,7 +112,12 @@ impl fmt::Display for Summary {
             writeln!(f, "model       {model}")?;
         }
         if let Some(CaiHeader { model, metric, quality }) = &self.zoo {
-            writeln!(f, "model       {} of CompressAI, {metric:?}, quality {quality}", model.name())?;
+            writeln!(
+                f,
+                "model       {} of CompressAI, for {}, quality {quality}",
+                model.name(),
+                metric.name()
+            )?;
         }
         if let Some(plan) = &self.plan {
             writeln!(f, "plan        {plan}")?;

@@ -1,5 +1,6 @@
 //! Pictures: RGB of 8 bits, to and from the planes that networks read.
 
+mod beside;
 mod read;
 
 use std::path::Path;

@@ -7,6 +7,7 @@ use image::DynamicImage;
 use serde::Serialize;
 
 use super::Picture;
+use super::beside::{CodePoints, beside};
 use crate::{Error, Result};
 
 /// What becomes of pixels that are not opaque.
@@ -41,6 +42,15 @@ pub enum Note {
         /// The exponent in the file.
         gamma: f64,
     },
+    /// Colours by code points (cICP) that are not those of sRGB, which are left out of account.
+    CodePoints {
+        /// Of the primaries, by ITU-T H.273.
+        primaries: u8,
+        /// Of the transfer function, by ITU-T H.273.
+        transfer: u8,
+    },
+    /// An animation, of which one picture is read.
+    Animation,
     /// Samples of more than 8 bits, scaled and rounded to 8.
     Bits,
 }
@@ -50,6 +60,13 @@ impl std::fmt::Display for Note {
         match self {
             Self::ColorProfile => write!(f, "its colour profile (ICC) is left out of account"),
             Self::Gamma { gamma } => write!(f, "its gamma (gAMA) of {gamma} is left out of account"),
+            Self::CodePoints { primaries, transfer } => {
+                write!(
+                    f,
+                    "its colours (cICP, primaries {primaries}, transfer {transfer}) are left out of account"
+                )
+            }
+            Self::Animation => write!(f, "of its animation one picture is read"),
             Self::Bits => write!(f, "its samples are rounded to 8 bits"),
         }
     }
@@ -74,6 +91,14 @@ impl Picture {
         notes.extend(
             gamma.filter(|gamma| (gamma - 1.0 / 2.2).abs() > 1e-3).map(|gamma| Note::Gamma { gamma }),
         );
+        let beside = beside(path);
+        notes.extend(
+            beside
+                .code_points
+                .filter(|points| !points.is_srgb())
+                .map(|CodePoints { primaries, transfer, .. }| Note::CodePoints { primaries, transfer }),
+        );
+        notes.extend(beside.is_animated.then_some(Note::Animation));
         if image.color().bytes_per_pixel() / image.color().channel_count() > 1 {
             notes.push(Note::Bits);
         }
@@ -89,29 +114,44 @@ impl Picture {
 
 /// Without its alpha channel.
 fn opaque(path: &Path, image: &DynamicImage, transparency: Transparency) -> Result<image::RgbImage> {
-    let samples = image.to_rgba8();
-    let through = samples.pixels().position(|pixel| pixel[3] != 255);
-    let ground = match (through, transparency) {
-        (None, _) => [0; 3],
-        (Some(_), Transparency::Over(ground)) => ground,
-        (Some(at), Transparency::Refuse) => {
-            let (x, y) = (at as u32 % samples.width(), at as u32 / samples.width());
-            let alpha = samples.get_pixel(x, y)[3];
-            let found = format!("alpha {alpha} at column {x}, row {y}");
-            return Err(Error::format(
-                path,
-                "transparency",
-                "opaque pixels, or a background to lay them over",
-                found,
-            ));
+    let (width, height) = (image.width(), image.height());
+    let is_deep = image.color().bytes_per_pixel() / image.color().channel_count() > 1;
+    let found = if is_deep {
+        laid(image.to_rgba16().as_raw(), u16::MAX.into(), transparency)
+    } else {
+        laid(image.to_rgba8().as_raw(), u8::MAX.into(), transparency)
+    };
+    let rgb = found.map_err(|(at, found)| {
+        let (x, y) = (at as u32 % width, at as u32 / width);
+        let expected = "opaque pixels, or a background to lay them over";
+        Error::format(path, "transparency", expected, format!("{found} at column {x}, row {y}"))
+    })?;
+    Ok(image::RgbImage::from_raw(width, height, rgb).expect("as many samples as pixels"))
+}
+
+/// RGB of 8 bits of `samples [pixels, 4]`, whose greatest value is `most`, laid over the ground that is asked for; or the first pixel that is
+/// not opaque and is to be refused, with its alpha.
+fn laid<S: Copy + Into<u64>>(
+    samples: &[S],
+    most: u64,
+    transparency: Transparency,
+) -> std::result::Result<Vec<u8>, (usize, String)> {
+    let ground = match transparency {
+        Transparency::Over(ground) => ground,
+        Transparency::Refuse => {
+            let alpha = |pixel: &[S]| -> u64 { pixel[3].into() };
+            if let Some(at) = samples.chunks_exact(4).position(|pixel| alpha(pixel) != most) {
+                return Err((at, format!("alpha {} of {most}", alpha(&samples[4 * at..]))));
+            }
+            [0; 3]
         }
     };
-    let over = |v: u8, ground: u8, alpha: u8| {
-        let [v, ground, alpha] = [v, ground, alpha].map(u32::from);
-        ((v * alpha + ground * (255 - alpha) + 127) / 255) as u8
+    // Steps of `most` in one of 8 bits.
+    let step = most / 255;
+    let over = |v: S, ground: u8, alpha: u64| {
+        let whole = most * step;
+        ((v.into() * alpha + u64::from(ground) * step * (most - alpha) + whole / 2) / whole) as u8
     };
-    Ok(image::RgbImage::from_fn(samples.width(), samples.height(), |x, y| {
-        let image::Rgba([r, g, b, alpha]) = *samples.get_pixel(x, y);
-        image::Rgb([over(r, ground[0], alpha), over(g, ground[1], alpha), over(b, ground[2], alpha)])
-    }))
+    let pixel = |pixel: &[S]| [0, 1, 2].map(|c| over(pixel[c], ground[c], pixel[3].into()));
+    Ok(samples.chunks_exact(4).flat_map(pixel).collect())
 }

@@ -326,7 +326,7 @@ fn summaries_say_what_is_in_a_file() {
         (&serde_json::Value::Null, &CAI.len().into()),
         "{json}"
     );
-    assert!(summary.to_string().contains("mbt2018-mean of CompressAI, Mse, quality 4"), "{summary}");
+    assert!(summary.to_string().contains("mbt2018-mean of CompressAI, for mse, quality 4"), "{summary}");
 }
 
 fn any_role(i: usize) -> BoxedStrategy<Role> {

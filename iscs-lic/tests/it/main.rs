@@ -1,9 +1,12 @@
 //! Tests of the crate as its users see it.
 
+#[cfg(unix)]
+mod bounds;
 mod checkpoints;
 mod classic;
 mod codec;
 mod coder;
+mod commands;
 mod compare;
 mod containers;
 mod fixed;

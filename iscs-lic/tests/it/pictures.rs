@@ -36,7 +36,7 @@ fn pixels_that_are_not_opaque_are_refused_or_laid_over_a_colour() {
     assert_eq!(picture.rgb()[..3], [200, 100, 0], "an alpha channel that says nothing is dropped");
     image.put_pixel(1, 1, Rgba([200, 100, 0, 51]));
     image.save(&path).expect("a file");
-    assert_refused(Picture::read(&path, &ReadOptions::default()), "alpha 51 at column 1, row 1");
+    assert_refused(Picture::read(&path, &ReadOptions::default()), "alpha 51 of 255 at column 1, row 1");
     let over = ReadOptions { transparency: Transparency::Over([0, 0, 255]), ..ReadOptions::default() };
     let (picture, _) = Picture::read(&path, &over).expect("laid over blue");
     assert_eq!(picture.rgb()[12..15], [40, 20, 204], "a fifth of the colour, the rest blue");
@@ -44,6 +44,68 @@ fn pixels_that_are_not_opaque_are_refused_or_laid_over_a_colour() {
     ImageBuffer::from_pixel(1, 1, LumaA([100_u8, 0])).save(&path).expect("a file");
     let (picture, _) = Picture::read(&path, &over).expect("laid over blue");
     assert_eq!(picture.rgb(), [0, 0, 255], "grey and alpha, too");
+}
+
+#[test]
+fn the_least_transparency_of_16_bits_is_seen() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("deep.png");
+    let mut image: ImageBuffer<Rgba<u16>, Vec<u16>> =
+        ImageBuffer::from_pixel(3, 2, Rgba([0x8080, 0x00ff, 0xffff, 0xffff]));
+    image.save(&path).expect("a file");
+    let (picture, notes) = Picture::read(&path, &ReadOptions::default()).expect("opaque pixels");
+    assert_eq!(
+        (&picture.rgb()[..3], &notes[..]),
+        (&[128, 1, 255][..], &[Note::Bits][..]),
+        "rounded to 8 bits"
+    );
+    image.put_pixel(2, 0, Rgba([0x8080, 0x00ff, 0xffff, 0xfffe]));
+    image.save(&path).expect("a file");
+    let refused = Picture::read(&path, &ReadOptions::default());
+    assert_refused(refused, "found alpha 65534 of 65535 at column 2, row 0");
+    let over = ReadOptions { transparency: Transparency::Over([0, 255, 0]), ..ReadOptions::default() };
+    let (picture, _) = Picture::read(&path, &over).expect("laid over green");
+    assert_eq!(picture.rgb()[6..9], [128, 1, 255], "a 65,535th of green changes nothing of 8 bits");
+    image.put_pixel(2, 0, Rgba([0xffff, 0, 0xffff, 0x4000]));
+    image.save(&path).expect("a file");
+    let (picture, _) = Picture::read(&path, &over).expect("laid over green");
+    assert_eq!(picture.rgb()[6..9], [64, 191, 64], "a quarter of the colour, the rest green");
+}
+
+/// A chunk of a PNG file, with its checksum.
+fn chunk(kind: &[u8; 4], bytes: &[u8]) -> Vec<u8> {
+    let body = [&kind[..], bytes].concat();
+    let crc = body.iter().fold(u32::MAX, |crc, &byte| {
+        let step = |crc: u32, _| if crc & 1 == 1 { crc >> 1 ^ 0xedb8_8320 } else { crc >> 1 };
+        (0..8).fold(crc ^ u32::from(byte), step)
+    });
+    [&(bytes.len() as u32).to_be_bytes()[..], &body, &(!crc).to_be_bytes()].concat()
+}
+
+#[test]
+fn animations_and_code_points_are_noted() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("a.png");
+    ImageBuffer::from_pixel(2, 1, Rgb([7_u8, 8, 9])).save(&path).expect("a file");
+    let plain = std::fs::read(&path).expect("a file");
+    // Behind the signature and the header.
+    let (start, rest) = plain.split_at(8 + 25);
+    let notes = |chunks: &[Vec<u8>]| {
+        std::fs::write(&path, [start, &chunks.concat(), rest].concat()).expect("a file");
+        let (picture, notes) = Picture::read(&path, &ReadOptions::default()).expect("a picture");
+        assert_eq!(picture.rgb(), [7, 8, 9, 7, 8, 9], "the picture itself");
+        notes
+    };
+    assert_eq!(notes(&[chunk(b"cICP", &[1, 13, 0, 1])]), [], "sRGB in other words");
+    let pq = chunk(b"cICP", &[9, 16, 0, 1]);
+    assert_eq!(notes(&[pq]), [Note::CodePoints { primaries: 9, transfer: 16 }], "BT.2100 PQ");
+    // One picture that is the first of the animation.
+    let frame = [&[0; 4][..], &[0, 0, 0, 2, 0, 0, 0, 1], &[0; 8], &[0, 1, 0, 10, 0, 0]].concat();
+    let animated = [chunk(b"acTL", &[0, 0, 0, 1, 0, 0, 0, 0]), chunk(b"fcTL", &frame)];
+    assert_eq!(notes(&animated), [Note::Animation], "an animation");
+    let words =
+        [Note::Animation, Note::CodePoints { primaries: 9, transfer: 16 }].map(|note| note.to_string());
+    assert!(words[0].contains("animation") && words[1].contains("cICP, primaries 9"), "{words:?}");
 }
 
 #[test]
