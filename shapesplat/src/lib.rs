@@ -1,0 +1,8 @@
+#![doc = include_str!("../README.md")]
+
+mod error;
+pub mod format;
+pub mod splats;
+
+pub use error::{Error, Result};
+pub use splats::Splats;
