@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+pub mod edit;
 mod error;
 pub mod format;
 pub mod splats;

@@ -1,5 +1,10 @@
 //! Gaussians as columns of raw values, as a PLY of 3D Gaussian splatting stores them.
 
+pub mod frame;
+pub mod harmonics;
+mod rows;
+pub mod turn;
+
 /// Gaussians, one column a property, every column of one length.
 ///
 /// Values are raw: logarithms of scales, logits of opacities, quaternions that need not be normalised, coefficients of spherical
