@@ -4,6 +4,7 @@ pub mod edit;
 mod error;
 pub mod format;
 pub mod splats;
+pub mod summary;
 
 pub use error::{Error, Result};
 pub use splats::Splats;

@@ -1,5 +1,9 @@
 //! The command line: parse, one call of the library, print. stdout carries the result only.
 
+mod convert;
+mod inspect;
+
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -15,8 +19,35 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Convert splats from one format to another
+    Convert(convert::Args),
+    /// Show what a splat file holds
+    Inspect(inspect::Args),
     /// Print a script that completes this command in a shell
     Completions(Completions),
+}
+
+/// Refuses an output of another kind than its extension says, and one that is an input of the command.
+fn check_output(output: &Path, extension: &str, inputs: &[&PathBuf]) -> anyhow::Result<()> {
+    let found = output.extension().map(|extension| extension.to_string_lossy().to_lowercase());
+    anyhow::ensure!(
+        found.as_deref() == Some(extension),
+        "{}: expected an output that ends in .{extension}",
+        output.display()
+    );
+    not_an_input(output, inputs)
+}
+
+/// Refuses an output that is an input of the command.
+fn not_an_input(output: &Path, inputs: &[&PathBuf]) -> anyhow::Result<()> {
+    let Ok(place) = output.canonicalize() else { return Ok(()) };
+    let is_same = |input: &&PathBuf| input.canonicalize().is_ok_and(|input| input == place);
+    anyhow::ensure!(
+        !inputs.iter().any(is_same),
+        "{}: expected another output than the input",
+        output.display()
+    );
+    Ok(())
 }
 
 /// How the library's errors are shown.
@@ -29,6 +60,8 @@ const FLAGS: Flags = Flags {
 /// Parses the process's arguments and runs the command.
 pub(crate) fn run() -> ExitCode {
     command::run(FLAGS, |cli: Cli| match cli.command {
+        Command::Convert(args) => convert::run(&args).map(|()| ExitCode::SUCCESS),
+        Command::Inspect(args) => inspect::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Completions(args) => args.print::<Cli>().map(|()| ExitCode::SUCCESS),
     })
 }

@@ -1,9 +1,16 @@
 //! Gaussians as columns of raw values, as a PLY of 3D Gaussian splatting stores them.
 
+mod check;
+mod columns;
 pub mod frame;
 pub mod harmonics;
+mod morton;
 mod rows;
 pub mod turn;
+
+pub use check::Bad;
+pub(crate) use columns::{DC, POSITIONS, REST, ROTATIONS, SCALES};
+pub(crate) use morton::morton_order;
 
 /// Gaussians, one column a property, every column of one length.
 ///

@@ -1,4 +1,8 @@
 //! Tests of the crate as its users see it.
 
+mod compressed;
+mod convert;
 mod edit;
+mod ply;
+mod recipe;
 mod turns;
