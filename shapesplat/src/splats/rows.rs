@@ -61,6 +61,7 @@ impl Values {
     ///
     /// # Panics
     /// When there is no such row.
+    #[allow(clippy::useless_conversion, reason = "of f64 alone")]
     pub fn at(&self, row: usize) -> f64 {
         each_type!(self, column => f64::from(column[row]))
     }

@@ -6,3 +6,4 @@ mod edit;
 mod ply;
 mod recipe;
 mod turns;
+mod view;
