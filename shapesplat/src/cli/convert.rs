@@ -6,18 +6,23 @@ use std::path::{Path, PathBuf};
 use grouping_core::command::{CellAlignment, say, table};
 use grouping_core::files::output::Existing;
 use serde_json::json;
+use shapesplat::edit::{apply, merge};
 use shapesplat::format::{self, Format, WriteOptions, Written};
 use shapesplat::splats::Bad;
+
+use super::edit::Edits;
 
 /// Convert splats from one format to another
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// A splat file of any format, told by its content
-    #[arg(value_name = "IN")]
-    input: PathBuf,
+    /// Splat files of any format, told by their content; several become one scene
+    #[arg(value_name = "IN", required = true)]
+    inputs: Vec<PathBuf>,
     /// The file to write, in the format of its extension: .ply, .compressed.ply
     #[arg(value_name = "OUT")]
     output: PathBuf,
+    #[command(flatten)]
+    edits: Edits,
     /// Drop Gaussians with a value that is NaN, an infinite position or a rotation of zeros, instead of refusing them
     #[arg(long)]
     drop_bad: bool,
@@ -33,26 +38,41 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let existing = Existing::replaced_if(args.force);
     let to = Format::of_extension(&args.output)?;
     existing.check(&args.output)?;
-    super::not_an_input(&args.output, &[&args.input])?;
+    super::not_an_input(&args.output, &args.inputs.iter().collect::<Vec<_>>())?;
     let bad = if args.drop_bad { Bad::Drop } else { Bad::Refuse };
-    let loaded = format::load(&args.input, bad)?;
-    let input = args.input.display();
-    if loaded.n_dropped > 0 {
-        say(format_args!("note: {input}: {} Gaussians were dropped for their values", loaded.n_dropped));
+    let (mut scenes, mut inputs) = (vec![], vec![]);
+    for path in &args.inputs {
+        let loaded = format::load(path, bad)?;
+        let input = path.display();
+        if loaded.n_dropped > 0 {
+            say(format_args!("note: {input}: {} Gaussians were dropped for their values", loaded.n_dropped));
+        }
+        for note in &loaded.notes {
+            say(format_args!("note: {input}: not kept: {note}"));
+        }
+        let (name, n_bad, notes) = (loaded.format.name(), loaded.n_dropped, &loaded.notes);
+        inputs.push(json!({ "file": path, "format": name, "bad": n_bad, "notes": notes }));
+        scenes.push(loaded.splats);
     }
-    for note in &loaded.notes {
-        say(format_args!("note: {input}: not kept: {note}"));
+    let mut merged = merge(scenes)?;
+    for note in &merged.notes {
+        say(format_args!("note: {note}"));
     }
-    let written = format::write(&loaded.splats, &args.output, existing, &WriteOptions::default())?;
+    let changes = apply(&mut merged.splats, &args.edits.actions)?;
+    for change in changes.iter().filter(|change| change.after < change.before) {
+        say(format_args!(
+            "note: {}: {} of {} Gaussians are kept",
+            change.action, change.after, change.before
+        ));
+    }
+    let written = format::write(&merged.splats, &args.output, existing, &WriteOptions::default())?;
     for lost in &written.dropped {
         say(format_args!("note: {}: not kept: {lost}", args.output.display()));
     }
     let n_bytes = args.output.metadata()?.len();
     if args.json {
         let value = json!({
-            "inputs": [{
-                "file": args.input, "format": loaded.format.name(), "bad": loaded.n_dropped, "notes": loaded.notes,
-            }],
+            "inputs": inputs, "merged": merged.notes, "edits": changes,
             "output": args.output, "format": to.name(), "bytes": n_bytes,
             "count": written.count, "keeps_order": written.keeps_order, "dropped": written.dropped, "errors": written.errors,
         });

@@ -1,7 +1,9 @@
 //! The command line: parse, one call of the library, print. stdout carries the result only.
 
 mod convert;
+mod edit;
 mod inspect;
+mod view;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -23,6 +25,8 @@ enum Command {
     Convert(convert::Args),
     /// Show what a splat file holds
     Inspect(inspect::Args),
+    /// See a scene in the browser
+    View(view::Args),
     /// Print a script that completes this command in a shell
     Completions(Completions),
 }
@@ -62,6 +66,7 @@ pub(crate) fn run() -> ExitCode {
     command::run(FLAGS, |cli: Cli| match cli.command {
         Command::Convert(args) => convert::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Inspect(args) => inspect::run(&args).map(|()| ExitCode::SUCCESS),
+        Command::View(args) => view::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Completions(args) => args.print::<Cli>().map(|()| ExitCode::SUCCESS),
     })
 }

@@ -3,6 +3,7 @@
 mod compressed;
 mod convert;
 mod edit;
+mod flags;
 mod ply;
 mod recipe;
 mod turns;
