@@ -3,6 +3,8 @@
 mod convert;
 mod edit;
 mod inspect;
+mod mesh;
+mod synth;
 mod view;
 
 use std::path::{Path, PathBuf};
@@ -27,6 +29,10 @@ enum Command {
     Inspect(inspect::Args),
     /// See a scene in the browser
     View(view::Args),
+    /// Inspect a mesh, or draw points on it
+    Mesh(mesh::Args),
+    /// Make a folder of labelled meshes with textures, of ten classes
+    Synth(synth::Args),
     /// Print a script that completes this command in a shell
     Completions(Completions),
 }
@@ -67,6 +73,8 @@ pub(crate) fn run() -> ExitCode {
         Command::Convert(args) => convert::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Inspect(args) => inspect::run(&args).map(|()| ExitCode::SUCCESS),
         Command::View(args) => view::run(&args).map(|()| ExitCode::SUCCESS),
+        Command::Mesh(args) => mesh::run(&args).map(|()| ExitCode::SUCCESS),
+        Command::Synth(args) => synth::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Completions(args) => args.print::<Cli>().map(|()| ExitCode::SUCCESS),
     })
 }

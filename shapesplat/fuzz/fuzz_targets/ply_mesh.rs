@@ -1,0 +1,16 @@
+//! Meshes as PLY with faces, measured and sampled: `cargo fuzz run ply_mesh`.
+#![no_main]
+
+use std::path::Path;
+
+use shapesplat::mesh::{Format, Mesh};
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    // Nothing lies beside it.
+    let Ok((mesh, _)) = Mesh::read(bytes.to_vec(), Format::Ply, Path::new("/absent/mesh")) else { return };
+    let measures = mesh.measures();
+    assert!(measures.faces > 0, "a mesh has a face");
+    if let Ok(points) = mesh.sample(8, 0) {
+        assert_eq!(points.len(), 8, "as many as asked for");
+    }
+});
