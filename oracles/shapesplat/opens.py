@@ -18,7 +18,7 @@ import numpy as np
 from plyfile import PlyData
 
 # What each format is called by gaussforge; none where it does not read it.
-FORMATS = {"ply": "ply", "compressed.ply": "compressed.ply"}
+FORMATS = {"ply": "ply", "compressed.ply": "compressed.ply", "splat": "splat", "spz": "spz", "sog": "sog"}
 # Columns that a tool may have in another unit: a logit of alpha 1 or 0 has no one value.
 LIMIT = 13.0
 

@@ -18,11 +18,20 @@ pub(super) struct Args {
     /// Splat files of any format, told by their content; several become one scene
     #[arg(value_name = "IN", required = true)]
     inputs: Vec<PathBuf>,
-    /// The file to write, in the format of its extension: .ply, .compressed.ply
+    /// The file to write, in the format of its extension: .ply, .compressed.ply, .splat, .spz, .sog or .glb
     #[arg(value_name = "OUT")]
     output: PathBuf,
     #[command(flatten)]
     edits: Edits,
+    /// Version of a .spz: 2 and 3 are gzip, 4 is zstd
+    #[arg(long, value_name = "N", default_value_t = WriteOptions::default().spz_version)]
+    spz_version: u32,
+    /// Fractional bits of positions in a .spz, up to 23; 12 if not given, or as many as the furthest position leaves
+    #[arg(long, value_name = "N")]
+    spz_fractional_bits: Option<u32>,
+    /// Bits of the coefficients of degree 1 and of those above in a .spz, 1 to 8
+    #[arg(long, value_name = "N", num_args = 2, default_values_t = WriteOptions::default().spz_sh_bits)]
+    spz_sh_bits: Vec<u32>,
     /// Drop Gaussians with a value that is NaN, an infinite position or a rotation of zeros, instead of refusing them
     #[arg(long)]
     drop_bad: bool,
@@ -32,6 +41,18 @@ pub(super) struct Args {
     /// Print one JSON object
     #[arg(long)]
     json: bool,
+}
+
+impl Args {
+    fn options(&self) -> WriteOptions {
+        let mut options = WriteOptions::default();
+        options.spz_version = self.spz_version;
+        options.spz_fractional_bits = self.spz_fractional_bits;
+        if let [first, others] = self.spz_sh_bits[..] {
+            options.spz_sh_bits = [first, others];
+        }
+        options
+    }
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
@@ -65,7 +86,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
             change.action, change.after, change.before
         ));
     }
-    let written = format::write(&merged.splats, &args.output, existing, &WriteOptions::default())?;
+    let written = format::write(&merged.splats, &args.output, existing, &args.options())?;
     for lost in &written.dropped {
         say(format_args!("note: {}: not kept: {lost}", args.output.display()));
     }

@@ -1,10 +1,26 @@
 //! Formats of splat files: told apart by content on the way in and by extension on the way out.
 
+mod activation;
+mod blocks;
+mod bounds;
 mod compressed;
+#[cfg(test)]
+mod damaged;
+mod dot_splat;
+mod dropped;
+mod glb;
+mod half_turn;
 mod kind;
+mod ksplat;
 mod ply;
 mod report;
+#[cfg(test)]
+mod scenes;
+mod sog;
 mod source;
+mod spz;
+#[cfg(test)]
+mod written;
 
 use std::fs::File;
 use std::path::Path;
@@ -20,9 +36,23 @@ use crate::{Error, Result};
 use source::Source;
 
 /// Settings of writers.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
-pub struct WriteOptions {}
+pub struct WriteOptions {
+    /// The version of a `.spz`: 2 or 3 (gzip), or 4 (zstd).
+    pub spz_version: u32,
+    /// Fractional bits of positions in a `.spz`, at most 23; 12 where none are set, or as many as the furthest position leaves.
+    pub spz_fractional_bits: Option<u32>,
+    /// Bits of the coefficients of spherical harmonics in a `.spz`, 1 to 8: of degree 1, and of the degrees above.
+    pub spz_sh_bits: [u32; 2],
+}
+
+impl Default for WriteOptions {
+    /// Version 4 of `.spz`, with 5 and 4 bits of coefficients, as other writers.
+    fn default() -> Self {
+        Self { spz_version: 4, spz_fractional_bits: None, spz_sh_bits: [5, 4] }
+    }
+}
 
 /// What was read from a file.
 #[derive(Clone, Debug, PartialEq)]
@@ -106,6 +136,11 @@ fn load_from(source: &Source<'_>, path: &Path, bad: Bad) -> Result<Loaded> {
     let mut splats = match format {
         Format::Ply => ply::read(source, path, ply::Columns::All, &mut notes)?,
         Format::CompressedPly => compressed::read(source, path, &mut notes)?,
+        Format::Splat => dot_splat::read(&source.whole()?, path)?,
+        Format::Ksplat => ksplat::read(&source.whole()?, path)?,
+        Format::Spz => spz::read(&source.whole()?, path, &mut notes)?,
+        Format::Sog => sog::read(&source.whole()?, path)?,
+        Format::Glb => glb::read(&source.whole()?, path)?,
     };
     let n_dropped = match bad {
         Bad::Keep => 0,
@@ -135,6 +170,12 @@ pub fn write(splats: &Splats, path: &Path, existing: Existing, options: &WriteOp
         written = match format {
             Format::Ply => ply::write(splats, options, &mut file),
             Format::CompressedPly => compressed::write(splats, options, &mut file),
+            Format::Splat => dot_splat::write(splats, &mut file),
+            Format::Spz => spz::write(splats, options, &mut file),
+            Format::Sog => sog::write(splats, &mut file),
+            Format::Glb => glb::write(splats, &mut file),
+            // No name asks for it.
+            Format::Ksplat => Err(Error::format(path, "extension", "a format that is written", ".ksplat")),
         }
         .map_err(|error| named(path, error))?;
         Ok::<(), Error>(())
