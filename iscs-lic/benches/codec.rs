@@ -4,7 +4,6 @@
 //! Names, weights and picture as in `oracles/iscs-lic/bench_codec.py`, which also writes `shapes.json`: `codec_cpu/mbt2018-mean/decode`. CPU time, which
 //! on one thread is the wall time of a machine that does nothing else.
 
-mod cpu_time;
 #[allow(dead_code, reason = "the tests use the rest")]
 #[path = "../tests/it/recipe.rs"]
 mod recipe;
@@ -15,12 +14,11 @@ use std::time::Duration;
 
 use burn::tensor::Device;
 use criterion::{Criterion, SamplingMode, criterion_group, criterion_main};
+use grouping_core::testing::CpuTime;
 use iscs_lic::checkpoint::Checkpoint;
 use iscs_lic::codec::{Codec, EncodeOptions, Padding};
 use iscs_lic::container::Mode;
 use iscs_lic::picture::Picture;
-
-use crate::cpu_time::CpuTime;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

@@ -3,17 +3,14 @@
 //! Names as in `oracles/kd-gqa/bench_vit.py`: `vit/small_mha_b1/threads_1`. `vit_cpu/small_mha_b1/threads_2` is the CPU time of the same: on one
 //! thread it is the wall time.
 
-mod cpu_time;
-
 use std::hint::black_box;
 use std::time::Duration;
 
 use burn::tensor::{Device, Distribution, Tensor};
 use criterion::measurement::Measurement;
 use criterion::{Criterion, SamplingMode, criterion_group, criterion_main};
+use grouping_core::testing::CpuTime;
 use kd_gqa::vit::{VitConfig, VitSize};
-
-use crate::cpu_time::CpuTime;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

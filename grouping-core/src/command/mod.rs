@@ -14,5 +14,5 @@ pub use completions::Completions;
 pub use console::{bar, say};
 pub use flags::Flags;
 pub use indicatif::ProgressBar;
-pub use run::run;
+pub use run::{answer, run};
 pub use table::{CellAlignment, Table, table};

@@ -29,6 +29,17 @@ pub fn run<C: Parser, T: Termination>(flags: Flags, work: impl FnOnce(C) -> anyh
     }
 }
 
+/// The exit code of an answer that was printed: 1 for a negative one, also where its reader went away before the end.
+///
+/// # Errors
+/// What `printed` holds otherwise.
+pub fn answer(printed: anyhow::Result<()>, is_negative: bool) -> anyhow::Result<ExitCode> {
+    match printed {
+        Err(error) if is_negative && error.chain().any(is_broken_pipe) => Ok(ExitCode::from(1)),
+        printed => printed.map(|()| ExitCode::from(u8::from(is_negative))),
+    }
+}
+
 /// Whether the reader of an output went away.
 fn is_broken_pipe(cause: &(dyn StdError + 'static)) -> bool {
     let shared = || cause.downcast_ref::<Arc<io::Error>>().map(|e| &**e);
@@ -49,6 +60,11 @@ mod tests {
         for error in errors {
             assert!(error.chain().any(is_broken_pipe), "{error:#}");
         }
+        let code = |printed, is_negative| format!("{:?}", answer(printed, is_negative).expect("an answer"));
+        assert_eq!(code(Err(broken().into()), true), format!("{:?}", ExitCode::from(1)), "a negative answer stays one");
+        assert_eq!(code(Ok(()), true), format!("{:?}", ExitCode::from(1)), "a negative answer");
+        assert_eq!(code(Ok(()), false), format!("{:?}", ExitCode::SUCCESS), "a positive answer");
+        assert!(answer(Err(broken().into()), false).is_err(), "left to `run`, which ends in silence");
         let other = Err::<(), _>(io::Error::from(ErrorKind::NotFound)).context("a report");
         assert!(!other.expect_err("refused").chain().any(is_broken_pipe), "another failure of the system");
     }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use grouping_core::command::svg::{Chart, Mark, Series, charts};
-use grouping_core::command::{CellAlignment, say, table};
+use grouping_core::command::{CellAlignment, answer, say, table};
 use grouping_core::files::output::{Existing, write_text};
 use iscs_lic::measure::curve::{Axis, Curve, Distance, Interpolation, Refused};
 use iscs_lic::measure::results::{Metric, Results};
@@ -92,7 +92,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     } else {
         print_table(anchor, metric, &compared)
     };
-    super::answer(printed, is_refused)
+    answer(printed, is_refused)
 }
 
 /// Results of different files; those of one name are told apart by their files.

@@ -5,12 +5,13 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
+use grouping_core::command::answer;
 use grouping_core::files::output::Existing;
 use serde_json::json;
 
 use super::coded::{decode, read};
 use super::model::ModelArgs;
-use super::{answer, check_output};
+use super::check_output;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {

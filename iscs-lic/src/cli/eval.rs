@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use burn::tensor::Device;
-use grouping_core::command::{CellAlignment, bar, say, table};
+use grouping_core::command::{CellAlignment, answer, bar, say, table};
 use grouping_core::files::output::{Existing, write_text};
 use grouping_core::image::files_below;
 use iscs_lic::checkpoint::Checkpoint;
@@ -15,7 +15,6 @@ use iscs_lic::measure::learned::Learned;
 use iscs_lic::measure::results::to_json;
 use serde_json::json;
 
-use super::answer;
 use super::model::{Deterministic, PictureArgs, mode};
 
 #[derive(Debug, clap::Args)]

@@ -10,7 +10,6 @@ mod model;
 mod selftest;
 mod verify;
 
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -43,19 +42,6 @@ enum Command {
     Compare(compare::Args),
     /// Print a script that completes this command in a shell
     Completions(Completions),
-}
-
-/// The exit code of an answer that was printed. A negative answer stays one where its reader went away.
-fn answer(printed: anyhow::Result<()>, is_negative: bool) -> anyhow::Result<ExitCode> {
-    let is_broken = |e: &anyhow::Error| {
-        e.chain()
-            .filter_map(|cause| cause.downcast_ref::<std::io::Error>())
-            .any(|e| e.kind() == ErrorKind::BrokenPipe)
-    };
-    match printed {
-        Err(e) if is_negative && is_broken(&e) => Ok(ExitCode::from(1)),
-        printed => printed.map(|()| ExitCode::from(u8::from(is_negative))),
-    }
 }
 
 /// Refuses an output of another kind than its extension says, and one that is an input of the command.

@@ -4,11 +4,11 @@ use std::io::{Write, stdout};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use grouping_core::command::answer;
 use grouping_core::files::output::{Existing, write_folder};
 use iscs_lic::fixed::{Check, selftest};
 use serde_json::{Value, json};
 
-use super::answer;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {

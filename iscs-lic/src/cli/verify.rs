@@ -4,14 +4,13 @@ use std::io::{Write, stdout};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use grouping_core::command::say;
+use grouping_core::command::{answer, say};
 use iscs_lic::codec::Codec;
 use iscs_lic::container::{Format, Read};
 use iscs_lic::measure::{ms_ssim, psnr};
 use iscs_lic::picture::Picture;
 use serde_json::json;
 
-use super::answer;
 use super::coded::{check_model, read};
 use super::model::{ModelArgs, PictureArgs};
 

@@ -87,6 +87,7 @@ pub fn charts(charts: &[Chart]) -> Result<String> {
 }
 
 fn draw(area: &Area<'_>, chart: &Chart) -> Result<()> {
+    let decimals = decimals(&chart.x, chart.n_x_labels);
     let mut plot = ChartBuilder::on(area)
         .margin(10)
         .caption(&chart.title, text(14, &INK))
@@ -100,7 +101,7 @@ fn draw(area: &Area<'_>, chart: &Chart) -> Result<()> {
         .axis_style(FAINT)
         .label_style(text(12, &INK))
         .x_labels(chart.n_x_labels)
-        .x_label_formatter(&|x| format!("{x:.0}"))
+        .x_label_formatter(&|x| format!("{x:.decimals$}"))
         .draw()
         .map_err(failed)?;
     for series in &chart.series {
@@ -129,6 +130,12 @@ fn draw(area: &Area<'_>, chart: &Chart) -> Result<()> {
     Ok(())
 }
 
+/// Decimals that tell apart about `n` numbers along `range`.
+fn decimals(range: &Range<f64>, n: usize) -> usize {
+    let step = (range.end - range.start) / n.max(1) as f64;
+    (0..9).find(|&decimals| step * 10_f64.powi(decimals) >= 1.0 - 1e-9).unwrap_or(9) as usize
+}
+
 /// Four fifths of the least distance between two bars, or a tenth of the range where there is one bar.
 fn bar_width(points: &[(f64, f64)], range: &Range<f64>) -> f64 {
     let mut xs: Vec<f64> = points.iter().map(|point| point.0).collect();
@@ -140,6 +147,19 @@ fn bar_width(points: &[(f64, f64)], range: &Range<f64>) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn numbers_along_x_have_the_decimals_that_tell_them_apart() {
+        for (end, n, expected) in [(8.0, 8, 0), (3.0, 4, 1), (1.0, 10, 1), (0.9, 10, 2), (2e-3, 5, 4), (200.0, 7, 0)] {
+            assert_eq!(decimals(&(0.0..end), n), expected, "{n} numbers up to {end}");
+        }
+        let points = vec![(0.25, 1.0), (0.75, 2.0)];
+        let series = Series { name: None, mark: Mark::Curve, color: 0, points };
+        let chart =
+            Chart { title: "rate".into(), x: 0.0..1.0, y: 0.0..3.0, n_x_labels: 5, series: vec![series] };
+        let svg = charts(&[chart]).expect("a drawing");
+        assert!(svg.contains("0.4"), "numbers between 0 and 1 are shown as such: {svg}");
+    }
 
     #[test]
     fn bars_leave_a_gap_and_one_alone_is_narrow() {

@@ -6,7 +6,8 @@ use cpu_time::ProcessTime;
 use criterion::measurement::{Measurement, ValueFormatter, WallTime};
 
 /// CPU seconds of this process; groups measured so have names that end in `_cpu`.
-pub(crate) struct CpuTime;
+#[derive(Debug)]
+pub struct CpuTime;
 
 impl Measurement for CpuTime {
     type Intermediate = ProcessTime;
