@@ -10,6 +10,7 @@ mod mesh_commands;
 mod meshes;
 mod ply;
 mod real_formats;
+mod readme;
 mod recipe;
 mod surfaces;
 mod synthetic;
