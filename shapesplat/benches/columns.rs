@@ -2,7 +2,6 @@
 //!
 //! CPU time. The file is made by the example `million_gaussians` where the environment variable `MILLION_PLY` does not name one.
 
-mod cpu_time;
 #[allow(dead_code, reason = "its main is not run")]
 #[path = "../examples/million_gaussians.rs"]
 mod million_gaussians;
@@ -12,9 +11,9 @@ use std::path::PathBuf;
 
 use criterion::{Criterion, SamplingMode, criterion_group, criterion_main};
 use grouping_core::files::output::Existing;
+use grouping_core::testing::CpuTime;
 use shapesplat::format::{WriteOptions, read_degree_0, write};
 
-use crate::cpu_time::CpuTime;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
