@@ -285,7 +285,7 @@ function viewOf(state) {
 
 const GROUNDS = [["Night", "#101114"], ["Grey", "#6f747c"], ["Paper", "#f4f3f0"]];
 let goal = firstView(), state = { ...goal, target: [...goal.target] }, ground = "#101114", degree = 0, spinning = false;
-let drawn, sort, isSorting = false, sortedFor, isDirty = true, last = 0, frames = 0;
+let drawn, sort, isSorting = false, sortedFor, isDirty = true, wasStill, last = 0;
 
 function fail(message) {
   document.documentElement.classList.remove("ready");
@@ -323,13 +323,14 @@ function frame(now) {
     if (off) { state.target[k] = Math.abs(off) < 1e-5 * goal.distance ? goal.target[k] : state.target[k] + share * off; isDirty = true; }
   }
   state.up = goal.up;
-  if (!isDirty) return;
-  const view = viewOf(state);
-  requestSort(view);
-  isDirty = false;
-  drawn.draw(view, [1, 3, 5].map((k) => parseInt(ground.slice(k, k + 2), 16) / 255), degree);
-  frames++;
-  if (sortedFor && !isSorting) document.documentElement.dataset.frames = frames;
+  const isStill = !isDirty && !isSorting;
+  if (isDirty) {
+    const view = viewOf(state);
+    requestSort(view);
+    isDirty = false;
+    drawn.draw(view, [1, 3, 5].map((k) => parseInt(ground.slice(k, k + 2), 16) / 255), degree);
+  }
+  if (isStill !== wasStill) document.documentElement.dataset.still = wasStill = isStill;
 }
 
 function setGround(colour) {
@@ -464,6 +465,7 @@ function listen() {
 }
 
 function furnish() {
+  if (matchMedia("(pointer: coarse)").matches) element("hint").textContent = "drag to turn · pinch to zoom · two fingers to move";
   element("name").textContent = scene.name;
   const gaussians = scene.count === 1 ? "Gaussian" : "Gaussians";
   element("count").textContent = `${scene.count.toLocaleString("en-US")} ${gaussians}`;

@@ -16,7 +16,7 @@ use shapesplat::view::{ViewOptions, write_page};
 use crate::turns::scene;
 
 /// How long a browser may take for one answer.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(240);
 
 /// A headless browser, spoken to by the DevTools protocol over two pipes.
 struct Browser {
@@ -120,22 +120,27 @@ impl Browser {
 
     /// The value of an expression on the page.
     fn value(&mut self, expression: &str) -> Value {
-        self.ask("Runtime.evaluate", json!({ "expression": expression, "returnByValue": true }))["result"]["value"].clone()
+        let request = json!({ "expression": expression, "returnByValue": true, "awaitPromise": true });
+        self.ask("Runtime.evaluate", request)["result"]["value"].clone()
     }
 
     /// Waits until the page has drawn what it was asked for and stands still.
     fn settle(&mut self) {
-        let (start, mut before) = (Instant::now(), Value::Null);
+        let start = Instant::now();
         loop {
-            let status = self.value("document.documentElement.dataset.status ?? ''");
+            // Two frames after this request every event before it has taken effect.
+            let status = self.value(
+                "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => {
+                   const { status, still } = document.documentElement.dataset;
+                   done(`${status} ${still}`);
+                 })))",
+            );
             assert!(!status.to_string().contains("failed"), "{status}: {:?}", self.complaints);
-            let frames = self.value("document.documentElement.dataset.frames ?? ''");
-            if status == "drawn" && frames != "" && frames == before {
+            if status == "drawn true" {
                 return;
             }
             assert!(start.elapsed() < PATIENCE, "nothing is drawn: {status}, {:?}", self.complaints);
-            before = frames;
-            std::thread::sleep(Duration::from_millis(400));
+            std::thread::sleep(Duration::from_millis(50));
         }
     }
 
