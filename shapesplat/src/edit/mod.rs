@@ -36,7 +36,7 @@ pub enum Action {
     Filter(Filter),
     /// Keeps spherical harmonics of this degree at most.
     Degree(usize),
-    /// Keeps the most important Gaussians ([`importance`]); on ties the first.
+    /// Keeps the most important Gaussians ([`importance()`]); on ties the first.
     Keep(Amount),
     /// Goes over to another frame.
     Reframe {

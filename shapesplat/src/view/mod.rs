@@ -1,6 +1,6 @@
 //! A scene as one HTML page that shows it: WebGL 2, no network, nothing but this file.
 //!
-//! The page holds the Gaussians in a compact form ([`pack`]), packed by gzip and written in base64. It sorts them by depth in a
+//! The page holds the Gaussians in a compact form (`pack.rs`), packed by gzip and written in base64. It sorts them by depth in a
 //! worker, draws ellipses back to front as 3D Gaussian splatting does, evaluates spherical harmonics up to degree 3, and lets the
 //! scene be turned, zoomed and moved by mouse, touch and keys.
 
