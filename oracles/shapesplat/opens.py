@@ -19,16 +19,15 @@ from plyfile import PlyData
 
 # What each format is called by gaussforge; none where it does not read it.
 FORMATS = {"ply": "ply", "compressed.ply": "compressed.ply", "splat": "splat", "spz": "spz", "sog": "sog"}
-# Columns that a tool may have in another unit: a logit of alpha 1 or 0 has no one value.
-LIMIT = 13.0
 
 
 def columns(path):
-    """The columns of a splat in a PLY; infinite logits at the limit that others give them."""
+    """The columns of a splat in a PLY; opacities as alphas, for the logit of 1 is what each tool likes."""
     vertex = PlyData.read(path)["vertex"]
     found = {name: np.asarray(vertex[name], np.float64) for name in vertex.data.dtype.names}
     if "opacity" in found:
-        found["opacity"] = np.clip(found["opacity"], -LIMIT, LIMIT)
+        with np.errstate(over="ignore"):
+            found["opacity"] = 1 / (1 + np.exp(-found["opacity"]))
     return {name: values for name, values in found.items() if not name.startswith("n")}
 
 
@@ -53,24 +52,13 @@ def differ(ours, theirs):
     return None if greatest[0] < 2e-3 else f"{greatest[1]} differs by {greatest[0]:.3g}"
 
 
-def forged(path, format):
-    """What gaussforge reads, as columns."""
-    read = gaussforge.GaussForge().read(path.read_bytes(), format)
-    if "error" in read:
-        raise ValueError(read["error"])
-    data = read["data"]
-    table = lambda name, n: np.frombuffer(data[name], np.float32).reshape(-1, n).astype(np.float64)
-    out = {}
-    for name, names in [("positions", ["x", "y", "z"]), ("scales", [f"scale_{i}" for i in range(3)]), ("rotations", [f"rot_{i}" for i in range(4)])]:
-        out |= {n: column for n, column in zip(names, table(name, len(names)).T)}
-    out["opacity"] = np.clip(table("alphas", 1)[:, 0], -LIMIT, LIMIT)
-    out |= {f"f_dc_{i}": column for i, column in enumerate(table("colors", 3).T)}
-    n = [0, 3, 8, 15][data["meta"]["shDegree"]]
-    if n:
-        # Its own layout is that of SPZ: coefficient by coefficient.
-        sh = table("sh", 3 * n).reshape(-1, n, 3)
-        out |= {f"f_rest_{c * n + k}": sh[:, k, c] for c in range(3) for k in range(n)}
-    return out
+def forged(path, format, out):
+    """What gaussforge reads, as it writes it to a PLY: its `read` fails on files of degree 0."""
+    found = gaussforge.GaussForge().convert(path.read_bytes(), format, "ply")
+    if "error" in found:
+        raise ValueError(found["error"])
+    out.write_bytes(found["data"])
+    return columns(out)
 
 
 def main():
@@ -87,7 +75,7 @@ def main():
                 wanted = columns(back)
                 tools = {"splat-transform": lambda: (subprocess.run(["node", cli, "-q", "-w", "-g", "cpu", out, theirs], check=True), columns(theirs))[1]}
                 if forge:
-                    tools["gaussforge"] = lambda: forged(out, forge)
+                    tools["gaussforge"] = lambda: forged(out, forge, theirs)
                 if extension.endswith("ply"):
                     count = len(PlyData.read(out)["vertex"].data)
                     tools["plyfile"] = lambda: columns(out) if extension == "ply" else {**wanted, "x": wanted["x"][:count]}

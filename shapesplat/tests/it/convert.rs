@@ -86,6 +86,25 @@ fn convert_refuses_what_would_be_lost_and_drops_it_when_asked() {
 }
 
 #[test]
+fn any_number_of_threads_gives_the_same_bytes_and_errors() {
+    let mut splats = recipe::splats(20_000, 45);
+    splats.positions[0].iter_mut().enumerate().for_each(|(row, x)| *x += row as f32 / 1024.0);
+    let folder = folder_with("in.ply", &splats);
+    let convert = |threads: &str, name: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_shapesplat"));
+        let command =
+            command.args(["convert", "in.ply", name, "--json", "--force"]).env("RAYON_NUM_THREADS", threads);
+        let told = json(&command.current_dir(folder.path()).output().expect("the binary runs"));
+        (told, fs::read(folder.path().join(name)).expect("a file"))
+    };
+    for name in ["out.ply", "out.compressed.ply"] {
+        let [(told, one), (told_by_three, three)] = ["1", "3"].map(|threads| convert(threads, name));
+        assert_eq!(told, told_by_three, "{name}: what is told");
+        assert!(one == three, "{name}: the bytes of the file");
+    }
+}
+
+#[test]
 fn inspect_counts_and_draws_what_a_file_holds() {
     let mut splats = recipe::splats(500, 9);
     splats.positions[1][0] = f32::NAN;

@@ -111,8 +111,9 @@ fn pack_kernel<L: Lanes>(
             column[..n].iter().map(|value| usize::from(value.abs() > GREATEST_SCALE)).sum::<usize>();
         scale.join(quantise(column, min, max, THREE[axis], &mut fields[3 + axis], n, |value| value));
     }
-    for i in 0..n {
-        let q = [6, 7, 8, 9].map(|k: usize| columns[k][i]);
+    let [w, x, y, z] = [6, 7, 8, 9].map(|k: usize| columns[k]);
+    for (((&w, &x), &y), &z) in w[..n].iter().zip(&x).zip(&y).zip(&z) {
+        let q = [w, x, y, z];
         let back = unpack_rotation(pack_rotation(q));
         let unit = unit(q);
         let dot: f64 = unit.iter().zip(back).map(|(a, b)| a * f64::from(b)).sum();

@@ -214,7 +214,7 @@ fn gather_column<const BIG: bool>(
         }
         (Target::Float(out), Scalar::F64) => return wide(rows, stride, at, out, f64::load::<BIG>),
         (Target::Coded(out, table), _) => {
-            each(rows, stride, at, out, |[byte]: [u8; 1]| table[usize::from(byte)])
+            each(rows, stride, at, out, |[byte]: [u8; 1]| table[usize::from(byte)]);
         }
         (Target::I8(out), _) => each(rows, stride, at, out, i8::load::<BIG>),
         (Target::U8(out), _) => each(rows, stride, at, out, u8::load::<BIG>),

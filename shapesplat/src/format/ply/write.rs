@@ -45,32 +45,23 @@ impl Column<'_> {
 
     /// Puts values of these rows at byte `at` of rows of `stride` bytes.
     fn put(self, rows: Range<usize>, bytes: &mut [u8], stride: usize, at: usize) {
+        macro_rules! put {
+            ($values:expr) => {
+                put_column(&$values[rows], bytes, stride, at, |value| value.to_le_bytes())
+            };
+        }
         match self {
             // The rows are made of zeros.
             Self::Zeros => {}
-            Self::Floats(values) => put_column(&values[rows], bytes, stride, at, |value| value.to_le_bytes()),
-            Self::Own(Values::F32(values)) => Column::Floats(values).put(rows, bytes, stride, at),
-            Self::Own(Values::I8(values)) => {
-                put_column(&values[rows], bytes, stride, at, |value| value.to_le_bytes())
-            }
-            Self::Own(Values::U8(values)) => {
-                put_column(&values[rows], bytes, stride, at, |value| value.to_le_bytes())
-            }
-            Self::Own(Values::I16(values)) => {
-                put_column(&values[rows], bytes, stride, at, |value| value.to_le_bytes())
-            }
-            Self::Own(Values::U16(values)) => {
-                put_column(&values[rows], bytes, stride, at, |value| value.to_le_bytes())
-            }
-            Self::Own(Values::I32(values)) => {
-                put_column(&values[rows], bytes, stride, at, |value| value.to_le_bytes())
-            }
-            Self::Own(Values::U32(values)) => {
-                put_column(&values[rows], bytes, stride, at, |value| value.to_le_bytes())
-            }
-            Self::Own(Values::F64(values)) => {
-                put_column(&values[rows], bytes, stride, at, |value| value.to_le_bytes())
-            }
+            Self::Floats(values) => put!(values),
+            Self::Own(Values::I8(values)) => put!(values),
+            Self::Own(Values::U8(values)) => put!(values),
+            Self::Own(Values::I16(values)) => put!(values),
+            Self::Own(Values::U16(values)) => put!(values),
+            Self::Own(Values::I32(values)) => put!(values),
+            Self::Own(Values::U32(values)) => put!(values),
+            Self::Own(Values::F32(values)) => put!(values),
+            Self::Own(Values::F64(values)) => put!(values),
         }
     }
 }
