@@ -17,6 +17,7 @@ pub mod kernels;
 pub mod low_rank;
 pub mod matching;
 pub mod matrix;
+pub mod neighbours;
 #[cfg(feature = "nn")]
 pub mod nn;
 #[cfg(feature = "files")]

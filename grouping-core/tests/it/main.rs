@@ -13,6 +13,7 @@ mod kernels;
 mod krylov;
 mod low_rank;
 mod model_files;
+mod neighbours;
 mod nn;
 mod norms;
 mod procrustes;
