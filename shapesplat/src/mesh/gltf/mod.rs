@@ -135,6 +135,7 @@ fn parse(json: &[u8], path: &Path) -> Result<Root> {
         ));
     }
     root.extensions_required.clear();
+    positions(&root, path)?;
     match gltf::Document::from_json(root) {
         Ok(document) => Ok(document.into_json()),
         Err(gltf::Error::Validation(errors)) => {
@@ -145,6 +146,21 @@ fn parse(json: &[u8], path: &Path) -> Result<Root> {
         }
         Err(error) => Err(Error::format(path, "content", "a glTF", error)),
     }
+}
+
+/// Checks that positions have an accessor, on which the crate's own validation relies.
+fn positions(root: &Root, path: &Path) -> Result<()> {
+    let n = root.accessors.len();
+    for (i, mesh) in root.meshes.iter().enumerate() {
+        for (j, primitive) in mesh.primitives.iter().enumerate() {
+            let index = primitive.attributes.get(&Checked::Valid(Semantic::Positions));
+            if let Some(index) = index.filter(|index| index.value() >= n) {
+                let place = format!("meshes[{i}].primitives[{j}].attributes.POSITION");
+                return Err(Error::format(path, place, format!("the index of one of {n} accessors"), index));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Adds a primitive where a node places it.
