@@ -235,12 +235,12 @@ impl<'a> Section<'a> {
     fn push(&self, header: &Header, row: &[u8], centre: [f64; 3], splats: &mut Splats) {
         let width = header.value_bytes();
         let value = |i: usize| if header.level == 0 { f32_at(row, 4 * i) } else { f16_at(row, 2 * i) };
-        for axis in 0..3 {
+        for (axis, centre) in centre.into_iter().enumerate() {
             splats.positions[axis].push(match header.level {
                 0 => value(axis),
                 _ => {
                     let steps = f64::from(u16_at(row, 2 * axis)) - f64::from(self.zero);
-                    (steps * self.step + centre[axis]) as f32
+                    (steps * self.step + centre) as f32
                 }
             });
             splats.scales[axis].push(log_scale(value(3 + axis)));
@@ -249,8 +249,8 @@ impl<'a> Section<'a> {
             splats.rotations[part].push(value(6 + part));
         }
         let colour = &row[10 * width..10 * width + 4];
-        for channel in 0..3 {
-            splats.dc[channel].push(dc(f64::from(colour[channel]) / 255.0) as f32);
+        for (channel, &byte) in splats.dc.iter_mut().zip(colour) {
+            channel.push(dc(f64::from(byte) / 255.0) as f32);
         }
         splats.opacities.push(logit(f64::from(colour[3]) / 255.0, ALPHA_MARGIN));
         let (kept, own) = (splats.rest.len() / 3, self.n_coefficients / 3);

@@ -59,11 +59,12 @@ fn compare(given: &Splats, read: &Splats, told: &super::Written, degree: usize) 
         .map(|i| given.rest[i].clone())
         .collect();
     let alphas = |splats: &Splats| splats.opacities.iter().map(|&x| activation::alpha(x) as f32).collect();
-    let (mut given_alphas, mut read_alphas): (Vec<f32>, Vec<f32>) = (alphas(given), alphas(read));
-    let pairs: [(&str, &[Vec<f32>], &[Vec<f32>]); 5] = [
+    let (given_alphas, read_alphas): ([Vec<f32>; 1], [Vec<f32>; 1]) = ([alphas(given)], [alphas(read)]);
+    type Pair<'a> = (&'a str, &'a [Vec<f32>], &'a [Vec<f32>]);
+    let pairs: [Pair<'_>; 5] = [
         ("position", &given.positions, &read.positions),
         ("scale", &given.scales, &read.scales),
-        ("opacity", &[std::mem::take(&mut given_alphas)], &[std::mem::take(&mut read_alphas)]),
+        ("opacity", &given_alphas, &read_alphas),
         ("colour", &given.dc, &read.dc),
         ("sh", &kept, &read.rest),
     ];

@@ -1,5 +1,6 @@
 //! Real files through every format; skipped without `GROUPING_DATA`.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use grouping_core::files::output::Existing;
@@ -9,7 +10,7 @@ use shapesplat::format::{self, WriteOptions, Written};
 /// A file of the data folder; `None` without one.
 fn real(name: &str) -> Option<PathBuf> {
     let Some(folder) = std::env::var_os("GROUPING_DATA") else {
-        println!("skipped: GROUPING_DATA is not set");
+        let _ = writeln!(std::io::stderr(), "skipped: {name} needs GROUPING_DATA");
         return None;
     };
     let path = Path::new(&folder).join("splats").join(name);
@@ -40,7 +41,6 @@ fn a_burger_goes_through_every_format() {
     ];
     for (name, position, colour, bytes) in cases {
         let (read, told, length) = through(&splats, name, &plain);
-        println!("{name}: {length} bytes, {:?}", told.errors);
         assert_eq!((read.len(), told.count), (n, n), "{name}: count");
         assert!(
             read.columns().iter().all(|(_, column)| column.iter().all(|v| v.is_finite())),
