@@ -14,7 +14,6 @@ use grouping_core::files::output::Existing;
 use grouping_core::testing::CpuTime;
 use shapesplat::format::{WriteOptions, read_degree_0, write};
 
-
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

@@ -2,16 +2,13 @@
 //!
 //! CPU time. `oracles/shapesplat/meshes.py` writes the same text for trimesh.
 
-mod cpu_time;
-
 use std::fmt::Write;
 use std::hint::black_box;
 use std::path::Path;
 
 use criterion::{Criterion, SamplingMode, criterion_group, criterion_main};
+use grouping_core::testing::CpuTime;
 use shapesplat::mesh::{Format, Mesh};
-
-use crate::cpu_time::CpuTime;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

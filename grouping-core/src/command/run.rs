@@ -61,7 +61,11 @@ mod tests {
             assert!(error.chain().any(is_broken_pipe), "{error:#}");
         }
         let code = |printed, is_negative| format!("{:?}", answer(printed, is_negative).expect("an answer"));
-        assert_eq!(code(Err(broken().into()), true), format!("{:?}", ExitCode::from(1)), "a negative answer stays one");
+        assert_eq!(
+            code(Err(broken().into()), true),
+            format!("{:?}", ExitCode::from(1)),
+            "a negative answer stays one"
+        );
         assert_eq!(code(Ok(()), true), format!("{:?}", ExitCode::from(1)), "a negative answer");
         assert_eq!(code(Ok(()), false), format!("{:?}", ExitCode::SUCCESS), "a positive answer");
         assert!(answer(Err(broken().into()), false).is_err(), "left to `run`, which ends in silence");

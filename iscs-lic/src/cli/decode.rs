@@ -9,9 +9,9 @@ use grouping_core::command::answer;
 use grouping_core::files::output::Existing;
 use serde_json::json;
 
+use super::check_output;
 use super::coded::{decode, read};
 use super::model::ModelArgs;
-use super::check_output;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {

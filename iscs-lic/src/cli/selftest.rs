@@ -9,7 +9,6 @@ use grouping_core::files::output::{Existing, write_folder};
 use iscs_lic::fixed::{Check, selftest};
 use serde_json::{Value, json};
 
-
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Write what was computed, and the digests that it should have, for `sha256sum --check SHA256SUMS`

@@ -14,7 +14,8 @@ fn every_command_of_the_readme_runs() {
     let path = folder.path().join("scene.ply");
     write(&splats(300, 45), &path, Existing::Refuse, &WriteOptions::default()).expect("a scene");
     let mut n_commands = 0;
-    for line in sh_lines(include_str!("../../README.md")).filter_map(|line| line.strip_prefix("shapesplat ")) {
+    for line in sh_lines(include_str!("../../README.md")).filter_map(|line| line.strip_prefix("shapesplat "))
+    {
         let mut command = Command::new(env!("CARGO_BIN_EXE_shapesplat"));
         let output = command.args(words(line)).current_dir(folder.path()).output().expect("the binary runs");
         let errors = String::from_utf8_lossy(&output.stderr);

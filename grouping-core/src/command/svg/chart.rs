@@ -150,7 +150,9 @@ mod tests {
 
     #[test]
     fn numbers_along_x_have_the_decimals_that_tell_them_apart() {
-        for (end, n, expected) in [(8.0, 8, 0), (3.0, 4, 1), (1.0, 10, 1), (0.9, 10, 2), (2e-3, 5, 4), (200.0, 7, 0)] {
+        for (end, n, expected) in
+            [(8.0, 8, 0), (3.0, 4, 1), (1.0, 10, 1), (0.9, 10, 2), (2e-3, 5, 4), (200.0, 7, 0)]
+        {
             assert_eq!(decimals(&(0.0..end), n), expected, "{n} numbers up to {end}");
         }
         let points = vec![(0.25, 1.0), (0.75, 2.0)];

@@ -1,7 +1,7 @@
 //! Compressed PLY out: Gaussians in Morton order, chunk by chunk, the last chunk's bounds over what it holds.
 //!
-//! Errors are measured where a value is quantised. Rows are first laid side by side in the order of the splats, so that the order of the
-//! file asks for one place in memory a Gaussian instead of one a column.
+//! Errors are measured where a value is quantised. The numbers of a Gaussian are first laid side by side in the order of the file, a part of
+//! the file at a time, so that its order asks for one place in memory a Gaussian instead of one a column.
 
 use std::fmt::Write as _;
 use std::io::Write;
@@ -16,8 +16,8 @@ use crate::format::{ErrorSum, WriteOptions, Written, stream};
 use crate::splats::{REST, Splats, morton_order};
 use crate::{Error, Result};
 
-/// Rows that are laid side by side at once.
-const BLOCK: usize = 4096;
+/// Parts of the file whose rows are laid side by side one after the other.
+const PARTS: usize = 4;
 /// Rows of coefficients that are written at once.
 const ROWS: usize = 1 << 14;
 
@@ -31,11 +31,16 @@ pub(crate) fn write(splats: &Splats, _: &WriteOptions, out: &mut dyn Write) -> R
     let mut bounds = vec![[0.0f32; 18]; n.div_ceil(CHUNK)];
     let mut words = vec![[0u32; 4]; n];
     let mut packed = vec![Packed::default(); bounds.len()];
-    let rows = side_by_side(splats);
-    let chunks = words.par_chunks_mut(CHUNK).zip(order.par_chunks(CHUNK)).zip(&mut bounds).zip(&mut packed);
-    chunks.with_min_len(16).for_each_init(Chunk::new, |chunk, (((words, order), bounds), packed)| {
-        *packed = chunk.pack(order.iter().map(|&row| &rows[row as usize]), words, bounds);
-    });
+    let part = bounds.len().div_ceil(PARTS).max(1);
+    let mut rows = RowsOfPart::new(splats, &order, part * CHUNK);
+    let parts = words.chunks_mut(part * CHUNK).zip(bounds.chunks_mut(part)).zip(packed.chunks_mut(part));
+    for (i, ((words, bounds), packed)) in parts.enumerate() {
+        let rows = rows.side_by_side(i * part * CHUNK, words.len());
+        let chunks = words.par_chunks_mut(CHUNK).zip(rows.par_chunks(CHUNK)).zip(bounds).zip(packed);
+        chunks.with_min_len(16).for_each_init(Chunk::new, |chunk, (((words, rows), bounds), packed)| {
+            *packed = chunk.pack(rows, words, bounds);
+        });
+    }
     drop(rows);
     let columns = kept(splats);
     let mut text = "ply\nformat binary_little_endian 1.0\n".to_owned();
@@ -89,27 +94,35 @@ fn kept(splats: &Splats) -> Vec<&[f32]> {
     channels.map(|column| &column[..]).collect()
 }
 
-/// The 14 numbers of each Gaussian in a line of the cache: position, scale, rotation, opacity, colour.
-fn side_by_side(splats: &Splats) -> Vec<[f32; 16]> {
-    let mut rows = vec![[0.0; 16]; splats.len()];
-    let Splats { positions, scales, rotations, opacities, dc, .. } = splats;
-    let columns: Vec<&[f32]> = positions
-        .iter()
-        .chain(scales)
-        .chain(rotations)
-        .chain([opacities])
-        .chain(dc)
-        .map(|column| &column[..])
-        .collect();
-    rows.par_chunks_mut(BLOCK).enumerate().for_each(|(i, rows)| {
-        for (j, piece) in rows.chunks_mut(256).enumerate() {
-            let first = i * BLOCK + j * 256;
-            for (k, column) in columns.iter().enumerate() {
-                piece.iter_mut().zip(&column[first..]).for_each(|(row, &value)| row[k] = value);
+/// The 14 numbers of each Gaussian, position, scale, rotation, opacity and colour, of a part of the file.
+struct RowsOfPart<'a> {
+    columns: [&'a [f32]; 14],
+    /// Where in the file a Gaussian stands.
+    places: Vec<u32>,
+    rows: Vec<[f32; 14]>,
+}
+
+impl<'a> RowsOfPart<'a> {
+    fn new(splats: &'a Splats, order: &[u32], n_rows: usize) -> Self {
+        let mut places = vec![0; order.len()];
+        order.iter().zip(0..).for_each(|(&row, place)| places[row as usize] = place);
+        let Splats { positions: [x, y, z], scales: [s0, s1, s2], rotations: [q0, q1, q2, q3], .. } = splats;
+        let [red, green, blue] = &splats.dc;
+        let columns =
+            [x, y, z, s0, s1, s2, q0, q1, q2, q3, &splats.opacities, red, green, blue].map(Vec::as_slice);
+        Self { columns, places, rows: vec![[0.0; 14]; n_rows.min(order.len())] }
+    }
+
+    /// The `n` rows from `first` of the file.
+    fn side_by_side(&mut self, first: usize, n: usize) -> &[[f32; 14]] {
+        for (row, &place) in self.places.iter().enumerate() {
+            let at = (place as usize).wrapping_sub(first);
+            if at < n {
+                self.rows[at] = self.columns.map(|column| column[row]);
             }
         }
-    });
-    rows
+        &self.rows[..n]
+    }
 }
 
 fn write_words(out: &mut dyn Write, words: impl Iterator<Item = [u8; 4]>) -> Result<()> {
