@@ -21,13 +21,13 @@ fn neighbours(c: &mut Criterion) {
         let config = FarthestConfig::new(n_samples);
         let sample = || farthest_points(points.view(), &config).expect("samples");
         group.bench_function(format!("farthest_{n}_to_{n_samples}"), |bench| {
-            pool.install(|| bench.iter(sample))
+            pool.install(|| bench.iter(sample));
         });
         let samples = sample();
         let centres = Matrix::from_fn(n_samples, 3, |i, j| points.view().row(samples[i])[j]);
         group.bench_function(format!("nearest_32_of_{n}_to_{n_samples}"), |bench| {
             pool.install(|| {
-                bench.iter(|| nearest_points(points.view(), centres.view(), 32).expect("neighbours"))
+                bench.iter(|| nearest_points(points.view(), centres.view(), 32).expect("neighbours"));
             });
         });
     }

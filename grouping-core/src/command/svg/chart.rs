@@ -155,12 +155,12 @@ mod tests {
         {
             assert_eq!(decimals(&(0.0..end), n), expected, "{n} numbers up to {end}");
         }
-        let points = vec![(0.25, 1.0), (0.75, 2.0)];
+        let points = vec![(0.25, 100.0), (0.75, 200.0)];
         let series = Series { name: None, mark: Mark::Curve, color: 0, points };
         let chart =
-            Chart { title: "rate".into(), x: 0.0..1.0, y: 0.0..3.0, n_x_labels: 5, series: vec![series] };
+            Chart { title: "rate".into(), x: 0.0..1.0, y: 0.0..300.0, n_x_labels: 5, series: vec![series] };
         let svg = charts(&[chart]).expect("a drawing");
-        assert!(svg.contains("0.4"), "numbers between 0 and 1 are shown as such: {svg}");
+        assert!(svg.contains("0.5"), "numbers between 0 and 1 are shown as such: {svg}");
     }
 
     #[test]
