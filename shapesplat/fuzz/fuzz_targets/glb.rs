@@ -18,7 +18,8 @@ fn glb(json: &[u8], binary: &[u8]) -> Vec<u8> {
     file
 }
 
-/// A scene of `n` Gaussians, each attribute in a view of its own from a byte that the input draws.
+/// A scene of `n` Gaussians, each attribute in a view of its own from a byte that the input draws, the first row of some replaced, under a
+/// node that turns and scales.
 fn document(n: u8, stride: u8, kinds: &[u8; 5], at: &[u8; 5]) -> String {
     let names = ["ROTATION", "SCALE", "OPACITY", "SH_DEGREE_0_COEF_0"];
     let mut attributes = "\"POSITION\":0".to_owned();
@@ -28,15 +29,24 @@ fn document(n: u8, stride: u8, kinds: &[u8; 5], at: &[u8; 5]) -> String {
     let (mut accessors, mut views) = (Vec::new(), Vec::new());
     for (i, shape) in ["VEC3", "VEC4", "VEC3", "SCALAR", "VEC3"].iter().enumerate() {
         let kind = [5126, 5120, 5121, 5122, 5123][usize::from(kinds[i] % 5)];
+        let sparse = if kinds[i] & 64 == 0 {
+            String::new()
+        } else {
+            format!(
+                ",\"sparse\":{{\"count\":1,\"indices\":{{\"bufferView\":{i},\"componentType\":{}}},\"values\":{{\"bufferView\":4}}}}",
+                [5121, 5123, 5125][usize::from(kinds[i] >> 3 & 1)]
+            )
+        };
         accessors.push(format!(
-            "{{\"bufferView\":{i},\"componentType\":{kind},\"normalized\":{},\"count\":{n},\"type\":\"{shape}\"}}",
+            "{{\"bufferView\":{i},\"componentType\":{kind},\"normalized\":{},\"count\":{n},\"type\":\"{shape}\"{sparse}}}",
             kinds[i] & 128 != 0
         ));
         let stride = if stride > 3 { format!(",\"byteStride\":{stride}") } else { String::new() };
         views.push(format!("{{\"buffer\":0,\"byteOffset\":{},\"byteLength\":{}{stride}}}", at[i], 16 * usize::from(n)));
     }
+    let [a, b, c, d, _] = at.map(|byte| (f64::from(byte) + 1.0) / 16.0);
     format!(
-        "{{\"scenes\":[{{\"nodes\":[0]}}],\"nodes\":[{{\"mesh\":0}}],\"meshes\":[{{\"primitives\":[{{\"attributes\":{{{attributes}}},\
+        "{{\"scenes\":[{{\"nodes\":[0]}}],\"nodes\":[{{\"mesh\":0,\"scale\":[{a},{b},{c}],\"rotation\":[{c},{d},{a},{b}],\"translation\":[{d},{a},0]}}],\"meshes\":[{{\"primitives\":[{{\"attributes\":{{{attributes}}},\
          \"extensions\":{{\"KHR_gaussian_splatting\":{{\"kernel\":\"ellipse\"}}}}}}]}}],\"accessors\":[{}],\"bufferViews\":[{}]}}   ",
         accessors.join(","),
         views.join(",")

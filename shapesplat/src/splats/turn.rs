@@ -52,6 +52,34 @@ impl Turn {
         Self::about(0, x).then(&Self::about(1, y)).then(&Self::about(2, z))
     }
 
+    /// The turn of a quaternion w, x, y, z of any length; none of one without a length.
+    ///
+    /// ```
+    /// use shapesplat::splats::turn::Turn;
+    /// let turn = Turn::of_quaternion([0., 0., 0., -3.]).expect("a length");
+    /// assert_eq!(turn.point([1., 2., 3.]), [-1., -2., 3.], "half a turn about z");
+    /// assert_eq!(Turn::of_quaternion([0.; 4]), None);
+    /// ```
+    pub fn of_quaternion(quaternion: [f64; 4]) -> Option<Self> {
+        let length = quaternion.iter().map(|part| part * part).sum::<f64>().sqrt();
+        if !(length > 0.0 && length.is_finite()) {
+            return None;
+        }
+        let quaternion = quaternion.map(|part| part / length);
+        let [w, x, y, z] = quaternion;
+        let matrix = [
+            [1.0 - 2.0 * (y * y + z * z), 2.0 * (x * y - w * z), 2.0 * (x * z + w * y)],
+            [2.0 * (x * y + w * z), 1.0 - 2.0 * (x * x + z * z), 2.0 * (y * z - w * x)],
+            [2.0 * (x * z - w * y), 2.0 * (y * z + w * x), 1.0 - 2.0 * (x * x + y * y)],
+        ];
+        Some(Self { matrix, quaternion })
+    }
+
+    /// The turn whose matrix this is but for rounding.
+    pub(crate) fn nearest(matrix: &[[f64; 3]; 3]) -> Self {
+        Self::of_quaternion(quaternion_of(matrix)).unwrap_or(Self::NONE)
+    }
+
     /// From coordinates in one frame to those in another; it reflects where they differ in handedness.
     pub fn between(from: Frame, to: Frame) -> Self {
         let matrix = from.matrix_to(to);
@@ -141,7 +169,10 @@ fn put_normals(splats: &mut Splats, normals: [Vec<f32>; 3]) {
 const ROWS: usize = 16384;
 
 /// Changes each row of `N` columns, in f64.
-fn map_rows<const N: usize>(columns: &mut [Vec<f32>; N], change: impl Fn([f64; N]) -> [f64; N] + Sync) {
+pub(crate) fn map_rows<const N: usize>(
+    columns: &mut [Vec<f32>; N],
+    change: impl Fn([f64; N]) -> [f64; N] + Sync,
+) {
     let mut chunks: Vec<Vec<&mut [f32]>> = vec![];
     for column in columns {
         for (i, chunk) in column.chunks_mut(ROWS).enumerate() {

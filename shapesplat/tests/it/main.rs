@@ -8,6 +8,7 @@ mod formats;
 mod gltf_meshes;
 mod mesh_commands;
 mod meshes;
+mod nodes;
 mod ply;
 mod readme;
 mod real_formats;

@@ -34,12 +34,12 @@ pub(crate) fn scene(n: usize, degree: usize, seed: u64) -> Splats {
     }
 }
 
-fn row<const N: usize>(columns: &[Vec<f32>; N], row: usize) -> [f64; N] {
+pub(crate) fn row<const N: usize>(columns: &[Vec<f32>; N], row: usize) -> [f64; N] {
     std::array::from_fn(|i| f64::from(columns[i][row]))
 }
 
 /// `R·S²·Rᵀ` of a Gaussian.
-fn covariance(splats: &Splats, i: usize) -> [[f64; 3]; 3] {
+pub(crate) fn covariance(splats: &Splats, i: usize) -> [[f64; 3]; 3] {
     let [w, x, y, z] = row(&splats.rotations, i);
     let s = 2.0 / (w * w + x * x + y * y + z * z);
     let r = [
@@ -51,7 +51,7 @@ fn covariance(splats: &Splats, i: usize) -> [[f64; 3]; 3] {
     std::array::from_fn(|a| std::array::from_fn(|b| (0..3).map(|k| r[a][k] * squares[k] * r[b][k]).sum()))
 }
 
-fn length(v: [f64; 3]) -> f64 {
+pub(crate) fn length(v: [f64; 3]) -> f64 {
     v.iter().map(|v| v * v).sum::<f64>().sqrt()
 }
 

@@ -1,8 +1,8 @@
-//! Accessors of a glTF file: numbers of several types, with strides, as columns of `f32`.
+//! Accessors of a glTF file: numbers of several types, with strides, dense or sparse, as columns of `f32`.
 
 use std::path::Path;
 
-use super::document::{Accessor, Document};
+use super::document::{Accessor, Document, Sparse};
 use crate::{Error, Result};
 
 /// A GLB: its path, its JSON and its bytes.
@@ -28,7 +28,7 @@ impl Component {
             5120 => Self::I8,
             super::UNSIGNED_BYTE => Self::U8,
             5122 => Self::I16,
-            5123 => Self::U16,
+            super::UNSIGNED_SHORT => Self::U16,
             super::FLOAT => Self::F32,
             _ => return None,
         })
@@ -59,6 +59,18 @@ impl Component {
 /// Types of components that an attribute may have: with and without normalisation.
 pub(super) type Allowed = &'static [(Component, bool)];
 
+/// Positions of files that require `KHR_mesh_quantization`, whose nodes scale them.
+pub(super) const QUANTISED: Allowed = &[
+    (Component::F32, false),
+    (Component::I8, false),
+    (Component::I8, true),
+    (Component::U8, false),
+    (Component::U8, true),
+    (Component::I16, false),
+    (Component::I16, true),
+    (Component::U16, false),
+    (Component::U16, true),
+];
 pub(super) const FLOATS: Allowed = &[(Component::F32, false)];
 pub(super) const ROTATIONS: Allowed =
     &[(Component::F32, false), (Component::I8, true), (Component::I16, true)];
@@ -127,7 +139,7 @@ impl<'a> Glb<'a> {
         Ok(self.accessor(index, name)?.count)
     }
 
-    /// The columns of an attribute of `N` components and `n` elements.
+    /// The columns of an attribute of `N` components and `n` elements; what no buffer view holds is 0.
     pub(super) fn columns<const N: usize>(
         &self,
         index: usize,
@@ -136,9 +148,6 @@ impl<'a> Glb<'a> {
         allowed: Allowed,
     ) -> Result<[Vec<f32>; N]> {
         let accessor = self.accessor(index, name)?;
-        if accessor.sparse.is_some() {
-            return Err(self.unsupported(name, "a sparse accessor", "sparse accessors are not read"));
-        }
         let shape = ["", "SCALAR", "VEC2", "VEC3", "VEC4"][N];
         if accessor.shape != shape {
             return Err(self.error(name, format!("type {shape}"), &accessor.shape));
@@ -155,35 +164,91 @@ impl<'a> Glb<'a> {
         if accessor.count != n as u64 {
             return Err(self.error(name, format!("{n} elements, as of POSITION"), accessor.count));
         }
-        let Some(view) = accessor.buffer_view else {
-            return Err(self.unsupported(
-                name,
-                "an accessor without a buffer view",
-                "its values are not in the file",
-            ));
+        let size = N * component.bytes();
+        let value = |element: &[u8], i: usize| {
+            component.value(&element[i * component.bytes()..], accessor.normalized)
         };
+        let mut columns: [Vec<f32>; N] = match accessor.buffer_view {
+            Some(view) => {
+                let elements = self.elements(view, accessor.byte_offset, size, n, name)?;
+                std::array::from_fn(|i| (0..n).map(|row| value(elements.get(row), i)).collect())
+            }
+            None => std::array::from_fn(|_| vec![0.0; n]),
+        };
+        if let Some(sparse) = &accessor.sparse {
+            let rows = self.sparse_rows(sparse, n, name)?;
+            let place = &sparse.values;
+            let elements = self.elements(place.buffer_view, place.byte_offset, size, rows.len(), name)?;
+            for (k, row) in rows.into_iter().enumerate() {
+                columns.iter_mut().enumerate().for_each(|(i, c)| c[row] = value(elements.get(k), i));
+            }
+        }
+        Ok(columns)
+    }
+
+    /// The rows that a sparse accessor of `n` elements replaces: ascending, as the specification asks.
+    fn sparse_rows(&self, sparse: &Sparse, n: usize, name: &str) -> Result<Vec<usize>> {
+        let field = format!("{name}, sparse indices");
+        let count = usize::try_from(sparse.count).ok().filter(|&count| count <= n);
+        let count = count.ok_or_else(|| self.error(&*field, format!("at most {n}"), sparse.count))?;
+        let place = &sparse.indices;
+        let size = match place.component_type {
+            super::UNSIGNED_BYTE => 1,
+            super::UNSIGNED_SHORT => 2,
+            super::UNSIGNED_INT => 4,
+            other => {
+                let expected = "unsigned bytes, shorts or ints (5121, 5123, 5125)";
+                return Err(self.error(&*field, expected, other));
+            }
+        };
+        let elements = self.elements(place.buffer_view, place.byte_offset, size, count, &field)?;
+        let mut rows: Vec<usize> = Vec::with_capacity(count);
+        for k in 0..count {
+            let row = elements.get(k).iter().rev().fold(0, |row, &byte| row << 8 | usize::from(byte));
+            let least = rows.last().map_or(0, |last| last + 1);
+            if !(least..n).contains(&row) {
+                return Err(self.error(
+                    &*field,
+                    format!("ascending rows of {n}, the next from {least} on"),
+                    row,
+                ));
+            }
+            rows.push(row);
+        }
+        Ok(rows)
+    }
+
+    /// `n` elements of `size` bytes in a buffer view, as far apart as the view says.
+    fn elements(&self, view: usize, offset: u64, size: usize, n: usize, name: &str) -> Result<Elements<'a>> {
         let bytes = self.view(view)?;
-        let element = N * component.bytes();
-        let stride = self.document.buffer_views[view].byte_stride.unwrap_or(element as u64);
-        let (Ok(stride), Ok(from)) = (usize::try_from(stride), usize::try_from(accessor.byte_offset)) else {
-            return Err(self.error(name, "offsets within the file", accessor.byte_offset));
+        let stride = self.document.buffer_views[view].byte_stride.unwrap_or(size as u64);
+        let (Ok(stride), Ok(from)) = (usize::try_from(stride), usize::try_from(offset)) else {
+            return Err(self.error(name, "offsets within the file", offset));
         };
-        let end = n
-            .saturating_sub(1)
-            .checked_mul(stride)
-            .and_then(|end| end.checked_add(element)?.checked_add(from));
-        if stride < element || end.is_none_or(|end| end > bytes.len()) {
-            let found = format!("{n} elements of {element} bytes, {stride} apart, from byte {from} on");
+        let end =
+            n.saturating_sub(1).checked_mul(stride).and_then(|end| end.checked_add(size)?.checked_add(from));
+        if stride < size || end.is_none_or(|end| end > bytes.len()) {
+            let found = format!("{n} elements of {size} bytes, {stride} apart, from byte {from} on");
             return Err(self.error(
                 name,
                 format!("elements within the {} bytes of the view", bytes.len()),
                 found,
             ));
         }
-        Ok(std::array::from_fn(|i| {
-            let at = |row: usize| from + row * stride + i * component.bytes();
-            (0..n).map(|row| component.value(&bytes[at(row)..], accessor.normalized)).collect()
-        }))
+        Ok(Elements { bytes: &bytes[from..], stride, size })
+    }
+}
+
+/// Elements that lie within their buffer view.
+struct Elements<'a> {
+    bytes: &'a [u8],
+    stride: usize,
+    size: usize,
+}
+
+impl<'a> Elements<'a> {
+    fn get(&self, index: usize) -> &'a [u8] {
+        &self.bytes[index * self.stride..][..self.size]
     }
 }
 

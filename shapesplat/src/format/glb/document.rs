@@ -11,6 +11,7 @@ pub(super) type Extensions = BTreeMap<String, Value>;
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct Document {
+    pub(super) extensions_used: Vec<String>,
     pub(super) extensions_required: Vec<String>,
     pub(super) scene: Option<usize>,
     pub(super) scenes: Vec<Scene>,
@@ -36,6 +37,8 @@ pub(super) struct Node {
     pub(super) translation: Option<[f64; 3]>,
     pub(super) rotation: Option<[f64; 4]>,
     pub(super) scale: Option<[f64; 3]>,
+    pub(super) skin: Option<usize>,
+    pub(super) extensions: Extensions,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -50,6 +53,7 @@ pub(super) struct Primitive {
     pub(super) attributes: BTreeMap<String, usize>,
     pub(super) indices: Option<usize>,
     pub(super) mode: Option<u32>,
+    pub(super) targets: Vec<Value>,
     pub(super) extensions: Extensions,
 }
 
@@ -65,7 +69,34 @@ pub(super) struct Accessor {
     pub(super) count: u64,
     #[serde(rename = "type")]
     pub(super) shape: String,
-    pub(super) sparse: Option<Value>,
+    pub(super) sparse: Option<Sparse>,
+}
+
+/// Elements of an accessor that differ from its own, or from zero where it has none.
+#[derive(Debug, Deserialize)]
+pub(super) struct Sparse {
+    pub(super) count: u64,
+    pub(super) indices: SparseIndices,
+    pub(super) values: SparseValues,
+}
+
+/// Which elements they are, in ascending order.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct SparseIndices {
+    pub(super) buffer_view: usize,
+    #[serde(default)]
+    pub(super) byte_offset: u64,
+    pub(super) component_type: u32,
+}
+
+/// What they are.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct SparseValues {
+    pub(super) buffer_view: usize,
+    #[serde(default)]
+    pub(super) byte_offset: u64,
 }
 
 #[derive(Debug, Deserialize)]

@@ -6,11 +6,12 @@ use super::super::activation::logit_within;
 use super::super::bounds::{COMPRESSED, PLAIN, plausible};
 use super::super::dot_splat::log_scale;
 use super::super::half_turn::Axis;
-use super::accessor::{FLOATS, Glb, OPACITIES, ROTATIONS, SCALES};
-use super::document::{Node, Primitive, Splatting};
+use super::accessor::{Allowed, FLOATS, Glb, OPACITIES, QUANTISED, ROTATIONS, SCALES};
+use super::document::{Primitive, Splatting};
+use super::nodes::{self, Placed, Placement, Transform};
 use super::{
-    BINARY, CHUNK_HEADER, COLOUR_SPACE, COMPRESSION, DEGREE, EXTENSION, HEADER, JSON, KERNEL, MAGIC,
-    PROJECTION, SORTING, attribute, coefficient,
+    BINARY, CHUNK_HEADER, COLOUR_SPACE, COMPRESSION, DEGREE, EXTENSION, HEADER, INSTANCES, JSON, KERNEL,
+    MAGIC, PROJECTION, QUANTISATION, SORTING, attribute, coefficient,
 };
 use crate::{Error, Result, Splats};
 
@@ -27,7 +28,7 @@ pub(crate) fn read(bytes: &[u8], path: &Path) -> Result<Splats> {
         serde_json::from_slice(json).map_err(|e| Error::format(path, "JSON", "a glTF document", e))?;
     let glb = Glb { path, document, binary };
     for name in &glb.document.extensions_required {
-        if ![EXTENSION, COMPRESSION].contains(&name.as_str()) {
+        if ![EXTENSION, COMPRESSION, QUANTISATION].contains(&name.as_str()) {
             return Err(glb.unsupported(
                 "extensionsRequired",
                 name,
@@ -35,14 +36,16 @@ pub(crate) fn read(bytes: &[u8], path: &Path) -> Result<Splats> {
             ));
         }
     }
-    let primitives = placed(&glb, bytes.len())?;
-    if primitives.is_empty() {
+    let parts = parts(&glb, bytes.len())?;
+    if parts.is_empty() {
         return Err(glb.error("meshes", format!("a primitive with the extension {EXTENSION}"), "none"));
     }
     let mut splats = Splats::default();
-    for (mesh, index) in primitives {
-        let field = format!("meshes[{mesh}].primitives[{index}]");
-        let part = of_primitive(&glb, &field, &glb.document.meshes[mesh].primitives[index])?;
+    for Part { mesh, primitive, placement } in parts {
+        let field = format!("meshes[{mesh}].primitives[{primitive}]");
+        let mut part = of_primitive(&glb, &field, &glb.document.meshes[mesh].primitives[primitive])?;
+        placement.apply(&mut part);
+        Axis::Z.turn_all_back(&mut part);
         splats = if splats.is_empty() { part } else { joined(splats, part) };
         plausible(path, "count", splats.len() as u64, bytes.len(), COMPRESSED)?;
     }
@@ -84,61 +87,54 @@ fn chunks<'a>(bytes: &'a [u8], path: &Path) -> Result<(&'a [u8], &'a [u8])> {
     Ok((json, binary.unwrap_or(&[])))
 }
 
-/// The splat primitives of the scene, by mesh and index; a mesh of several nodes is met as often.
-fn placed(glb: &Glb, file_len: usize) -> Result<Vec<(usize, usize)>> {
-    let document = &glb.document;
-    let (mut found, mut n) = (Vec::new(), 0u64);
-    let mut of_mesh = |mesh: usize| -> Result<bool> {
-        let Some(content) = document.meshes.get(mesh) else {
-            return Err(glb.error("mesh", format!("one of {} meshes", document.meshes.len()), mesh));
-        };
-        let before = found.len();
-        for (i, primitive) in content.primitives.iter().enumerate() {
-            if primitive.extensions.contains_key(EXTENSION) {
-                n = n.saturating_add(count(glb, &format!("meshes[{mesh}].primitives[{i}]"), primitive)?);
-                plausible(glb.path, "count", n, file_len, PLAIN)?;
-                found.push((mesh, i));
-            }
-        }
-        Ok(found.len() > before)
-    };
-    let Some(scene) = document.scenes.get(document.scene.unwrap_or(0)) else {
-        // A file without a scene is a library of meshes.
-        for mesh in 0..document.meshes.len() {
-            of_mesh(mesh)?;
-        }
-        return Ok(found);
-    };
-    // A node has one parent, so each is met once; what is met again is a circle or a second parent.
-    let mut met = vec![false; document.nodes.len()];
-    let mut ahead: Vec<(usize, Option<usize>)> = scene.nodes.iter().rev().map(|&node| (node, None)).collect();
-    while let Some((index, moved)) = ahead.pop() {
-        let Some(node) = document.nodes.get(index) else {
-            return Err(glb.error("nodes", format!("one of {} nodes", document.nodes.len()), index));
-        };
-        if std::mem::replace(&mut met[index], true) {
-            return Err(glb.error(format!("nodes[{index}]"), "one parent", "several, or itself"));
-        }
-        let moved = moved.or((!stays(node)).then_some(index));
-        if let Some(mesh) = node.mesh
-            && of_mesh(mesh)?
-            && let Some(moved) = moved
-        {
-            let reason = "splats of nodes that are moved, turned or scaled are not read";
-            return Err(glb.unsupported(format!("nodes[{moved}]"), "a transform", reason));
-        }
-        ahead.extend(node.children.iter().rev().map(|&child| (child, moved)));
-    }
-    Ok(found)
+/// A primitive of splats where a node puts it.
+struct Part {
+    mesh: usize,
+    primitive: usize,
+    placement: Placement,
 }
 
-/// Whether a node leaves its mesh where it is.
-fn stays(node: &Node) -> bool {
-    let is = |matrix: &[f64; 16]| (0..16).all(|i| matrix[i] == f64::from(u8::from(i % 5 == 0)));
-    node.matrix.as_ref().is_none_or(is)
-        && node.translation.is_none_or(|t| t == [0.0; 3])
-        && node.rotation.is_none_or(|[x, y, z, _]| [x, y, z] == [0.0; 3])
-        && node.scale.is_none_or(|s| s == [1.0; 3])
+/// The primitives of splats in the scene; a mesh of several nodes is met as often.
+fn parts(glb: &Glb, file_len: usize) -> Result<Vec<Part>> {
+    let (mut parts, mut n) = (Vec::new(), 0u64);
+    for Placed { mesh, node, transform } in nodes::placed(glb)? {
+        let Some(content) = glb.document.meshes.get(mesh) else {
+            return Err(glb.error("mesh", format!("one of {} meshes", glb.document.meshes.len()), mesh));
+        };
+        if !content.primitives.iter().any(is_splats) {
+            continue;
+        }
+        let placement = match node {
+            Some(node) => placement(glb, node, &transform)?,
+            None => Placement::NONE,
+        };
+        for (i, primitive) in content.primitives.iter().enumerate() {
+            if !is_splats(primitive) {
+                continue;
+            }
+            n = n.saturating_add(count(glb, &format!("meshes[{mesh}].primitives[{i}]"), primitive)?);
+            plausible(glb.path, "count", n, file_len, PLAIN)?;
+            parts.push(Part { mesh, primitive: i, placement });
+        }
+    }
+    Ok(parts)
+}
+
+fn is_splats(primitive: &Primitive) -> bool {
+    primitive.extensions.contains_key(EXTENSION)
+}
+
+/// Where a node that bears splats puts them.
+fn placement(glb: &Glb, index: usize, transform: &Transform) -> Result<Placement> {
+    let (node, field) = (&glb.document.nodes[index], format!("nodes[{index}]"));
+    if node.skin.is_some() {
+        return Err(glb.unsupported(field, "a skin", "splats that bones move are not read"));
+    }
+    if node.extensions.contains_key(INSTANCES) {
+        return Err(glb.unsupported(field, INSTANCES, "instances of splats are not read"));
+    }
+    let reason = "splats are moved, turned and scaled along axes that remain at right angles";
+    transform.placement().map_err(|found| glb.unsupported(field, found, reason))
 }
 
 fn splatting(glb: &Glb, field: &str, primitive: &Primitive) -> Result<Splatting> {
@@ -169,7 +165,16 @@ fn splatting(glb: &Glb, field: &str, primitive: &Primitive) -> Result<Splatting>
             format!("mode {:?}", primitive.mode),
         ));
     }
+    if !primitive.targets.is_empty() {
+        return Err(glb.unsupported(field, "morph targets", "splats that change their shape are not read"));
+    }
     Ok(object)
+}
+
+/// The types that positions may have.
+fn position_kinds(glb: &Glb) -> Allowed {
+    let mut named = glb.document.extensions_required.iter().chain(&glb.document.extensions_used);
+    if named.any(|name| name == QUANTISATION) { QUANTISED } else { FLOATS }
 }
 
 fn accessor_of(glb: &Glb, field: &str, primitive: &Primitive, name: &str) -> Result<usize> {
@@ -187,6 +192,7 @@ fn count(glb: &Glb, field: &str, primitive: &Primitive) -> Result<u64> {
     Ok(glb.count(accessor_of(glb, field, primitive, "POSITION")?, "POSITION")?.max(1))
 }
 
+/// The splats of a primitive in the frame of its node.
 fn of_primitive(glb: &Glb, field: &str, primitive: &Primitive) -> Result<Splats> {
     let object = splatting(glb, field, primitive)?;
     if let Some(compression) = object.extensions.get(COMPRESSION) {
@@ -195,13 +201,13 @@ fn of_primitive(glb: &Glb, field: &str, primitive: &Primitive) -> Result<Splats>
         let view =
             view.ok_or_else(|| glb.error(format!("{field}.{COMPRESSION}"), "a `bufferView`", "none"))?;
         let mut splats = super::super::spz::read(glb.view(view)?, glb.path, &mut Vec::new())?;
-        // Its frame is RUB, glTF's is LUF by a half turn about y, and PLY's is RDF by one about z then: one about x.
-        Axis::X.turn_all_back(&mut splats);
+        // Its frame is RUB, glTF's is LUF: half a turn about y.
+        Axis::Y.turn_all_back(&mut splats);
         return Ok(splats);
     }
     let accessor = |name: &str| accessor_of(glb, field, primitive, name);
     let n = usize::try_from(glb.count(accessor("POSITION")?, "POSITION")?).unwrap_or(usize::MAX);
-    let positions = glb.columns::<3>(accessor("POSITION")?, "POSITION", n, FLOATS)?;
+    let positions = glb.columns::<3>(accessor("POSITION")?, "POSITION", n, position_kinds(glb))?;
     let [x, y, z, w] = glb.columns::<4>(accessor(&attribute("ROTATION"))?, "ROTATION", n, ROTATIONS)?;
     let mut scales = glb.columns::<3>(accessor(&attribute("SCALE"))?, "SCALE", n, SCALES)?;
     scales.iter_mut().flatten().for_each(|scale| *scale = log_scale(*scale));
@@ -218,9 +224,7 @@ fn of_primitive(glb: &Glb, field: &str, primitive: &Primitive) -> Result<Splats>
     }
     let rotations = [w, x, y, z];
     let rest = rest.into_iter().flatten().collect();
-    let mut splats = Splats { positions, scales, rotations, opacities, dc, rest, ..Splats::default() };
-    Axis::Z.turn_all_back(&mut splats);
-    Ok(splats)
+    Ok(Splats { positions, scales, rotations, opacities, dc, rest, ..Splats::default() })
 }
 
 /// The rows of `first`, then those of `second`; coefficients that one of them lacks are 0.

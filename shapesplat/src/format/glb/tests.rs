@@ -76,9 +76,23 @@ fn packed() -> (Value, Vec<u8>) {
 }
 
 fn read_changed(change: impl Fn(&mut Value)) -> Result<Splats> {
-    let (mut document, binary) = packed();
-    change(&mut document);
+    read_extended(|document, _| change(document))
+}
+
+fn read_extended(change: impl Fn(&mut Value, &mut Vec<u8>)) -> Result<Splats> {
+    let (mut document, mut binary) = packed();
+    change(&mut document, &mut binary);
     read(&glb(&document, &binary), Path::new("a.glb"))
+}
+
+/// Adds a buffer view, and says its place.
+fn view(document: &mut Value, binary: &mut Vec<u8>, bytes: &[u8]) -> Value {
+    let views = document["bufferViews"].as_array_mut().expect("views");
+    views.push(json!({"buffer": 0, "byteOffset": binary.len(), "byteLength": bytes.len()}));
+    let place = json!(views.len() - 1);
+    binary.extend(bytes);
+    binary.resize(binary.len().next_multiple_of(4), 0);
+    place
 }
 
 #[test]
@@ -103,6 +117,85 @@ fn numbers_of_every_type_are_read() {
 }
 
 #[test]
+fn sparse_accessors_replace_what_they_name() {
+    for (kind, index) in [(5121, &[1u8][..]), (5123, &[1, 0]), (5125, &[1, 0, 0, 0])] {
+        let splats = read_extended(|d, binary| {
+            let indices = json!({"bufferView": view(d, binary, index), "componentType": kind});
+            let values: Vec<u8> = [7.0f32, 0.0, -0.5].iter().flat_map(|v| v.to_le_bytes()).collect();
+            let values = json!({"bufferView": view(d, binary, &values)});
+            d["accessors"][4]["sparse"] = json!({"count": 1, "indices": indices, "values": values});
+        })
+        .expect("read");
+        assert_eq!(splats.dc, [[0.25, 7.0], [-0.5, 0.0], [1.0, -0.5]], "the second of two, by {kind}");
+        assert_eq!(splats.scales[1][0], 2f32.ln(), "others are as they were");
+    }
+    let zeros = read_changed(|d| {
+        drop(d["accessors"][4].as_object_mut().expect("an object").remove("bufferView"));
+    });
+    assert_eq!(zeros.expect("read").dc, [[0.0; 2]; 3], "what no view holds is 0");
+    let alphas = read_extended(|d, binary| {
+        let indices = json!({"bufferView": view(d, binary, &[0]), "componentType": 5121});
+        let values = json!({"bufferView": view(d, binary, &[0x00, 0x80])});
+        d["accessors"][3]["sparse"] = json!({"count": 1, "indices": indices, "values": values});
+        drop(d["accessors"][3].as_object_mut().expect("an object").remove("bufferView"));
+    })
+    .expect("read");
+    assert!(alphas.opacities[0].abs() < 1e-4, "in the type of the accessor: {}", alphas.opacities[0]);
+    assert!(alphas.opacities[1] < -80.0, "0 elsewhere: {}", alphas.opacities[1]);
+}
+
+#[test]
+fn damaged_sparse_accessors_are_refused() {
+    let with = |count: u64, kind: u32, indices: &[u8], values: usize| {
+        read_extended(|d, binary| {
+            let indices = json!({"bufferView": view(d, binary, indices), "componentType": kind});
+            let values = json!({"bufferView": view(d, binary, &vec![0; values])});
+            d["accessors"][4]["sparse"] = json!({"count": count, "indices": indices, "values": values});
+        })
+    };
+    with(2, 5121, &[0, 1], 24).expect("both of two");
+    let name = "SH_DEGREE_0_COEF_0, sparse indices`";
+    assert_refused(with(3, 5121, &[0, 1, 2], 36), &format!("{name}: expected at most 2, found 3"));
+    assert_refused(with(1 << 60, 5121, &[0, 1, 2], 36), "expected at most 2");
+    assert_refused(with(1, 5121, &[2], 12), "ascending rows of 2, the next from 0 on, found 2");
+    assert_refused(with(2, 5121, &[1, 1], 24), "ascending rows of 2, the next from 2 on, found 1");
+    assert_refused(
+        with(1, 5126, &[0; 4], 12),
+        "unsigned bytes, shorts or ints (5121, 5123, 5125), found 5126",
+    );
+    assert_refused(with(1, 5125, &[0; 2], 12), "expected elements within the 2 bytes of the view");
+    assert_refused(with(1, 5121, &[0], 8), "expected elements within the 8 bytes of the view");
+}
+
+#[test]
+fn quantised_positions_are_what_their_nodes_make_of_them() {
+    let quantised = |extensions: Value| {
+        read_extended(|d, binary| {
+            let shorts = [16_384i16, -32_768, 1, 0, 100, 0];
+            let bytes: Vec<u8> = shorts.iter().flat_map(|v| v.to_le_bytes()).collect();
+            d["accessors"][0]["bufferView"] = view(d, binary, &bytes);
+            d["accessors"][0]["componentType"] = json!(5122);
+            d["nodes"][1]["scale"] = json!([0.25, 0.25, 0.25]);
+            d["nodes"][1]["translation"] = json!([0, 1, 0]);
+            d["extensionsRequired"] = extensions.clone();
+        })
+    };
+    let splats = quantised(json!(["KHR_gaussian_splatting", "KHR_mesh_quantization"])).expect("read");
+    assert_eq!(
+        splats.positions,
+        [[-4096.0, -0.0], [8191.0, -26.0], [0.25, 0.0]],
+        "scaled, shifted, turned back"
+    );
+    let expected = (2f32.ln() - 4f32.ln()).abs();
+    assert!(
+        (splats.scales[1][0].abs() - expected).abs() < 1e-6,
+        "Gaussians shrink too: {}",
+        splats.scales[1][0]
+    );
+    assert_refused(quantised(json!([])), "POSITION`: expected components of floats");
+}
+
+#[test]
 fn primitives_are_joined_and_lower_degrees_padded() {
     let joined = read_changed(|d| {
         let mut second = d["meshes"][0]["primitives"][0].clone();
@@ -123,7 +216,7 @@ fn what_is_not_understood_is_refused_by_name() {
         d["meshes"][0]["primitives"][0]["extensions"]["KHR_gaussian_splatting"][key] = value;
     };
     type Change = Box<dyn Fn(&mut Value)>;
-    let cases: [(Change, &str); 19] = [
+    let cases: [(Change, &str); 23] = [
         (
             Box::new(move |d| extension(d, "kernel", json!("sphere"))),
             "kernel`: expected `ellipse`, found `sphere`",
@@ -149,21 +242,31 @@ fn what_is_not_understood_is_refused_by_name() {
             "KHR_draco_mesh_compression is not supported",
         ),
         (
-            Box::new(|d| d["accessors"][0]["sparse"] = json!({"count": 1})),
-            "POSITION = a sparse accessor is not supported",
-        ),
-        (
-            Box::new(|d| drop(d["accessors"][0].as_object_mut().expect("an object").remove("bufferView"))),
-            "an accessor without a buffer view",
-        ),
-        (
             Box::new(|d| d["bufferViews"][1]["extensions"] = json!({"EXT_meshopt_compression": {}})),
             "EXT_meshopt_compression is not supported",
         ),
         (Box::new(|d| d["buffers"][0]["uri"] = json!("a.bin")), "only the binary chunk of the file is read"),
         (
-            Box::new(|d| d["nodes"][0]["translation"] = json!([0, 0, 1])),
-            "nodes[0] = a transform is not supported",
+            Box::new(|d| d["nodes"][0]["scale"] = json!([-1, 1, 1])),
+            "nodes[1] = a transform that mirrors is not supported",
+        ),
+        (
+            Box::new(|d| {
+                d["nodes"][0]["scale"] = json!([1, 2, 1]);
+                d["nodes"][1]["rotation"] = json!([0, 0, 0.6, 0.8]);
+            }),
+            "nodes[1] = a transform that shears is not supported",
+        ),
+        (Box::new(|d| d["nodes"][1]["scale"] = json!([1, 0, 1])), "nodes[1] = a transform that flattens"),
+        (Box::new(|d| d["nodes"][1]["scale"] = json!([1e300, 1e300, 1e300])), "numbers too great"),
+        (Box::new(|d| d["nodes"][1]["skin"] = json!(0)), "nodes[1] = a skin is not supported"),
+        (
+            Box::new(|d| d["nodes"][1]["extensions"] = json!({"EXT_mesh_gpu_instancing": {}})),
+            "nodes[1] = EXT_mesh_gpu_instancing is not supported",
+        ),
+        (
+            Box::new(|d| d["meshes"][0]["primitives"][0]["targets"] = json!([{}])),
+            "morph targets is not supported",
         ),
         (Box::new(|d| d["nodes"][1]["children"] = json!([0])), "expected one parent"),
         (
