@@ -120,6 +120,39 @@ fn files_outside_the_folder_are_not_read() {
 }
 
 #[test]
+fn sparse_accessors_replace_what_they_name() {
+    // The third position, by an index of 16 bits, is another.
+    let sparse = |count: u64, index: u16, value: f32| {
+        let mut document = document();
+        let mut more = bytes();
+        more.extend(index.to_le_bytes());
+        more.extend([0, 0]);
+        more.extend([0.0, value, 0.0].iter().flat_map(|x: &f32| x.to_le_bytes()));
+        let uri = format!("data:application/octet-stream;base64,{}", BASE64_STANDARD.encode(&more));
+        document["buffers"][0] = json!({"byteLength": more.len(), "uri": uri});
+        let views = document["bufferViews"].as_array_mut().expect("views");
+        views.push(json!({"buffer": 0, "byteOffset": 44, "byteLength": 2}));
+        views.push(json!({"buffer": 0, "byteOffset": 48, "byteLength": 12}));
+        document["accessors"][0]["sparse"] = json!({"count": count, "indices": {"bufferView": 2, "componentType": 5123}, "values": {"bufferView": 3}});
+        document
+    };
+    let (mesh, _) = read(&sparse(1, 2, 8.0)).expect("a mesh");
+    assert_eq!(mesh.positions, [[0.0, 0.0, 0.0], [1.0, 0.0, 0.0], [0.0, 8.0, 0.0]], "one of three");
+    let mut zeros = sparse(1, 2, 8.0);
+    zeros["accessors"][0].as_object_mut().expect("an accessor").remove("bufferView");
+    let (mesh, _) = read(&zeros).expect("a mesh");
+    assert_eq!(mesh.positions, [[0.0, 0.0, 0.0], [0.0, 0.0, 0.0], [0.0, 8.0, 0.0]], "zeros elsewhere");
+    zeros["accessors"][0]["count"] = json!(1u64 << 50);
+    assert_refused(read(&zeros), "`accessors[0]`: expected at most 960 elements");
+    assert_refused(
+        read(&sparse(1, 3, 8.0)),
+        "`accessors[0]`: expected ascending sparse indices of 3 elements",
+    );
+    assert_refused(read(&sparse(2, 2, 8.0)), "`accessors[0]`: expected 2 elements of 2 bytes every 2");
+    assert_refused(read(&sparse(4, 2, 8.0)), "`accessors[0]`: expected at most 3 sparse elements, found 4");
+}
+
+#[test]
 fn nodes_turn_scale_and_mirror() {
     let half = std::f32::consts::FRAC_1_SQRT_2;
     let node = json!({"mesh": 0, "rotation": [0.0, 0.0, half, half], "scale": [2.0, 3.0, 1.0], "translation": [5.0, 0.0, 0.0]});
