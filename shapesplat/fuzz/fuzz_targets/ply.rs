@@ -19,5 +19,6 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     if write(&loaded.splats, &path, Existing::Refuse, &WriteOptions::default()).is_ok() {
         let again = read(&path).expect("what was written is read");
         assert_eq!(again.columns(), loaded.splats.columns(), "what was read is written");
+        assert_eq!(again.elements, loaded.splats.elements, "and what stands beside it");
     }
 });

@@ -80,11 +80,16 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
         say(format_args!("note: {note}"));
     }
     let changes = apply(&mut merged.splats, &args.edits.actions)?;
-    for change in changes.iter().filter(|change| change.after < change.before) {
-        say(format_args!(
-            "note: {}: {} of {} Gaussians are kept",
-            change.action, change.after, change.before
-        ));
+    for change in &changes {
+        if change.after < change.before {
+            say(format_args!(
+                "note: {}: {} of {} Gaussians are kept",
+                change.action, change.after, change.before
+            ));
+        }
+        for note in &change.notes {
+            say(format_args!("note: {}: {note}", change.action));
+        }
     }
     let written = format::write(&merged.splats, &args.output, existing, &args.options())?;
     for lost in &written.dropped {

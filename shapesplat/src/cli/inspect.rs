@@ -65,6 +65,10 @@ fn as_json(args: &Args, loaded: &Loaded, summary: &Summary) -> anyhow::Result<Va
     value["file"] = json!(args.file);
     value["format"] = json!(loaded.format.name());
     value["numGaussians"] = json!(summary.count);
+    let elements = loaded.splats.elements.iter();
+    let elements =
+        elements.map(|it| json!({"name": it.name(), "rows": it.len(), "properties": it.properties()}));
+    value["elements"] = elements.collect();
     value["notes"] = json!(loaded.notes);
     value["stats"] = json!([{"lod": 0, "numGaussians": summary.count, "columns": names, "data": data}]);
     Ok(value)
@@ -84,6 +88,8 @@ fn print(loaded: &Loaded, summary: &Summary) -> anyhow::Result<()> {
         lines.push(format!("antialiased {}", if antialiased { "yes" } else { "no" }));
     }
     lines.extend(summary.comments.iter().map(|comment| format!("comment     {comment}")));
+    let elements = loaded.splats.elements.iter();
+    lines.extend(elements.map(|element| format!("element     {} ({} rows)", element.name(), element.len())));
     writeln!(stdout(), "{}\n", lines.join("\n"))?;
     let mut table = table(["column", "least", "median", "mean", "greatest", "NaN", "infinite", "histogram"]);
     // Those of higher degrees lie alike; what is wrong with one is still shown.

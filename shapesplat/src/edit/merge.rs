@@ -1,7 +1,8 @@
 //! Several scenes as one, their Gaussians one after another.
 //!
 //! The degree is the highest; missing coefficients are zeros. A further column is kept where it has one type wherever it is; scenes
-//! without it get zeros, which is said. Comments are joined, each once.
+//! without it get zeros, which is said. Comments are joined, each once. Elements of a PLY beside the Gaussians are those of the first scene,
+//! whose rows stay where they are, but for those that have a row a Gaussian.
 
 use crate::splats::{Extra, Values};
 use crate::{Error, Result, Splats};
@@ -30,7 +31,12 @@ pub fn merge(scenes: Vec<Splats>) -> Result<Merged> {
     let (mut degrees, mut is_one_flag) = ((degree, degree), true);
     // In how many scenes each further column is.
     let mut holders = vec![1; whole.extras.len()];
+    let mut lost = whole.element_words();
+    let n_first = whole.len();
+    whole.elements.retain(|element| !element.is_parallel(n_first));
+    lost = whole.lost_elements(lost).collect();
     for scene in scenes {
+        lost.extend(scene.element_words());
         let degree = scene.degree();
         degrees = (degrees.0.min(degree), degrees.1.max(degree));
         is_one_flag &= whole.antialiased == scene.antialiased;
@@ -51,6 +57,9 @@ pub fn merge(scenes: Vec<Splats>) -> Result<Merged> {
             n_scenes - n
         ));
     }
+    notes.extend(
+        lost.into_iter().map(|words| format!("{words}: not kept, since its scene is no longer alone")),
+    );
     if !is_one_flag {
         whole.antialiased = None;
         notes.push("antialiasing: the scenes do not say the same of it, so the result says nothing".into());

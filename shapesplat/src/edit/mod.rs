@@ -1,5 +1,7 @@
 //! Changes of a scene, one after another: moved, turned, resized, filtered, with fewer harmonics, with the Gaussians that matter most.
 //!
+//! Elements of a PLY beside the Gaussians stay as they are, unless rows go to which they may refer.
+//!
 //! Everything acts in the frame of the file, on raw values: logarithms of scales grow by `ln s`, rotations and spherical harmonics
 //! turn with the positions ([`crate::splats::turn`]), and rows keep their order. Sums are taken in f64 and rounded once.
 //!
@@ -58,7 +60,7 @@ pub enum Amount {
     Share(f64),
 }
 
-/// What an action did to the number of Gaussians.
+/// What an action did to the number of Gaussians, and to elements of a PLY beside them.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Change {
     /// The action.
@@ -67,6 +69,9 @@ pub struct Change {
     pub before: usize,
     /// Gaussians after it.
     pub after: usize,
+    /// What is to be known of elements beside the Gaussians, in words.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
 }
 
 /// Does `actions` in the order given, and says of each how many Gaussians it left.
@@ -94,14 +99,31 @@ pub struct Change {
 /// asked for, a column that is not there, a filter that no Gaussian passes.
 pub fn apply(splats: &mut Splats, actions: &[Action]) -> Result<Vec<Change>> {
     let mut one = |action: &Action| {
-        let before = splats.len();
+        let (before, elements) = (splats.len(), splats.element_words());
         action.apply(splats)?;
-        Ok(Change { action: action.to_string(), before, after: splats.len() })
+        let reason = "not kept, since it may refer to rows, some of which are gone";
+        let mut notes: Vec<String> =
+            splats.lost_elements(elements).map(|words| format!("{words}: {reason}")).collect();
+        if action.moves() {
+            let others = splats.elements.iter().filter(|element| !element.names_rows());
+            notes.extend(
+                others.map(|element| format!("{}: kept as it is, and not moved along", element.words())),
+            );
+        }
+        Ok(Change { action: action.to_string(), before, after: splats.len(), notes })
     };
     actions.iter().map(&mut one).collect()
 }
 
 impl Action {
+    /// Whether places of the scene become others.
+    fn moves(&self) -> bool {
+        match self {
+            Self::Translate(_) | Self::Rotate(_) | Self::Scale(_) | Self::Reframe { .. } => true,
+            Self::Filter(_) | Self::Degree(_) | Self::Keep(_) => false,
+        }
+    }
+
     fn apply(&self, splats: &mut Splats) -> Result<()> {
         match self {
             Self::Translate(by) => {

@@ -3,7 +3,7 @@
 use crate::Splats;
 use crate::splats::Values;
 
-/// Says which columns, comments and flags a format cannot hold, and which degrees above `degree`.
+/// Says which columns, elements, comments and flags a format cannot hold, and which degrees above `degree`.
 pub(super) fn dropped(splats: &Splats, format: &str, degree: usize, keeps_antialiased: bool) -> Vec<String> {
     let mut said = Vec::new();
     if splats.degree() > degree {
@@ -15,6 +15,7 @@ pub(super) fn dropped(splats: &Splats, format: &str, degree: usize, keeps_antial
     for extra in &splats.extras {
         said.push(format!("column `{}` ({}): {format} holds no others", extra.name, kind(&extra.values)));
     }
+    said.extend(splats.element_words().into_iter().map(|words| format!("{words}: {format} holds none")));
     if !splats.comments.is_empty() {
         said.push(format!("{} comments: {format} holds none", splats.comments.len()));
     }

@@ -64,7 +64,7 @@ pub struct Loaded {
     pub format: Format,
     /// Gaussians that were dropped for their values.
     pub n_dropped: usize,
-    /// What of the file is not kept, in words: `element face (12 rows)`.
+    /// What of the file is not kept, in words: `digits of numbers that are longer than a float`.
     pub notes: Vec<String>,
 }
 
@@ -111,6 +111,7 @@ pub fn read_degree_0(path: &Path) -> Result<Splats> {
     let mut splats = read(path)?;
     splats.rest.clear();
     splats.extras.clear();
+    splats.elements.clear();
     Ok(splats)
 }
 
@@ -144,7 +145,13 @@ fn load_from(source: &Source<'_>, path: &Path, bad: Bad) -> Result<Loaded> {
     };
     let n_dropped = match bad {
         Bad::Keep => 0,
-        Bad::Drop => splats.drop_bad(),
+        Bad::Drop => {
+            let before = splats.element_words();
+            let n_dropped = splats.drop_bad();
+            let reason = "it may refer to rows, some of which were dropped";
+            notes.extend(splats.lost_elements(before).map(|words| format!("{words}: {reason}")));
+            n_dropped
+        }
         Bad::Refuse => {
             splats.check().map_err(|error| in_file(path, error))?;
             0

@@ -2,6 +2,7 @@
 
 mod check;
 mod columns;
+mod element;
 pub mod frame;
 pub mod harmonics;
 mod morton;
@@ -10,6 +11,7 @@ pub mod turn;
 
 pub use check::Bad;
 pub(crate) use columns::{DC, POSITIONS, REST, ROTATIONS, SCALES};
+pub use element::Element;
 pub(crate) use morton::morton_order;
 
 /// Gaussians, one column a property, every column of one length.
@@ -32,6 +34,8 @@ pub struct Splats {
     pub rest: Vec<Vec<f32>>,
     /// Columns of a PLY that are no part of a splat, in the order of the file.
     pub extras: Vec<Extra>,
+    /// Elements of a PLY beside `vertex`, in the order of the file.
+    pub elements: Vec<Element>,
     /// Whether the scene was trained with antialiasing (mip), where the file says so.
     pub antialiased: Option<bool>,
     /// Comments of a PLY, without those that state what is held above.

@@ -25,7 +25,7 @@ impl Splats {
         fixed.chain(std::iter::once(&mut self.opacities)).chain(&mut self.dc).chain(&mut self.rest)
     }
 
-    /// Keeps the rows for which `is_kept` holds true, in their order.
+    /// Keeps the rows for which `is_kept` holds true, in their order; elements that may refer to rows go where any row goes.
     ///
     /// # Panics
     /// When there are fewer answers than rows.
@@ -34,6 +34,8 @@ impl Splats {
         if is_kept[..self.len()].iter().all(|&kept| kept) {
             return;
         }
+        let n = self.len();
+        self.elements.retain(|element| !element.names_rows() && !element.is_parallel(n));
         self.columns_mut().for_each(|column| retain(column, is_kept));
         for extra in &mut self.extras {
             each_type!(&mut extra.values, column => retain(column, is_kept));

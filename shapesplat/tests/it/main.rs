@@ -3,6 +3,7 @@
 mod compressed;
 mod convert;
 mod edit;
+mod elements;
 mod flags;
 mod formats;
 mod gltf_meshes;

@@ -137,37 +137,6 @@ fn further_columns_keep_their_types_and_normals_their_place() {
 }
 
 #[test]
-fn elements_before_and_behind_are_passed_over_and_told() {
-    let splats = recipe::splats(5, 9);
-    let vertex = properties(&splats);
-    let before = [Property { name: "time".into(), kind: "double", values: vec![1.0, 2.0] }];
-    for encoding in [Encoding::Little, Encoding::Big, Encoding::Ascii] {
-        let head = header(
-            encoding,
-            &[("camera", 2, &before), ("list", 3, &[]), ("vertex", 5, &vertex), ("face", 1, &[])],
-        );
-        let head = head
-            .replace("element list 3\n", "element list 3\nproperty list uchar ushort i\nproperty char c\n");
-        let head = head.replace("element face 1\n", "element face 1\nproperty list uchar int vertex_index\n");
-        let lists: &[u8] = match encoding {
-            Encoding::Ascii => b"2 5 6 0\n0 1\n1 7 2\n",
-            Encoding::Little => &[2, 5, 0, 6, 0, 0, 0, 1, 1, 7, 0, 2],
-            Encoding::Big => &[2, 0, 5, 0, 6, 0, 0, 1, 1, 0, 7, 2],
-        };
-        let behind: &[u8] = if encoding == Encoding::Ascii { b"3 0 1 2\n" } else { &[1, 0, 0, 0, 0] };
-        let bytes =
-            [head.as_bytes(), &body(&before, encoding), lists, &body(&vertex, encoding), behind].concat();
-        let loaded = load(&bytes, Bad::Refuse).unwrap_or_else(|error| panic!("{encoding:?}: {error}"));
-        assert_eq!(loaded.splats, splats, "{encoding:?}");
-        assert_eq!(
-            loaded.notes,
-            ["element camera (2 rows)", "element list (3 rows)", "element face (1 rows)"],
-            "{encoding:?}"
-        );
-    }
-}
-
-#[test]
 fn text_holds_infinities_and_lines_of_any_end() {
     let mut splats = recipe::splats(3, 0);
     splats.opacities = vec![f32::INFINITY, f32::NEG_INFINITY, 0.1];

@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use super::pack::{COEFFICIENTS, THREE, four, lerp, three, unpack_rotation};
 use super::{BOUNDS, CHUNK, SH_C0, WORDS};
 use crate::format::ply::header::{Element, Header};
-use crate::format::ply::{Target, Wanted, check_count, gather, split_comments};
+use crate::format::ply::{Target, Wanted, check_count, gather, read_elements, split_comments};
 use crate::format::source::Source;
 use crate::splats::{REST, Splats};
 use crate::{Error, Result};
@@ -62,11 +62,9 @@ pub(crate) fn read(source: &Source<'_>, path: &Path, notes: &mut Vec<String>) ->
         gather(source, path, &header, i_sh, wanted.collect::<Result<_>>()?)?;
     }
     unpack(&bounds, &words, &mut splats);
-    for other in
-        header.elements.iter().filter(|it| !["chunk", "vertex", "sh"].contains(&&*it.name) && it.count > 0)
-    {
-        notes.push(format!("element {} ({} rows)", other.name, other.count));
-    }
+    let of_splats = [Some(i_vertex), Some(i_chunk), header.find("sh").map(|(i_sh, _)| i_sh)];
+    splats.elements =
+        read_elements(source, path, &header, &of_splats.into_iter().flatten().collect::<Vec<_>>())?;
     for other in vertex.properties.iter().filter(|property| !WORDS.contains(&&*property.name)) {
         notes.push(format!("property {} of the packed Gaussians", other.name));
     }

@@ -80,6 +80,7 @@ pub(crate) fn write(splats: &Splats, _: &WriteOptions, out: &mut dyn Write) -> R
         written.dropped.push(format!("logarithms of scales beyond −20 and 20: {n_clamped} are moved there"));
     }
     written.dropped.extend(splats.extras.iter().map(|extra| format!("column {}", extra.name)));
+    written.dropped.extend(splats.element_words());
     Ok(written)
 }
 

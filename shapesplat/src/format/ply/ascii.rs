@@ -20,7 +20,8 @@ pub(super) fn gather(
 ) -> Result<()> {
     let bytes = source.whole()?;
     let mut lines = lines(&bytes[header.n_bytes..]);
-    for element in &header.elements[..index] {
+    // What has no properties has no lines.
+    for element in header.elements[..index].iter().filter(|element| !element.properties.is_empty()) {
         for row in 0..element.count {
             lines.next().ok_or_else(|| at_the_end(path, element, row))?;
         }
@@ -64,7 +65,7 @@ pub(super) fn lines(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
     bytes.split(|byte| matches!(byte, b'\n' | b'\r')).filter(|line| !line.trim_ascii().is_empty())
 }
 
-fn at_the_end(path: &Path, element: &Element, row: usize) -> Error {
+pub(super) fn at_the_end(path: &Path, element: &Element, row: usize) -> Error {
     Error::format(path, element.name.clone(), format!("{} rows", element.count), format!("{row} rows"))
 }
 
@@ -90,7 +91,7 @@ fn put(word: &str, row: usize, scalar: Scalar, target: &mut Target<'_>) -> Optio
 }
 
 /// A number of digits, or one of the words for those that have none.
-fn number<T: FromStr + From<f32>>(word: &str) -> Option<T> {
+pub(super) fn number<T: FromStr + From<f32>>(word: &str) -> Option<T> {
     word.parse().ok().or_else(|| {
         let lower = word.to_ascii_lowercase();
         let (is_negative, name) = match lower.strip_prefix('-') {
@@ -109,7 +110,7 @@ fn number<T: FromStr + From<f32>>(word: &str) -> Option<T> {
 }
 
 /// A whole number, which may be written with a point.
-fn whole<T: FromStr + TryFrom<i64>>(word: &str) -> Option<T> {
+pub(super) fn whole<T: FromStr + TryFrom<i64>>(word: &str) -> Option<T> {
     word.parse().ok().or_else(|| {
         let value: f64 = word.parse().ok()?;
         let is_whole = value.fract() == 0.0 && value.abs() < 9e15;

@@ -1,12 +1,13 @@
 //! PLY of 3D Gaussian splatting, in every dialect: properties in any order and of any number type, binary of both orders of bytes or text,
 //! other elements before and behind; out, little-endian floats in graphdeco's order.
 //!
-//! Values are kept bit by bit. Columns that are no part of a splat stay with it in their own type; normals that are all zero, which
-//! graphdeco writes because its viewer reads rows of fixed length, are made anew by the writer.
+//! Values are kept bit by bit. Columns that are no part of a splat stay with it in their own type, and so do other elements; normals that
+//! are all zero, which graphdeco writes because its viewer reads rows of fixed length, are made anew by the writer.
 
 mod ascii;
 mod cells;
 mod comments;
+mod elements;
 pub(crate) mod header;
 mod place;
 mod properties;
@@ -18,6 +19,7 @@ use ply_rs::ply::Encoding;
 
 pub(crate) use cells::{Target, Wanted, gather};
 pub(crate) use comments::{lines as comment_lines, split as split_comments};
+pub(crate) use elements::read as read_elements;
 pub(crate) use write::write;
 
 use super::source::Source;
@@ -86,8 +88,8 @@ pub(crate) fn read(
     if rounded {
         notes.push("digits of numbers that are longer than a float".to_owned());
     }
-    for other in header.elements.iter().filter(|element| element.name != "vertex" && element.count > 0) {
-        notes.push(format!("element {} ({} rows)", other.name, other.count));
+    if columns == Columns::All {
+        splats.elements = read_elements(source, path, &header, &[index])?;
     }
     drop_zero_normals(&mut splats);
     (splats.antialiased, splats.comments) = split_comments(header.comments);

@@ -22,10 +22,7 @@ pub(crate) struct Rows {
 pub(crate) fn place(source: &Source<'_>, path: &Path, header: &Header, index: usize) -> Result<Rows> {
     let mut offset = header.n_bytes;
     for element in &header.elements[..index] {
-        offset = match element.row_bytes() {
-            Some(stride) => end(source, path, element, offset, stride)?,
-            None => behind_lists(source, path, header, element, offset)?,
-        };
+        offset = end_of(source, path, header, element, offset)?;
     }
     let element = &header.elements[index];
     let Some(stride) = element.row_bytes() else {
@@ -35,6 +32,20 @@ pub(crate) fn place(source: &Source<'_>, path: &Path, header: &Header, index: us
     };
     end(source, path, element, offset, stride)?;
     Ok(Rows { offset, stride, count: element.count })
+}
+
+/// Where the rows of an element end that begin at `offset`: within the file.
+pub(super) fn end_of(
+    source: &Source<'_>,
+    path: &Path,
+    header: &Header,
+    element: &Element,
+    offset: usize,
+) -> Result<usize> {
+    match element.row_bytes() {
+        Some(stride) => end(source, path, element, offset, stride),
+        None => behind_lists(source, path, header, element, offset),
+    }
 }
 
 /// Where rows of one length end, which is in the file.
@@ -48,6 +59,9 @@ fn end(source: &Source<'_>, path: &Path, element: &Element, offset: usize, strid
     })
 }
 
+/// Bytes of the file that are mapped at once to look for the lengths of lists.
+const WINDOW: usize = 1 << 20;
+
 /// Where the rows of an element with lists end.
 fn behind_lists(
     source: &Source<'_>,
@@ -56,8 +70,8 @@ fn behind_lists(
     element: &Element,
     offset: usize,
 ) -> Result<usize> {
-    let bytes = source.whole()?;
     let is_big = header.encoding == Encoding::BinaryBigEndian;
+    let (mut from, mut window) = (0, source.block(0..0)?);
     let mut at = offset;
     for row in 0..element.count {
         for property in &element.properties {
@@ -72,16 +86,20 @@ fn behind_lists(
             let n_bytes = match property.kind {
                 Kind::One(scalar) => Some(scalar.size()),
                 Kind::List(count, item) => {
-                    let stored = bytes.get(at..).and_then(|rest| rest.get(..count.size()));
-                    let stored =
-                        stored.ok_or_else(|| refuse("the length of a list", "the end of the file".into()))?;
-                    let length = whole(count, stored, is_big);
+                    if source.len() - at < count.size() {
+                        return Err(refuse("the length of a list", "the end of the file".into()));
+                    }
+                    if at + count.size() > from + window.len() {
+                        (from, window) = (at, source.block(at..source.len().min(at + WINDOW))?);
+                    }
+                    let stored = &window[at - from..][..count.size()];
+                    let length = whole_of_bytes(count, stored, is_big);
                     let length =
                         length.ok_or_else(|| refuse("the length of a list", format!("{stored:?}")))?;
                     length.checked_mul(item.size()).and_then(|items| items.checked_add(count.size()))
                 }
             };
-            let end = n_bytes.and_then(|n_bytes| at.checked_add(n_bytes)).filter(|end| *end <= bytes.len());
+            let end = n_bytes.and_then(|n_bytes| at.checked_add(n_bytes)).filter(|end| *end <= source.len());
             at = end.ok_or_else(|| refuse("values", "the end of the file".into()))?;
         }
     }
@@ -89,7 +107,7 @@ fn behind_lists(
 }
 
 /// A whole number that is not negative.
-fn whole(scalar: Scalar, bytes: &[u8], is_big: bool) -> Option<usize> {
+pub(super) fn whole_of_bytes(scalar: Scalar, bytes: &[u8], is_big: bool) -> Option<usize> {
     let mut word = [0; 8];
     for (i, &byte) in bytes.iter().enumerate() {
         word[if is_big { bytes.len() - 1 - i } else { i }] = byte;

@@ -1,5 +1,7 @@
 //! PLY out: little-endian, in graphdeco's order, x y z, nx ny nz, f_dc, f_rest, opacity, scale, rot, and further columns behind.
 //!
+//! Other elements stand behind `vertex`, wherever they stood: viewers that take the first rows of a file for Gaussians are right then.
+//!
 //! Normals are written also where there are none: the viewer that came with the method reads rows of fixed length. Rows are made a block at
 //! a time, several blocks in parallel, and written in their order.
 
@@ -103,6 +105,9 @@ pub(crate) fn write(splats: &Splats, _: &WriteOptions, out: &mut dyn Write) -> R
             out.write_all(&buffer[..rows.len() * stride]).map_err(stream)?;
         }
     }
+    for element in &splats.elements {
+        out.write_all(element.rows()).map_err(stream)?;
+    }
     Ok(Written { count: splats.len(), keeps_order: true, ..Written::default() })
 }
 
@@ -127,6 +132,12 @@ fn header(splats: &Splats, columns: &[(String, Column<'_>)]) -> String {
     let _ = writeln!(text, "element vertex {}", splats.len());
     for (name, column) in columns {
         let _ = writeln!(text, "property {} {name}", column.scalar().name());
+    }
+    for element in &splats.elements {
+        let _ = writeln!(text, "element {} {}", element.name(), element.len());
+        for property in element.properties() {
+            let _ = writeln!(text, "property {property}");
+        }
     }
     text + "end_header\n"
 }
