@@ -8,6 +8,7 @@ mod flags;
 mod formats;
 mod gltf_meshes;
 mod mesh_commands;
+mod mesh_spellings;
 mod meshes;
 mod nodes;
 mod ply;
