@@ -6,6 +6,7 @@
 mod completions;
 mod console;
 mod flags;
+mod output;
 mod run;
 pub mod svg;
 mod table;
@@ -14,5 +15,6 @@ pub use completions::Completions;
 pub use console::{bar, say};
 pub use flags::Flags;
 pub use indicatif::ProgressBar;
+pub use output::{check_output, not_an_input};
 pub use run::{answer, run};
 pub use table::{CellAlignment, Table, table};

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use grouping_core::command::svg::{Chart, Mark, Series, charts};
-use grouping_core::command::{CellAlignment, answer, say, table};
+use grouping_core::command::{CellAlignment, answer, check_output, say, table};
 use grouping_core::files::output::{Existing, write_text};
 use iscs_lic::measure::curve::{Axis, Curve, Distance, Interpolation, Refused};
 use iscs_lic::measure::results::{Metric, Results};
@@ -64,7 +64,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     };
     let paths: Vec<&PathBuf> = std::iter::once(&args.anchor).chain(&args.others).collect();
     if let Some(path) = &args.plot {
-        super::check_output(path, "svg", &paths)?;
+        check_output(path, "svg", &paths)?;
     }
     let mut all = read(&paths, metric)?;
     let others = all.split_off(1);

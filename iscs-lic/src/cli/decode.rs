@@ -5,11 +5,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use grouping_core::command::answer;
+use grouping_core::command::{answer, check_output};
 use grouping_core::files::output::Existing;
 use serde_json::json;
 
-use super::check_output;
 use super::coded::{decode, read};
 use super::model::ModelArgs;
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::Context;
-use grouping_core::command::say;
+use grouping_core::command::{not_an_input, say};
 use grouping_core::files::output::{Existing, write_file};
 use iscs_lic::codec::{Codec, EncodeOptions, Padding};
 use iscs_lic::container::{CaiHeader, CaiModel, Metric};
@@ -64,7 +64,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let container = container(&args.output)?;
     let existing = Existing::replaced_if(args.force);
     existing.check(&args.output)?;
-    super::not_an_input(&args.output, &[&args.picture])?;
+    not_an_input(&args.output, &[&args.picture])?;
     let mode = mode(args.deterministic);
     let padding = match container {
         Container::Iscs => Padding::Edge,

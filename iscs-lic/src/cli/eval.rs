@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use burn::tensor::Device;
-use grouping_core::command::{CellAlignment, answer, bar, say, table};
+use grouping_core::command::{CellAlignment, answer, bar, check_output, say, table};
 use grouping_core::files::output::{Existing, write_text};
 use grouping_core::image::files_below;
 use iscs_lic::checkpoint::Checkpoint;
@@ -61,7 +61,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let existing = Existing::replaced_if(args.force);
     if let Some(path) = &args.output {
         existing.check(path)?;
-        super::check_output(path, "json", &[])?;
+        check_output(path, "json", &[])?;
     }
     let files = files(args)?;
     let checkpoints = match &args.model[..] {

@@ -3,7 +3,7 @@
 use std::io::{Write, stdout};
 use std::path::{Path, PathBuf};
 
-use grouping_core::command::{CellAlignment, say, table};
+use grouping_core::command::{CellAlignment, not_an_input, say, table};
 use grouping_core::files::output::Existing;
 use serde_json::json;
 use shapesplat::edit::{apply, merge};
@@ -59,7 +59,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let existing = Existing::replaced_if(args.force);
     let to = Format::of_extension(&args.output)?;
     existing.check(&args.output)?;
-    super::not_an_input(&args.output, &args.inputs.iter().collect::<Vec<_>>())?;
+    not_an_input(&args.output, &args.inputs.iter().collect::<Vec<_>>())?;
     let bad = if args.drop_bad { Bad::Drop } else { Bad::Refuse };
     let (mut scenes, mut inputs) = (vec![], vec![]);
     for path in &args.inputs {

@@ -4,7 +4,7 @@ use std::io::{Write, stdout};
 use std::path::PathBuf;
 
 use grouping_core::command::svg::{Chart, Mark, Series, charts};
-use grouping_core::command::{CellAlignment, say, table};
+use grouping_core::command::{CellAlignment, check_output, say, table};
 use grouping_core::files::output::{Existing, write_text};
 use serde_json::{Value, json};
 use shapesplat::format::{self, Loaded};
@@ -30,7 +30,7 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let existing = Existing::replaced_if(args.force);
     if let Some(plot) = &args.plot {
-        super::check_output(plot, "svg", &[&args.file])?;
+        check_output(plot, "svg", &[&args.file])?;
         existing.check(plot)?;
     }
     let loaded = format::load(&args.file, Bad::Keep)?;

@@ -4,7 +4,7 @@ use std::io::{Write, stdout};
 use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
-use grouping_core::command::say;
+use grouping_core::command::{check_output, say};
 use grouping_core::files::output::Existing;
 use serde_json::json;
 use shapesplat::mesh::{Convention, Mesh, Note};
@@ -147,7 +147,7 @@ fn inspect(args: &Inspect) -> anyhow::Result<()> {
 }
 
 fn sample(args: &Sample) -> anyhow::Result<()> {
-    super::check_output(&args.output, "ply", &[&args.file])?;
+    check_output(&args.output, "ply", &[&args.file])?;
     let existing = Existing::replaced_if(args.force);
     existing.check(&args.output)?;
     let convention = match args.normalise {

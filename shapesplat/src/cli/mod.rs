@@ -7,7 +7,6 @@ mod mesh;
 mod synth;
 mod view;
 
-use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -35,29 +34,6 @@ enum Command {
     Synth(synth::Args),
     /// Print a script that completes this command in a shell
     Completions(Completions),
-}
-
-/// Refuses an output of another kind than its extension says, and one that is an input of the command.
-fn check_output(output: &Path, extension: &str, inputs: &[&PathBuf]) -> anyhow::Result<()> {
-    let found = output.extension().map(|extension| extension.to_string_lossy().to_lowercase());
-    anyhow::ensure!(
-        found.as_deref() == Some(extension),
-        "{}: expected an output that ends in .{extension}",
-        output.display()
-    );
-    not_an_input(output, inputs)
-}
-
-/// Refuses an output that is an input of the command.
-fn not_an_input(output: &Path, inputs: &[&PathBuf]) -> anyhow::Result<()> {
-    let Ok(place) = output.canonicalize() else { return Ok(()) };
-    let is_same = |input: &&PathBuf| input.canonicalize().is_ok_and(|input| input == place);
-    anyhow::ensure!(
-        !inputs.iter().any(is_same),
-        "{}: expected another output than the input",
-        output.display()
-    );
-    Ok(())
 }
 
 /// How the library's errors are shown.

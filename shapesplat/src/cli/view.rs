@@ -4,7 +4,7 @@ use std::io::{Write, stdout};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use grouping_core::command::say;
+use grouping_core::command::{not_an_input, say};
 use grouping_core::files::output::Existing;
 use shapesplat::splats::frame::Frame;
 use shapesplat::view::{ViewOptions, save_page, temporary_place};
@@ -29,7 +29,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let existing = Existing::replaced_if(args.force || args.out.is_none());
     let place = args.out.clone().unwrap_or_else(|| temporary_place(&args.file));
     existing.check(&place)?;
-    super::not_an_input(&place, &[&args.file])?;
+    not_an_input(&place, &[&args.file])?;
     let splats = shapesplat::format::read(&args.file)?;
     let name = args.file.file_name().unwrap_or_default().to_string_lossy();
     save_page(&splats, &ViewOptions::new(name).with_frame(args.frame), &place, existing)?;
