@@ -61,7 +61,8 @@ class Conv:
         w = t[f"{name}.weight"]
         rows = w.transpose(1, 0, 2, 3) if transposed else w
         self.w, self.m, self.r = integers(rows, bits, 4 + more)
-        self.b = near(t[f"{name}.bias"].astype(np.float64) * 2.0 ** (12 + self.r))
+        bias = t.get(f"{name}.bias", np.zeros(len(rows), np.float32))
+        self.b = near(bias.astype(np.float64) * 2.0 ** (12 + self.r))
         self.stride, self.transposed, self.after, self.more = stride, transposed, after, more
 
     def __call__(self, a):
@@ -121,26 +122,42 @@ class Gdn:
         return sat((x * 2**17 + s) // (2 * s))
 
 
+def pixels(t, name, **more):
+    """A layer that decides pixels, or finds latents."""
+    return Conv(t, name, 2047, **more)
+
+
+def symbols(t, name, **more):
+    """A layer that decides symbols."""
+    return Conv(t, name, 127, **more)
+
+
+UP = {"stride": 2, "transposed": True}
+
+
 class Codec:
+    bottleneck = "entropy_bottleneck"
+
     def __init__(self, t):
-        pixels = lambda name, **more: Conv(t, name, 2047, **more)
-        symbols = lambda name, **more: Conv(t, name, 127, **more)
-        self.g_a = [pixels(f"g_a.{i}", stride=2, after=Gdn(t, f"g_a.{i + 1}", False)) for i in (0, 2, 4)]
-        self.g_a.append(pixels("g_a.6", stride=2))
+        self.main(t)
+        self.side(t)
+        self.medians = near(t[f"{self.bottleneck}.quantiles"][:, 0, 1].astype(np.float64) * 4096)
+
+    def main(self, t):
+        """Analysis and synthesis."""
+        self.g_a = [pixels(t, f"g_a.{i}", stride=2, after=Gdn(t, f"g_a.{i + 1}", False)) for i in (0, 2, 4)]
+        self.g_a.append(pixels(t, "g_a.6", stride=2))
+        self.g_s = [pixels(t, f"g_s.{i}", after=Gdn(t, f"g_s.{i + 1}", True), **UP) for i in (0, 2, 4)]
+        self.g_s.append(pixels(t, "g_s.6", more=4, **UP))
+
+    def side(self, t):
+        """Hyper-analysis and hyper-synthesis."""
         self.h_a = [
-            pixels("h_a.0", after=leaky),
-            pixels("h_a.2", stride=2, after=leaky),
-            pixels("h_a.4", stride=2),
+            pixels(t, "h_a.0", after=leaky),
+            pixels(t, "h_a.2", stride=2, after=leaky),
+            pixels(t, "h_a.4", stride=2),
         ]
-        up = {"stride": 2, "transposed": True}
-        self.h_s = [
-            symbols("h_s.0", after=leaky, **up),
-            symbols("h_s.2", after=leaky, **up),
-            symbols("h_s.4"),
-        ]
-        self.g_s = [pixels(f"g_s.{i}", after=Gdn(t, f"g_s.{i + 1}", True), **up) for i in (0, 2, 4)]
-        self.g_s.append(pixels("g_s.6", more=4, **up))
-        self.medians = near(t["entropy_bottleneck.quantiles"][:, 0, 1].astype(np.float64) * 4096)
+        self.h_s = [symbols(t, "h_s.0", after=leaky, **UP), symbols(t, "h_s.2", after=leaky, **UP), symbols(t, "h_s.4")]
 
     @staticmethod
     def run(layers, a):
@@ -148,19 +165,31 @@ class Codec:
             a = layer(a)
         return a
 
-    def __call__(self, picture):
-        """Symbols of z and y, and the decoded picture."""
+    def analysed(self, picture):
+        """y and z of a picture."""
         y = self.run(self.g_a, (picture.transpose(2, 0, 1).astype(I) * 8192 + 255) // 510)
-        z = self.run(self.h_a, y)
+        return y, self.run(self.h_a, y)
+
+    def hyper(self, z):
+        """Symbols of z, and the decoded z."""
         medians = column(self.medians, z)
-        z_symbols = shift(z - medians, 12)
-        _, means = np.split(self.run(self.h_s, sat(4096 * z_symbols + medians)), 2)
-        y_symbols = shift(y - means, 12)
-        v = self.run(self.g_s, sat(4096 * y_symbols + means))
-        c = np.clip(v, 0, 65536) * 255
+        symbols = shift(z - medians, 12)
+        return symbols, sat(4096 * symbols + medians)
+
+    def shown(self, latents):
+        """The decoded picture."""
+        c = np.clip(self.run(self.g_s, latents), 0, 65536) * 255
         whole, rest = c >> 16, c & 65535
         shown = whole + ((rest > 32768) | ((rest == 32768) & (whole % 2 == 1)))
-        return z_symbols, y_symbols, shown.transpose(1, 2, 0).astype(np.uint8)
+        return shown.transpose(1, 2, 0).astype(np.uint8)
+
+    def __call__(self, picture):
+        """Symbols of z and y, and the decoded picture."""
+        y, z = self.analysed(picture)
+        z_symbols, z = self.hyper(z)
+        _, means = np.split(self.run(self.h_s, z), 2)
+        y_symbols = shift(y - means, 12)
+        return z_symbols, y_symbols, self.shown(sat(4096 * y_symbols + means))
 
 
 def procedural(seed, width, height):
@@ -182,4 +211,5 @@ def main():
         print(f'({width}, {height}, "{sha256(symbols).hexdigest()}", "{sha256(picture).hexdigest()}"),')
 
 
-main()
+if __name__ == "__main__":
+    main()

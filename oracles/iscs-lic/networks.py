@@ -1,6 +1,6 @@
 """Goldens of every architecture: latents, tables' rows, strings and pictures of small models, by CompressAI.
 
-The weights are no part of the goldens: both sides compute them by the same recipe (`recipe` here, `tests/it/recipe.rs` there), exactly;
+The weights are no part of the goldens: both sides compute them by the same recipe (`recipe.py` here, `tests/it/recipe.rs` there), exactly;
 the header of the file lists the names and shapes of every model's parameters.
 CompressAI has no model of Minnen & Singh 2020; the one here is built of its layers, after the authors' `ms2020.py`.
 
@@ -27,6 +27,7 @@ from compressai.models import (
 )
 from compressai.models.sensetime import Cheng2020AnchorCheckerboard, Elic2022Official
 from compressai.models.utils import conv, deconv
+from recipe import GAIN, GAINS, recipe
 from safetensors.torch import save_file
 
 WIDTH, HEIGHT = 128, 64
@@ -97,55 +98,6 @@ MODELS = {
 }
 
 
-def random(name, n):
-    """`n` numbers from -0.5 below 0.5, by a hash of the name and the index; exact in float32."""
-    seed = 2166136261
-    for byte in name.encode():
-        seed = (seed ^ byte) * 16777619 % 2**32
-    u = np.arange(n, dtype=np.uint32) * np.uint32(0x9E3779B9) + np.uint32(seed)
-    for shift, factor in ((16, 0x7FEB352D), (15, 0x846CA68B)):
-        u ^= u >> np.uint32(shift)
-        u *= np.uint32(factor)
-    u ^= u >> np.uint32(16)
-    return (u >> np.uint32(8)).astype(np.float32) * np.float32(2.0**-24) - np.float32(0.5)
-
-
-def recipe(name, shape, gain):
-    """The parameter of this name and shape."""
-    n = int(np.prod(shape))
-    r, f = random(name, n), np.float32
-    kind = name.split(".")[-1]
-    inside = name.split("entropy_bottleneck.")[-1]
-    if inside.startswith("matrices.4"):
-        values = r * f(0.5) - f(0.125)
-    elif inside.startswith("matrices."):
-        values = r - f(1.5)
-    elif inside.startswith("biases."):
-        values = r
-    elif inside.startswith("factors."):
-        values = r * f(0.5)
-    elif inside == "quantiles":
-        values = r * f(4.0) + np.tile(np.array([-10, 0, 10], f), n // 3)
-    elif kind == "beta":
-        values = r * f(0.25) + f(1.0)
-    elif kind == "gamma":
-        values = r * f(0.125) + f(0.3125) * np.eye(shape[0], dtype=f).reshape(-1)
-    elif kind == "bias":
-        values = r * f(0.25)
-    else:
-        values = r * f(np.sqrt(12.0 / np.prod(shape[1:])) * gain)
-    return torch.from_numpy(values.astype(f).reshape(shape))
-
-
-# Residual blocks add up, so that their models need smaller weights to stay within tens.
-GAINS = {
-    "cheng2020-anchor": 0.9,
-    "cheng2020-attn": 0.9,
-    "cheng2020-anchor-checkerboard": 0.9,
-    "elic2022-official": 1.2,
-}
-
-
 def picture():
     """A picture of gradients, edges and grain."""
     y, x = np.mgrid[0:HEIGHT, 0:WIDTH]
@@ -166,7 +118,7 @@ def flat(values, dtype):
 def golden(name, pixels):
     model = MODELS[name]().eval()
     for n, parameter in model.named_parameters():
-        parameter.copy_(recipe(n, tuple(parameter.shape), GAINS.get(name, 1.5)))
+        parameter.copy_(torch.from_numpy(recipe(n, tuple(parameter.shape), GAINS.get(name, GAIN))))
     model.update(force=True)
     x = torch.from_numpy(pixels).float().unsqueeze(0) / 255
     seen = {"scales": [], "means": [], "indexes": [], "symbols": []}

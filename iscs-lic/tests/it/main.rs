@@ -10,6 +10,7 @@ mod commands;
 mod compare;
 mod containers;
 mod fixed;
+mod fixed_priors;
 mod fixture;
 mod lab;
 mod networks;
