@@ -81,3 +81,22 @@ fn avif_is_better_with_more_bytes() {
     let name = Classic::Avif { quality: 5, speed: 6 }.name();
     assert_eq!(name, "AVIF (rav1e 0.8.1, speed 6, tuned for PSNR, 4:4:4, 10 bits)", "the legend");
 }
+
+#[cfg(feature = "jpeg2000")]
+#[test]
+fn jpeg_2000_meets_the_psnr_that_it_aims_at() {
+    let at = |quality| Classic::Jpeg2000 { quality };
+    assert_better_with_more_bytes(at, &[22, 32, 45], 42.0);
+    assert_every_size(at(35));
+    let picture = picture(200, 130);
+    for wanted in [26, 34, 42] {
+        let shown = at(wanted).code(&picture).expect("codes").picture;
+        let found = psnr(&picture, &shown).expect("something is lost");
+        assert!((found - f64::from(wanted)).abs() < 1.0, "{found} dB instead of {wanted}");
+    }
+    let file = at(30).encode(&picture).expect("codes");
+    assert_eq!(&file[4..8], b"jP  ", "a JP2 file");
+    grouping_core::testing::assert_refused(at(0).encode(&picture), "1 to 100");
+    let name = at(30).name();
+    assert!(name.starts_with("JPEG 2000 (OpenJPEG 2.5.") && name.ends_with(", 4:4:4)"), "the legend: {name}");
+}

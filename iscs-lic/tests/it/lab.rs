@@ -49,6 +49,14 @@ fn classic_codecs_are_measured_on_procedural_pictures() {
         );
         assert!(results["results"]["decoding_time"][0].is_null(), "nor in the results: {results}");
     }
+    #[cfg(feature = "jpeg2000")]
+    {
+        let told = run("classic jpeg2000 --data pictures --out jpeg2000.json --qualities 24,30,36,42");
+        let psnr = by_name(&told, "psnr");
+        let is_met =
+            psnr.iter().zip([24.0, 30.0, 36.0, 42.0]).all(|(found, wanted)| (found - wanted).abs() < 1.5);
+        assert!(psnr.len() == 4 && is_met, "JPEG 2000: its qualities are dB: {psnr:?}");
+    }
     let above = by_name(&run("above webp.json jpeg.json"), "db_above");
     assert!(!above.is_empty() && above.iter().all(|db| db.abs() < 10.0), "WebP over JPEG: {above:?} dB");
 }

@@ -89,9 +89,9 @@ enum Command {
         /// Results to write.
         #[arg(long)]
         out: PathBuf,
-        /// Its qualities.
-        #[arg(long, value_delimiter = ',', default_value = "5,10,20,35,50,65,80,90")]
-        qualities: Vec<u8>,
+        /// Its qualities; else 5,10,20,35,50,65,80,90, of JPEG 2000 24,27,30,33,36,39,42,46.
+        #[arg(long, value_delimiter = ',')]
+        qualities: Option<Vec<u8>>,
         /// Of AVIF: the preset, from 0 (slow) to 10 (fast); else 6.
         #[arg(long, value_parser = clap::value_parser!(u8).range(0..=10))]
         speed: Option<u8>,
@@ -124,6 +124,9 @@ enum ClassicName {
     /// AVIF, 4:4:4.
     #[cfg(feature = "avif")]
     Avif,
+    /// JPEG 2000, 4:4:4; its qualities are dB.
+    #[cfg(feature = "jpeg2000")]
+    Jpeg2000,
 }
 
 impl ClassicName {
@@ -134,6 +137,17 @@ impl ClassicName {
             Self::Webp => "WebP",
             #[cfg(feature = "avif")]
             Self::Avif => "AVIF",
+            #[cfg(feature = "jpeg2000")]
+            Self::Jpeg2000 => "JPEG 2000",
+        }
+    }
+
+    /// Qualities of a curve, unless others are given.
+    fn qualities(self) -> [u8; 8] {
+        match self {
+            #[cfg(feature = "jpeg2000")]
+            Self::Jpeg2000 => [24, 27, 30, 33, 36, 39, 42, 46],
+            _ => [5, 10, 20, 35, 50, 65, 80, 90],
         }
     }
 
@@ -145,6 +159,8 @@ impl ClassicName {
             Self::Webp => Classic::WebP { quality },
             #[cfg(feature = "avif")]
             Self::Avif => return Ok(Classic::Avif { quality, speed: speed.unwrap_or(6) }),
+            #[cfg(feature = "jpeg2000")]
+            Self::Jpeg2000 => Classic::Jpeg2000 { quality },
         };
         ensure!(speed.is_none(), "--speed: expected with avif, found with {}", self.label());
         Ok(at)
@@ -185,6 +201,7 @@ fn execute(command: Command) -> Result<()> {
             let at = |&quality: &u8| -> Result<(String, Box<dyn PictureCodec>)> {
                 Ok((format!("{}, quality {quality}", codec.label()), Box::new(codec.at(quality, speed)?)))
             };
+            let qualities = qualities.unwrap_or_else(|| codec.qualities().to_vec());
             let codecs = qualities.iter().map(at).collect::<Result<Vec<_>>>()?;
             let name = codec.at(50, speed)?.name();
             rates::measure(&name, &codecs, &data, &out, &mut lines)?;

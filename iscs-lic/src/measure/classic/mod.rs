@@ -1,8 +1,10 @@
-//! Classic codecs beside the networks: JPEG by jpeg-encoder, WebP by libwebp, AVIF by rav1e. Their quality numbers mean
+//! Classic codecs beside the networks: JPEG by jpeg-encoder, WebP by libwebp, AVIF by rav1e, JPEG 2000 by OpenJPEG. Their quality numbers mean
 //! nothing to each other; curves are compared by rate, of whole files.
 
 #[cfg(feature = "avif")]
 mod avif;
+#[cfg(feature = "jpeg2000")]
+mod jpeg2000;
 
 use std::io::Cursor;
 use std::time::Instant;
@@ -39,6 +41,12 @@ pub enum Classic {
         /// rav1e's preset, from 0 (slow) to 10 (fast).
         speed: u8,
     },
+    /// JPEG 2000 in a JP2 file, with all of the colour's resolution (4:4:4) and one layer.
+    #[cfg(feature = "jpeg2000")]
+    Jpeg2000 {
+        /// The PSNR that is aimed at, from 1 to 100 dB.
+        quality: u8,
+    },
 }
 
 /// A file, and the picture that it shows where its encoder says so.
@@ -71,6 +79,10 @@ impl Classic {
             Self::Avif { speed, .. } => {
                 format!("AVIF (rav1e {}, speed {speed}, tuned for PSNR, 4:4:4, 10 bits)", avif::version())
             }
+            #[cfg(feature = "jpeg2000")]
+            Self::Jpeg2000 { .. } => {
+                format!("JPEG 2000 (OpenJPEG {}, 9/7, aimed at a PSNR, 4:4:4)", jpeg2000::version())
+            }
         }
     }
 
@@ -96,11 +108,17 @@ impl Classic {
             }
             #[cfg(feature = "avif")]
             Self::Avif { quality, speed } => return avif::encode(picture, quality, speed),
+            #[cfg(feature = "jpeg2000")]
+            Self::Jpeg2000 { quality } => jpeg2000::encode(picture, quality)?,
         };
         Ok(Encoded { file, shown: None })
     }
 
-    fn decode(file: &[u8]) -> Result<Picture> {
+    fn decode(self, file: &[u8]) -> Result<Picture> {
+        #[cfg(feature = "jpeg2000")]
+        if let Self::Jpeg2000 { .. } = self {
+            return jpeg2000::decode(file);
+        }
         let wrong = |e: &dyn ToString| Error::setting("the encoder's file", "a picture", e.to_string());
         let reader = ImageReader::new(Cursor::new(file)).with_guessed_format().map_err(|e| wrong(&e))?;
         let rgb = reader.decode().map_err(|e| wrong(&e))?.into_rgb8();
@@ -158,7 +176,7 @@ impl PictureCodec for Classic {
         let start = Instant::now();
         let (picture, decoding_secs) = match shown {
             Some(shown) => (shown, None),
-            None => (Self::decode(&file)?, Some(start.elapsed().as_secs_f64())),
+            None => (self.decode(&file)?, Some(start.elapsed().as_secs_f64())),
         };
         let n = file.len();
         Ok(Coding {
