@@ -28,7 +28,7 @@ pub mod rms_norm;
 pub mod rope_attention;
 pub mod swiglu;
 
-pub use conv::{Algorithm, ConvOptions, Rectifier, conv_transpose2d, conv2d};
+pub use conv::{Algorithm, ConvOptions, Rectifier, conv_transpose2d, conv2d, conv2d_onto};
 pub use cross_entropy::cross_entropy;
 pub use fused::FusedOp;
 pub use gdn::gdn;

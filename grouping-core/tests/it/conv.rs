@@ -2,7 +2,9 @@
 //! their composed forms; and that a value depends on nothing but what it reads.
 
 use burn::tensor::{Device, Tensor, TensorData};
-use grouping_core::kernels::{Algorithm, ConvOptions, Rectifier, conv, conv_transpose2d, conv2d, gdn};
+use grouping_core::kernels::{
+    Algorithm, ConvOptions, Rectifier, conv, conv_transpose2d, conv2d, conv2d_onto, gdn,
+};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use serde::Deserialize;
@@ -10,6 +12,8 @@ use serde::Deserialize;
 use crate::kernels::{Case, assert_close, floats, normal};
 
 type Image = [usize; 4];
+/// [`conv2d_onto`] or its composed form.
+type Onto = fn(Tensor<4>, Tensor<4>, Tensor<4>, Tensor<1>, ConvOptions) -> Tensor<4>;
 
 /// A convolution's sizes.
 #[derive(Clone, Copy, Debug)]
@@ -78,6 +82,7 @@ impl Sizes {
         }
         for (i, y) in y.iter_mut().enumerate() {
             *y += inputs.get(2).map_or(0.0, |bias| bias[i / (oh * ow) % c_out]);
+            *y += inputs.get(3).map_or(0.0, |residual| residual[i]);
             *y *= if *y > 0.0 { 1.0 } else { f64::from(rectifier.slope()) };
         }
         y
@@ -114,6 +119,69 @@ impl Sizes {
             composed: &|x| self.composed(image(&x[0]), weight(&x[1]), bias(x)).reshape(out),
         }
         .check();
+    }
+}
+
+/// Convolutions on top of a residual: with each rectifier, by each algorithm.
+fn onto_sizes() -> impl Iterator<Item = Sizes> {
+    let shapes = [(1, 1, [3, 4], [5, 7]), (3, 2, [17, 16], [3, 5]), (3, 1, [16, 17], [4, 19])];
+    shapes.into_iter().flat_map(|(kernel, stride, channels, input)| {
+        [Algorithm::Direct, Algorithm::Minimal].into_iter().flat_map(move |algorithm| {
+            [Rectifier::None, Rectifier::Relu, Rectifier::LeakyRelu].into_iter().map(move |rectifier| {
+                let options = ConvOptions::new().with_stride(stride).with_padding(kernel / 2);
+                let options = options.with_rectifier(rectifier).with_algorithm(algorithm);
+                Sizes { transposed: false, batch: 2, channels, input, kernel: [kernel; 2], options }
+            })
+        })
+    })
+}
+
+#[test]
+fn convolutions_on_top_of_a_residual_equal_plain_loops_and_their_differences() {
+    // Differences of a kernel of many channels take long: one of those.
+    let is_one = |options: ConvOptions| {
+        (options.algorithm, options.rectifier, options.stride) == (Algorithm::Minimal, Rectifier::Relu, 2)
+    };
+    for sizes in onto_sizes().filter(|sizes| sizes.channels[0] < 16 || is_one(sizes.options)) {
+        let ([oh, ow], [c_in, c_out], [h, w], [kh, kw]) =
+            (sizes.output(), sizes.channels, sizes.input, sizes.kernel);
+        let out = [sizes.batch, c_out, oh, ow];
+        let run = |x: &[Tensor<3>], op: Onto| {
+            let [image, weight] = [x[0].clone().reshape(sizes.x()), x[1].clone().reshape(sizes.weight())];
+            let (bias, residual) = (x[2].clone().reshape([c_out]), x[3].clone().reshape(out));
+            op(residual, image, weight, bias, sizes.options).reshape([out[0] * out[1], oh, ow])
+        };
+        Case {
+            name: format!("{sizes:?} on top of a residual"),
+            shapes: vec![
+                [sizes.batch * c_in, h, w],
+                [c_out * c_in, kh, kw],
+                [1, 1, c_out],
+                [out[0] * out[1], oh, ow],
+            ],
+            scale: 1.0,
+            reference: &|inputs| sizes.reference(inputs),
+            fused: &|x| run(x, conv2d_onto),
+            composed: &|x| run(x, conv::composed_onto),
+        }
+        .check();
+    }
+}
+
+#[test]
+fn a_residual_is_added_as_a_sum_of_its_own_adds_it_and_stays_where_another_holds_it() {
+    let (device, mut rng) = (Device::flex(), ChaCha8Rng::seed_from_u64(6));
+    for sizes in onto_sizes().filter(|sizes| sizes.options.rectifier == Rectifier::None) {
+        let [x, weight] = [sizes.x(), sizes.weight()].map(|shape| random(&mut rng, shape, &device));
+        let c_out = sizes.channels[1];
+        let bias: Tensor<1> = random(&mut rng, [1, 1, 1, c_out], &device).reshape([c_out]);
+        let apart = conv2d(x.clone(), weight.clone(), Some(bias.clone()), sizes.options);
+        let residual = random(&mut rng, apart.dims(), &device);
+        let (before, want) = (bits(residual.clone()), bits(apart + residual.clone()));
+        let onto = |residual| conv2d_onto(residual, x.clone(), weight.clone(), bias.clone(), sizes.options);
+        assert_eq!(bits(onto(residual.clone())), want, "{sizes:?}, of a residual that is held");
+        assert_eq!(bits(residual.clone()), before, "{sizes:?} changed a residual that is held");
+        assert_eq!(bits(onto(residual)), want, "{sizes:?}, in place");
     }
 }
 
@@ -467,6 +535,10 @@ fn shapes_that_do_not_fit_are_refused() {
     refused("a value for each output channel", &|d| {
         let bias = Tensor::zeros([2], d);
         conv2d(image([1, 1, 4, 4], d), image([1, 1, 3, 3], d), Some(bias), plain)
+    });
+    refused("the shape of the result", &|d| {
+        let (bias, weight) = (Tensor::zeros([1], d), image([1, 1, 3, 3], d));
+        conv2d_onto(image([1, 1, 4, 4], d), image([1, 1, 4, 4], d), weight, bias, plain)
     });
     refused("beta must have a value for each channel", &|d| {
         gdn(image([1, 3, 4, 4], d), Tensor::zeros([2], d), Tensor::zeros([3, 3], d), false)

@@ -89,9 +89,11 @@ pub struct Narrow {
 }
 
 impl Narrow {
-    fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let x = self.second.rectified(self.first.rectified(x, Rectifier::Relu), Rectifier::Relu);
-        self.third.forward(x)
+    /// The three on top of their input, behind an activation function.
+    fn residual(&self, x: Tensor<4>, rectifier: Rectifier) -> Tensor<4> {
+        let inner = self.first.rectified(x.clone(), Rectifier::Relu);
+        let inner = self.second.rectified(inner, Rectifier::Relu);
+        self.third.onto(x, inner, rectifier)
     }
 }
 
@@ -106,7 +108,7 @@ pub struct Attention {
 impl Attention {
     fn forward(&self, x: Tensor<4>) -> Tensor<4> {
         let units = |units: &[Narrow], x: Tensor<4>| {
-            units.iter().fold(x, |x, unit| relu(unit.forward(x.clone()) + x))
+            units.iter().fold(x, |x, unit| unit.residual(x, Rectifier::Relu))
         };
         let trunk = units(&self.trunk, x.clone());
         let mask = self.last.forward(units(&self.mask, x.clone()));
@@ -265,7 +267,7 @@ impl Step {
             Self::Activation(Activation { is_leaky: false }) => relu(x),
             Self::ResidualDown(block) => {
                 let inner = block.conv2.forward(block.conv1.rectified(x.clone(), leaky));
-                block.gdn.forward(inner) + block.skip.forward(x)
+                block.skip.onto(block.gdn.forward(inner), x, Rectifier::None)
             }
             Self::Residual(block) => {
                 block.conv2.rectified(block.conv1.rectified(x.clone(), leaky), leaky) + x
@@ -274,7 +276,7 @@ impl Step {
                 let inner = block.conv.forward(block.subpel_conv.rectified(x.clone(), leaky));
                 block.igdn.forward(inner) + block.upsample.rectified(x, Rectifier::None)
             }
-            Self::Bottleneck(block) => block.forward(x.clone()) + x,
+            Self::Bottleneck(block) => block.residual(x, Rectifier::None),
             Self::Attention(block) => block.forward(x),
         }
     }

@@ -6,7 +6,7 @@
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor, TensorData};
 use grouping_core::kernels::conv::Algorithm;
-use grouping_core::kernels::{ConvOptions, Rectifier, conv_transpose2d, conv2d};
+use grouping_core::kernels::{ConvOptions, Rectifier, conv_transpose2d, conv2d, conv2d_onto};
 
 use crate::Result;
 use crate::checkpoint::{self, Checkpoint};
@@ -67,14 +67,24 @@ impl Conv {
 
     /// The output behind an activation function.
     pub fn rectified(&self, x: Tensor<4>, rectifier: Rectifier) -> Tensor<4> {
+        let bias = self.bias.as_ref().map(Param::val);
+        conv2d(x, self.weight.val(), bias, self.options(rectifier))
+    }
+
+    /// The output added to a residual of its shape, behind an activation function.
+    pub fn onto(&self, residual: Tensor<4>, x: Tensor<4>, rectifier: Rectifier) -> Tensor<4> {
         let weight = self.weight.val();
-        let half = weight.dims()[2] / 2;
-        let options = ConvOptions::new()
+        let zeros = || Tensor::zeros([weight.dims()[0]], &weight.device());
+        let bias = self.bias.as_ref().map_or_else(zeros, Param::val);
+        conv2d_onto(residual, x, weight, bias, self.options(rectifier))
+    }
+
+    fn options(&self, rectifier: Rectifier) -> ConvOptions {
+        ConvOptions::new()
             .with_stride(self.stride)
-            .with_padding(half)
+            .with_padding(self.weight.dims()[2] / 2)
             .with_rectifier(rectifier)
-            .with_algorithm(algorithm(self.is_minimal));
-        conv2d(x, weight, self.bias.as_ref().map(Param::val), options)
+            .with_algorithm(algorithm(self.is_minimal))
     }
 }
 

@@ -13,6 +13,19 @@ pub fn composed(x: Tensor<4>, weight: Tensor<4>, bias: Option<Tensor<1>>, option
     rectified(module::conv2d(x, weight, bias, options), rectifier)
 }
 
+/// [`conv2d_onto`](super::conv2d_onto) from Burn's tensor operations.
+pub fn composed_onto(
+    residual: Tensor<4>,
+    x: Tensor<4>,
+    weight: Tensor<4>,
+    bias: Tensor<1>,
+    options: ConvOptions,
+) -> Tensor<4> {
+    let rectifier = options.rectifier;
+    let sums = composed(x, weight, Some(bias), options.with_rectifier(Rectifier::None));
+    rectified(sums + residual, rectifier)
+}
+
 /// [`conv_transpose2d`](super::conv_transpose2d) from Burn's tensor operations.
 pub fn composed_transpose(
     x: Tensor<4>,

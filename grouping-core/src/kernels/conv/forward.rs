@@ -9,7 +9,7 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::geometry::Geometry;
-use super::options::Rectifier;
+use super::options::{Finish, Rectifier};
 use super::pack::{Strip, Weights, Window};
 use super::tile::{Terms, TileSize, accumulate};
 use crate::kernels::buffer::zeros;
@@ -64,15 +64,29 @@ pub(in crate::kernels) fn forward(
     bias: &[f32],
     rectifier: Rectifier,
 ) -> Vec<f32> {
+    let mut out = zeros(geometry.n_outputs());
+    forward_into(level, geometry, x, weight, bias, Finish { rectifier, adds: false }, &mut out);
+    out
+}
+
+/// Writes the result `[batch, c_out, h, w]` into `out`.
+pub(super) fn forward_into(
+    level: Level,
+    geometry: &Geometry,
+    x: &[f32],
+    weight: &[f32],
+    bias: &[f32],
+    finish: Finish,
+    out: &mut [f32],
+) {
     let [height, width] = geometry.output;
     let plane = height * width;
-    let mut out = zeros(geometry.batch * geometry.c_out * plane);
     if out.is_empty() {
-        return out;
+        return;
     }
     let cut = Cut::of(geometry);
     let weights = Weights::pack(geometry, weight, cut.channels, TileSize::of(level, geometry.c_out).channels);
-    let pass = Pass { level, geometry, weights: &weights, bias, rectifier, cut };
+    let pass = Pass { level, geometry, weights: &weights, bias, finish, cut };
     let n_chunks = geometry.grid()[0].div_ceil(cut.rows);
     let mut tasks: Vec<Vec<&mut [f32]>> = Vec::new();
     tasks.resize_with(geometry.batch * n_chunks, || Vec::with_capacity(geometry.c_out));
@@ -87,7 +101,6 @@ pub(in crate::kernels) fn forward(
         let x = &x[i / n_chunks * image..][..image];
         pass.rows(scratch, x, i % n_chunks * cut.rows, &mut rows);
     });
-    out
 }
 
 /// Buffers that one thread uses again and again.
@@ -114,7 +127,7 @@ struct Pass<'a> {
     geometry: &'a Geometry,
     weights: &'a Weights,
     bias: &'a [f32],
-    rectifier: Rectifier,
+    finish: Finish,
     cut: Cut,
 }
 
@@ -195,7 +208,7 @@ impl Pass<'_> {
     /// Writes the sums of a tile, `[phases, output channels, vectors, lanes]`, to where they belong.
     fn finish(&self, sums: &[f32], vectors: &[Place], window: Window, out: &mut [&mut [f32]]) {
         let geometry = self.geometry;
-        let (spread, slope) = (geometry.spread, self.rectifier.slope());
+        let spread = geometry.spread;
         let width = geometry.output[1];
         let lanes = self.size().lanes;
         let row_of_phases = geometry.c_out * vectors.len() * lanes;
@@ -209,7 +222,7 @@ impl Pass<'_> {
                     let Some(out) = out.get_mut(row * width..(row + 1) * width) else { continue };
                     let end = width.min(column + n_points * spread);
                     let sums = &sums[(channel * vectors.len() + i) * lanes..];
-                    write(self.level, sums, row_of_phases, slope, spread, &mut out[column..end]);
+                    write(self.level, sums, row_of_phases, self.finish, spread, &mut out[column..end]);
                 }
             }
         }
@@ -224,31 +237,34 @@ struct Place {
 }
 
 dispatch!(
-    /// `out[spread·i + phase] = rectified sums[phase·stride + i]`.
-    write = write_kernel(sums: &[f32], stride: usize, slope: f32, spread: usize, out: &mut [f32])
+    /// `out[spread·i + phase]` takes `sums[phase·stride + i]`.
+    write = write_kernel(sums: &[f32], stride: usize, finish: Finish, spread: usize, out: &mut [f32])
 );
 
 #[inline(always)]
-fn write_kernel<L: Lanes>(sums: &[f32], stride: usize, slope: f32, spread: usize, out: &mut [f32]) {
-    let rectified = |x: f32| if x > 0.0 { x } else { slope * x };
+fn write_kernel<L: Lanes>(sums: &[f32], stride: usize, finish: Finish, spread: usize, out: &mut [f32]) {
+    let put = |out: &mut f32, sum: f32| *out = finish.apply(*out, sum);
     if spread == 1 {
-        if slope == 1.0 {
+        if finish.is_plain() {
             out.copy_from_slice(&sums[..out.len()]);
+        } else if finish.adds {
+            out.iter_mut().zip(sums).for_each(|(out, &sum)| *out = finish.rectified(*out + sum));
         } else {
-            out.iter_mut().zip(sums).for_each(|(out, &sum)| *out = rectified(sum));
+            out.iter_mut().zip(sums).for_each(|(out, &sum)| *out = finish.rectified(sum));
         }
     } else if spread == 2 {
         let odd = &sums[stride..];
         let (pairs, last) = out.as_chunks_mut::<2>();
-        for ((pair, &even), &odd) in pairs.iter_mut().zip(sums).zip(odd) {
-            *pair = [rectified(even), rectified(odd)];
+        for (([first, second], &even), &odd) in pairs.iter_mut().zip(sums).zip(odd) {
+            put(first, even);
+            put(second, odd);
         }
         if let [last] = last {
-            *last = rectified(sums[pairs.len()]);
+            put(last, sums[pairs.len()]);
         }
     } else {
         for (i, out) in out.iter_mut().enumerate() {
-            *out = rectified(sums[i % spread * stride + i / spread]);
+            put(out, sums[i % spread * stride + i / spread]);
         }
     }
 }

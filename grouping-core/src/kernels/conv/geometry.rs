@@ -71,6 +71,11 @@ impl Axis {
 }
 
 impl Geometry {
+    /// Values of the result.
+    pub(super) fn n_outputs(&self) -> usize {
+        self.batch * self.c_out * self.output[0] * self.output[1]
+    }
+
     /// `x [batch, c_in, h, w]`, `weight [c_out, c_in, kh, kw]`.
     ///
     /// # Panics

@@ -26,7 +26,7 @@ mod vector;
 
 use burn::tensor::Tensor;
 
-pub use composed::{composed, composed_transpose};
+pub use composed::{composed, composed_onto, composed_transpose};
 pub(in crate::kernels) use forward::forward;
 pub(in crate::kernels) use geometry::Geometry;
 pub(in crate::kernels) use gradient::{channel_sums, weight_gradient};
@@ -64,6 +64,43 @@ pub fn conv2d(x: Tensor<4>, weight: Tensor<4>, bias: Option<Tensor<1>>, options:
         None => fused_op!(conv, [x, weight], composed(x, weight, None, options)),
         Some(bias) => fused_op!(conv, [x, weight, bias], composed(x, weight, Some(bias), options)),
     }
+}
+
+/// [`conv2d`] on top of a residual (He et al. 2015, arXiv 1512.03385, §3.2): `rectifier(conv(x) + residual)`.
+///
+/// On the CPU `residual [batch, c_out, h', w']` is written in place where nobody else holds it: neither is memory asked for nor is
+/// the sum read again.
+///
+/// # Panics
+/// As [`conv2d`], and if the residual has another shape than the result.
+///
+/// ```
+/// use burn::tensor::{Device, Tensor};
+/// use grouping_core::kernels::{ConvOptions, conv2d_onto};
+///
+/// let device = Device::flex();
+/// let x = Tensor::<4>::from_floats([[[[1.0, 2.0]]]], &device);
+/// let residual = Tensor::<4>::from_floats([[[[10.0, 20.0]]]], &device);
+/// let (weight, bias) = (Tensor::ones([1, 1, 1, 1], &device), Tensor::zeros([1], &device));
+/// let y = conv2d_onto(residual, x, weight, bias, ConvOptions::new());
+/// assert_eq!(y.into_data().try_into_vec::<f32>().unwrap(), [11.0, 22.0]);
+/// ```
+pub fn conv2d_onto(
+    residual: Tensor<4>,
+    x: Tensor<4>,
+    weight: Tensor<4>,
+    bias: Tensor<1>,
+    options: ConvOptions,
+) -> Tensor<4> {
+    let ([_, c_in, ..], [c_out, expected, ..]) = (x.dims(), weight.dims());
+    assert_eq!(c_in, expected, "conv2d_onto: a weight of {expected} input channels got {:?}", x.dims());
+    assert_eq!(options.output_padding, 0, "conv2d_onto: only a transposed convolution has an output padding");
+    check("conv2d_onto", &weight, c_out, Some(&bias), options);
+    let output = Geometry::ordinary(x.dims(), weight.dims(), options.stride, options.padding).output;
+    let shape = [x.dims()[0], c_out, output[0], output[1]];
+    assert_eq!(residual.dims(), shape, "conv2d_onto: the residual must have the shape of the result");
+    let conv = Conv { direction: Direction::Ordinary, options };
+    fused_op!(conv, [x, weight, bias, residual], composed_onto(residual, x, weight, bias, options))
 }
 
 /// Transposed convolution of `x [batch, c_in, h, w]` with `weight [c_in, c_out, kh, kw]` and `bias [c_out]` → `[batch, c_out, h', w']`.

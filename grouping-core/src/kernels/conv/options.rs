@@ -58,6 +58,34 @@ impl Rectifier {
     }
 }
 
+/// What happens to a sum before it is written.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Finish {
+    pub(super) rectifier: Rectifier,
+    /// Whether what stands at its place is added first.
+    pub(super) adds: bool,
+}
+
+impl Finish {
+    /// Whether sums are written as they are.
+    #[inline(always)]
+    pub(super) fn is_plain(self) -> bool {
+        self.rectifier == Rectifier::None && !self.adds
+    }
+
+    /// The value behind the function.
+    #[inline(always)]
+    pub(super) fn rectified(self, x: f32) -> f32 {
+        if x > 0.0 { x } else { self.rectifier.slope() * x }
+    }
+
+    /// What is written over `old`.
+    #[inline(always)]
+    pub(super) fn apply(self, old: f32, sum: f32) -> f32 {
+        self.rectified(if self.adds { old + sum } else { sum })
+    }
+}
+
 impl Default for ConvOptions {
     fn default() -> Self {
         Self {

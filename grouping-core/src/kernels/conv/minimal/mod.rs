@@ -23,10 +23,9 @@ use self::plan::Phase;
 pub(super) use self::plan::Plan;
 use self::transform::{Inputs, Kind, OCTET, Outputs, input, interleave, output};
 use super::geometry::Geometry;
-use super::options::Rectifier;
+use super::options::Finish;
 use super::pack::{Strip, Window};
 use super::tile::{Terms, TileSize, accumulate};
-use crate::kernels::buffer::zeros;
 use crate::simd::Level;
 
 /// Tiles in work at a time.
@@ -43,28 +42,28 @@ struct Scratch {
     outputs: Vec<f32>,
 }
 
-/// The result `[batch, c_out, h, w]` of `x [batch, c_in, h, w]`; `bias` has a value for each output channel.
-pub(super) fn forward(
+/// Writes the result `[batch, c_out, h, w]` of `x [batch, c_in, h, w]` into `out`; `bias` has a value for each output channel.
+pub(super) fn forward_into(
     level: Level,
     plan: &Plan<'_>,
     x: &[f32],
     weights: &[f32],
     bias: &[f32],
-    rectifier: Rectifier,
-) -> Vec<f32> {
+    finish: Finish,
+    out: &mut [f32],
+) {
     let geometry = plan.geometry;
     let [height, width] = geometry.output;
     let plane = height * width;
-    let mut out = zeros(geometry.batch * geometry.c_out * plane);
     if out.is_empty() {
-        return out;
+        return;
     }
     let weights = plan.pack(level, weights, TileSize::of(level, geometry.c_out).channels);
     let [tile_rows, tile_columns] = geometry.grid().map(|points| points.div_ceil(2));
     let octets = tile_columns.div_ceil(OCTET);
     let columns = octets.div_ceil(octets.div_ceil(TILES / OCTET)) * OCTET;
     let rows = (TILES / columns).min(tile_rows);
-    let pass = Pass { level, plan, weights: &weights, bias, slope: rectifier.slope() };
+    let pass = Pass { level, plan, weights: &weights, bias, finish };
     let n_chunks = tile_rows.div_ceil(rows);
     let mut tasks: Vec<Vec<&mut [f32]>> = Vec::new();
     tasks.resize_with(geometry.batch * n_chunks, || Vec::with_capacity(geometry.c_out));
@@ -88,7 +87,6 @@ pub(super) fn forward(
             pass.window(scratch, x, window, &mut out);
         }
     });
-    out
 }
 
 /// What the tasks share.
@@ -98,7 +96,7 @@ struct Pass<'a> {
     plan: &'a Plan<'a>,
     weights: &'a [f32],
     bias: &'a [f32],
-    slope: f32,
+    finish: Finish,
 }
 
 impl Pass<'_> {
@@ -253,7 +251,7 @@ impl Pass<'_> {
                         &outputs[columns..],
                         TILES,
                         2 * spread,
-                        self.slope,
+                        self.finish,
                         &mut out[first..end],
                     );
                 }
@@ -271,7 +269,8 @@ struct Octet {
 
 #[cfg(test)]
 mod tests {
-    use super::{Geometry, Level, Plan, Rectifier, forward};
+    use super::{Finish, Geometry, Level, Plan, forward_into};
+    use crate::kernels::conv::Rectifier;
     use crate::kernels::conv::forward::forward as direct;
     use crate::kernels::conv::geometry::transposed_output;
     use crate::simd::Isa;
@@ -303,7 +302,9 @@ mod tests {
                 let (bias, rectifier) = (wave(c_out, 0.9), Rectifier::LeakyRelu);
                 let mut fused: Option<Vec<f32>> = None;
                 for level in Level::supported() {
-                    let found = forward(level, &plan, &x, &weight, &bias, rectifier);
+                    let finish = Finish { rectifier, adds: false };
+                    let mut found = vec![0.0; geometry.n_outputs()];
+                    forward_into(level, &plan, &x, &weight, &bias, finish, &mut found);
                     let want = direct(level, &geometry, &x, &weight, &bias, rectifier);
                     for (found, want) in found.iter().zip(&want) {
                         // Sums of up to 540 products below 1.

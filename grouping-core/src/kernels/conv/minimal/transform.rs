@@ -3,6 +3,7 @@
 #[cfg(target_arch = "x86_64")]
 use std::arch::x86_64::__m256;
 
+use super::super::options::Finish;
 use super::super::vector::{Baseline, Vector};
 #[cfg(target_arch = "x86_64")]
 use crate::simd::Isa;
@@ -307,32 +308,45 @@ unsafe fn outputs_of<V: Vector>([rows, columns]: [Kind; 2], from: Outputs<'_>, t
 }
 
 dispatch!(
-    /// `out[n·i + k] = from[k·stride + i]`, times `slope` where that is not above zero.
-    pub(super) interleave = interleave_kernel(from: &[f32], stride: usize, n: usize, slope: f32, out: &mut [f32])
+    /// `out[n·i + k]` takes `from[k·stride + i]`.
+    pub(super) interleave = interleave_kernel(from: &[f32], stride: usize, n: usize, finish: Finish, out: &mut [f32])
 );
 
 #[inline(always)]
-fn interleave_kernel<L: Lanes>(from: &[f32], stride: usize, n: usize, slope: f32, out: &mut [f32]) {
-    let rectified = |x: f32| if x > 0.0 { x } else { slope * x };
+fn interleave_kernel<L: Lanes>(from: &[f32], stride: usize, n: usize, finish: Finish, out: &mut [f32]) {
+    // Each a loop of its own.
+    if finish.adds {
+        interleave_by(from, stride, n, |out, x| *out = finish.rectified(*out + x), out);
+    } else {
+        interleave_by(from, stride, n, |out, x| *out = finish.rectified(x), out);
+    }
+}
+
+#[inline(always)]
+fn interleave_by(from: &[f32], stride: usize, n: usize, put: impl Fn(&mut f32, f32), out: &mut [f32]) {
     let n_whole = out.len() / n;
     let (whole, rest) = out.split_at_mut(n_whole * n);
     if n == 2 {
         let [a, b] = [&from[..n_whole], &from[stride..stride + n_whole]];
         for ((out, a), b) in whole.as_chunks_mut::<2>().0.iter_mut().zip(a).zip(b) {
-            *out = [rectified(*a), rectified(*b)];
+            put(&mut out[0], *a);
+            put(&mut out[1], *b);
         }
     } else if n == 4 {
         let [a, b] = [&from[..n_whole], &from[stride..stride + n_whole]];
         let [c, d] = [&from[2 * stride..2 * stride + n_whole], &from[3 * stride..3 * stride + n_whole]];
         for ((((out, a), b), c), d) in whole.as_chunks_mut::<4>().0.iter_mut().zip(a).zip(b).zip(c).zip(d) {
-            *out = [rectified(*a), rectified(*b), rectified(*c), rectified(*d)];
+            put(&mut out[0], *a);
+            put(&mut out[1], *b);
+            put(&mut out[2], *c);
+            put(&mut out[3], *d);
         }
     } else {
         for (i, out) in whole.iter_mut().enumerate() {
-            *out = rectified(from[i % n * stride + i / n]);
+            put(out, from[i % n * stride + i / n]);
         }
     }
     for (k, out) in rest.iter_mut().enumerate() {
-        *out = rectified(from[k * stride + n_whole]);
+        put(out, from[k * stride + n_whole]);
     }
 }
