@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use burn::tensor::Device;
 use criterion::{Criterion, SamplingMode, criterion_group, criterion_main};
+use grouping_core::command::{FreedPages, freed_pages};
 use grouping_core::testing::CpuTime;
 use iscs_lic::checkpoint::Checkpoint;
 use iscs_lic::codec::{Codec, EncodeOptions, Padding};
@@ -79,6 +80,8 @@ fn both(criterion: &mut Criterion<CpuTime>, name: &str, load: impl Fn() -> Check
 }
 
 fn codec(criterion: &mut Criterion<CpuTime>) {
+    // As in the binary.
+    freed_pages(FreedPages::Kept);
     for name in ["bmshj2018-hyperprior", "mbt2018-mean", "mbt2018", "elic2022-official"] {
         both(criterion, name, || model(name), Mode::Float);
     }

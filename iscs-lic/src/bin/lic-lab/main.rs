@@ -12,7 +12,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, ensure};
 use burn::tensor::Device;
 use clap::{Parser, Subcommand};
-use grouping_core::command::{self, Flags};
+use grouping_core::command::{self, Flags, FreedPages};
 use grouping_core::train::JsonLines;
 use iscs_lic::checkpoint::Checkpoint;
 use iscs_lic::codec::{Codec, EncodeOptions, Padding};
@@ -171,6 +171,7 @@ impl ClassicName {
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    command::freed_pages(FreedPages::Kept);
     let flags = Flags {
         renamed: &[],
         wrapped: |cause| cause.downcast_ref::<iscs_lic::Error>().and_then(iscs_lic::Error::core),
