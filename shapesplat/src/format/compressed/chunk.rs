@@ -2,7 +2,7 @@
 
 use grouping_core::simd::{Lanes, Level, dispatch, sigmoid};
 
-use super::pack::{THREE, lerp, pack_rotation, unit, unorm, unpack_rotation};
+use super::pack::{Smallest, THREE, lerp, unorm};
 use super::{CHUNK, SH_C0};
 use crate::format::ErrorSum;
 
@@ -23,7 +23,7 @@ pub(super) struct Packed {
 /// Columns of a chunk: position, scale, rotation, opacity, colour.
 pub(super) struct Chunk {
     columns: Box<[[f32; CHUNK]; 14]>,
-    fields: Box<[[u32; CHUNK]; 10]>,
+    fields: Box<[[u32; CHUNK]; 11]>,
     level: Level,
 }
 
@@ -31,7 +31,7 @@ impl Chunk {
     pub(super) fn new() -> Self {
         Self {
             columns: Box::new([[0.0; CHUNK]; 14]),
-            fields: Box::new([[0; CHUNK]; 10]),
+            fields: Box::new([[0; CHUNK]; 11]),
             level: Level::detect(),
         }
     }
@@ -57,10 +57,9 @@ impl Chunk {
         let packed = pack_columns(self.level, &mut self.columns, &mut self.fields, bounds, n);
         let f = &self.fields;
         for (i, word) in words.iter_mut().enumerate() {
-            let q = [6, 7, 8, 9].map(|k| self.columns[k][i]);
             *word = [
                 f[0][i] << 21 | f[1][i] << 11 | f[2][i],
-                pack_rotation(q),
+                f[10][i],
                 f[3][i] << 21 | f[4][i] << 11 | f[5][i],
                 f[7][i] << 24 | f[8][i] << 16 | f[9][i] << 8 | f[6][i],
             ];
@@ -80,10 +79,10 @@ impl Lanes for Plain {
 }
 
 dispatch!(
-    /// Quantises all columns but the rotations, and measures all errors over the first `n` rows.
+    /// Quantises all columns, the rotations into whole words, and measures all errors over the first `n` rows.
     pack_columns = pack_kernel(
         columns: &mut [[f32; CHUNK]; 14],
-        fields: &mut [[u32; CHUNK]; 10],
+        fields: &mut [[u32; CHUNK]; 11],
         bounds: &mut [f32; 18],
         n: usize,
     ) -> Packed
@@ -92,7 +91,7 @@ dispatch!(
 #[inline(always)]
 fn pack_kernel<L: Lanes>(
     columns: &mut [[f32; CHUNK]; 14],
-    fields: &mut [[u32; CHUNK]; 10],
+    fields: &mut [[u32; CHUNK]; 11],
     bounds: &mut [f32; 18],
     n: usize,
 ) -> Packed {
@@ -110,15 +109,7 @@ fn pack_kernel<L: Lanes>(
             column[..n].iter().map(|value| usize::from(value.abs() > GREATEST_SCALE)).sum::<usize>();
         scale.join(quantise(column, min, max, THREE[axis], &mut fields[3 + axis], n, |value| value));
     }
-    let [w, x, y, z] = [6, 7, 8, 9].map(|k: usize| columns[k]);
-    for (((&w, &x), &y), &z) in w[..n].iter().zip(&x).zip(&y).zip(&z) {
-        let q = [w, x, y, z];
-        let back = unpack_rotation(pack_rotation(q));
-        let unit = unit(q);
-        let dot: f64 = unit.iter().zip(back).map(|(a, b)| a * f64::from(b)).sum();
-        let length = back.iter().map(|&b| f64::from(b) * f64::from(b)).sum::<f64>().sqrt();
-        rotation.take((1.0 - dot.abs() / length).max(0.0));
-    }
+    *rotation = rotations([&columns[6], &columns[7], &columns[8], &columns[9]], &mut fields[10], n);
     for (&logit, field) in columns[10].iter().zip(&mut fields[6]) {
         *field = unorm(sigmoid::<Plain>(logit).into(), 255);
     }
@@ -134,6 +125,21 @@ fn pack_kernel<L: Lanes>(
         colour.join(quantise(column, min, max, 255, &mut fields[7 + channel], n, as_dc));
     }
     packed
+}
+
+/// The words of rotations, and how far they turn away, `1 − |q·q'|`, over the first `n`; without a branch a rotation.
+#[inline(always)]
+fn rotations(q: [&[f32; CHUNK]; 4], words: &mut [u32; CHUNK], n: usize) -> ErrorSum {
+    let mut errors = [0.0f64; CHUNK];
+    for i in 0..CHUNK {
+        let smallest = Smallest::of(q.map(|column| column[i]));
+        words[i] = smallest.word();
+        errors[i] = smallest.error();
+    }
+    let mut sum = ErrorSum::default();
+    let greatest = errors[..n].iter().copied().fold(0.0, f64::max);
+    sum.take_all(greatest, errors[..n].iter().sum(), n);
+    sum
 }
 
 /// The least and the greatest.

@@ -26,32 +26,83 @@ pub(super) fn lerp(min: f32, max: f32, at: f64) -> f32 {
     (f64::from(min) * (1.0 - at) + f64::from(max) * at) as f32
 }
 
-/// A unit quaternion w, x, y, z in a word: the place of the greatest component in the top two bits, and the others in their order.
+/// A rotation as it is packed: the place of the component of greatest magnitude, which is made positive, and a field for each of the others.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Smallest {
+    largest: u32,
+    /// The component at that place.
+    greatest: f64,
+    /// The others in their order.
+    others: [f64; 3],
+    /// `others` in 10 bits each.
+    fields: [u32; 3],
+}
+
+impl Smallest {
+    /// Of a quaternion w, x, y, z, not of zeros.
+    #[inline(always)]
+    pub(super) fn of(q: [f32; 4]) -> Self {
+        let [w, x, y, z] = unit(q);
+        let (first, second) = (y.abs().max(z.abs()), w.abs().max(x.abs()));
+        let is_last = first > second;
+        let low = if is_last { u32::from(z.abs() > y.abs()) } else { u32::from(x.abs() > w.abs()) };
+        let largest = if is_last { 2 + low } else { low };
+        let at_greatest = if is_last {
+            if low == 1 { z } else { y }
+        } else if low == 1 {
+            x
+        } else {
+            w
+        };
+        let others = [
+            if largest == 0 { x } else { w },
+            if largest <= 1 { y } else { x },
+            if largest <= 2 { z } else { y },
+        ];
+        let sign = if at_greatest < 0.0 { -1.0 } else { 1.0 };
+        let others = others.map(|value| sign * value);
+        let fields = others.map(|value| unorm(value * std::f64::consts::FRAC_1_SQRT_2 + 0.5, 1023));
+        Self { largest, greatest: at_greatest.abs(), others, fields }
+    }
+
+    /// The place in the top two bits, and the fields in their order.
+    #[inline(always)]
+    pub(super) fn word(self) -> u32 {
+        let [a, b, c] = self.fields;
+        self.largest << 30 | a << 20 | b << 10 | c
+    }
+
+    /// `1 − |q·q'|` of the rotation and what is read back, both of length 1.
+    #[inline(always)]
+    pub(super) fn error(self) -> f64 {
+        let back = self.fields.map(component);
+        let largest = greatest_of(back);
+        let dot = self.greatest * largest
+            + self.others[0] * back[0]
+            + self.others[1] * back[1]
+            + self.others[2] * back[2];
+        let length = (largest * largest + back[0] * back[0] + back[1] * back[1] + back[2] * back[2]).sqrt();
+        (1.0 - dot.abs() / length).max(0.0)
+    }
+}
+
+/// The component of a field.
 #[inline(always)]
-pub(super) fn pack_rotation(q: [f32; 4]) -> u32 {
-    let q = unit(q);
-    let mut largest = 0;
-    for i in 1..4 {
-        if q[i].abs() > q[largest].abs() {
-            largest = i;
-        }
-    }
-    let sign = if q[largest] < 0.0 { -1.0 } else { 1.0 };
-    let mut word = largest as u32;
-    for (i, value) in q.into_iter().enumerate() {
-        if i != largest {
-            word = word << 10 | unorm(sign * value * std::f64::consts::FRAC_1_SQRT_2 + 0.5, 1023);
-        }
-    }
-    word
+fn component(field: u32) -> f64 {
+    (f64::from(field) / 1023.0 - 0.5) * std::f64::consts::SQRT_2
+}
+
+/// What a quaternion of length 1 lacks.
+#[inline(always)]
+fn greatest_of([a, b, c]: [f64; 3]) -> f64 {
+    (1.0 - (a * a + b * b + c * c)).max(0.0).sqrt()
 }
 
 /// The quaternion of a word.
 #[inline(always)]
 pub(super) fn unpack_rotation(word: u32) -> [f32; 4] {
-    let field = |shift: u32| (f64::from(word >> shift & 1023) / 1023.0 - 0.5) * std::f64::consts::SQRT_2;
-    let [a, b, c] = [field(20), field(10), field(0)];
-    let largest = (1.0 - (a * a + b * b + c * c)).max(0.0).sqrt();
+    let [a, b, c] = [20, 10, 0].map(|shift: u32| component(word >> shift & 1023));
+    let largest = greatest_of([a, b, c]);
     let q = match word >> 30 {
         0 => [largest, a, b, c],
         1 => [a, largest, b, c],
@@ -95,16 +146,28 @@ mod tests {
         for i in 0..1000 {
             let word = |k: u64| (sequence(3, 4 * i + k) >> 40) as f32 / (1 << 23) as f32 - 1.0;
             let q = [word(0), word(1), word(2), word(3)].map(|value| value * 0.004);
-            let back = unpack_rotation(pack_rotation(q)).map(f64::from);
+            let packed = Smallest::of(q);
+            let back = unpack_rotation(packed.word()).map(f64::from);
             let dot: f64 = unit(q).iter().zip(back).map(|(a, b)| a * b).sum();
             assert!(1.0 - dot.abs() < 3e-6, "{q:?} came back as {back:?}");
+            let error = packed.error();
+            assert!(
+                (1.0 - dot.abs() - error).abs() < 1e-7,
+                "{q:?} is off by {}, said {error}",
+                1.0 - dot.abs()
+            );
         }
         for (q, largest) in
             [([1.0, 0.0, 0.0, 0.0], 0), ([0.0, 0.0, -2.0, 0.0], 2), ([0.0, 0.0, 0.0, 1e-20], 3)]
         {
-            let word = pack_rotation(q);
+            let word = Smallest::of(q).word();
             assert_eq!(word >> 30, largest, "{q:?}");
             assert!((unpack_rotation(word)[largest as usize] - 1.0).abs() < 1e-5, "{q:?}");
+        }
+        for (q, largest) in
+            [([1.0, -1.0, 1.0, 1.0], 0), ([0.1, -2.0, 1.0, -2.0], 1), ([0.1, 1.0, -2.0, 2.0], 2)]
+        {
+            assert_eq!(Smallest::of(q).word() >> 30, largest, "{q:?}: the first of equal magnitudes");
         }
     }
 

@@ -77,7 +77,7 @@ fn put(word: &str, row: usize, scalar: Scalar, target: &mut Target<'_>) -> Optio
             values[row] = value as f32;
             return Some(is_rounded(value, values[row]));
         }
-        Target::Float(values) => values[row] = number(word)?,
+        Target::Float(values) | Target::Sparse(values) => values[row] = number(word)?,
         Target::Coded(values, table) => values[row] = table[usize::from(whole::<u8>(word)?)],
         Target::I8(values) => values[row] = whole(word)?,
         Target::U8(values) => values[row] = whole(word)?,

@@ -23,6 +23,8 @@ const PIECE: usize = 24 << 10;
 pub(crate) enum Target<'a> {
     /// Converted, if the file has another type; a float of the file is kept bit by bit.
     Float(&'a mut [f32]),
+    /// Floats over zeros, which often are zeros themselves: those are not written, so that no memory is asked for.
+    Sparse(&'a mut [f32]),
     /// Bytes of the file, each for a number in a table.
     Coded(&'a mut [f32], &'a [f32; 256]),
     I8(&'a mut [i8]),
@@ -54,6 +56,7 @@ impl<'a> Target<'a> {
         }
         match self {
             Self::Float(values) => Self::Float(split!(values)),
+            Self::Sparse(values) => Self::Sparse(split!(values)),
             Self::Coded(values, table) => Self::Coded(split!(values), table),
             Self::I8(values) => Self::I8(split!(values)),
             Self::U8(values) => Self::U8(split!(values)),
@@ -128,6 +131,7 @@ fn scalars(path: &Path, element: &Element, wanted: &[Wanted<'_>]) -> Result<Vec<
             Target::I32(_) => Scalar::I32,
             Target::U32(_) => Scalar::U32,
             Target::F64(_) => Scalar::F64,
+            Target::Sparse(_) => Scalar::F32,
         };
         if scalar != expected {
             return Err(Error::format(path, field(), format!("type {}", expected.name()), scalar.name()));
@@ -213,6 +217,14 @@ fn gather_column<const BIG: bool>(
             return wide(rows, stride, at, out, |b| f64::from(u32::load::<BIG>(b)));
         }
         (Target::Float(out), Scalar::F64) => return wide(rows, stride, at, out, f64::load::<BIG>),
+        (Target::Sparse(out), _) => {
+            each_with(rows, stride, at, out, |out, bytes| {
+                let value = f32::load::<BIG>(bytes);
+                if value.to_bits() != 0 {
+                    *out = value;
+                }
+            });
+        }
         (Target::Coded(out, table), _) => {
             each(rows, stride, at, out, |[byte]: [u8; 1]| table[usize::from(byte)]);
         }
@@ -235,11 +247,22 @@ fn each<T, const N: usize>(
     out: &mut [T],
     load: impl Fn([u8; N]) -> T,
 ) {
+    each_with(rows, stride, at, out, |out, bytes| *out = load(bytes));
+}
+
+#[inline(always)]
+fn each_with<T, const N: usize>(
+    rows: &[u8],
+    stride: usize,
+    at: usize,
+    out: &mut [T],
+    put: impl Fn(&mut T, [u8; N]),
+) {
     assert!(at + N <= stride, "a value lies within its row");
     for (out, row) in out.iter_mut().zip(rows.chunks_exact(stride)) {
         let mut bytes = [0; N];
         bytes.copy_from_slice(&row[at..at + N]);
-        *out = load(bytes);
+        put(out, bytes);
     }
 }
 

@@ -154,7 +154,7 @@ fn wanted<'a>(splats: &'a mut Splats, properties: &Properties) -> Vec<Wanted<'a>
             Values::U16(values) => Target::U16(values),
             Values::I32(values) => Target::I32(values),
             Values::U32(values) => Target::U32(values),
-            Values::F32(values) => Target::Float(values),
+            Values::F32(values) => Target::Sparse(values),
             Values::F64(values) => Target::F64(values),
         };
         Wanted { index, target }
