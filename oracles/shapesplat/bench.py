@@ -5,7 +5,7 @@
 FILE is one that the benches make of a million Gaussians, FOLDER a place for outputs. NAME is `TOOL/WORK`: `plyfile/columns` reads 14 columns,
 `gaussforge/ply` and `splat-transform/compressed.ply` convert to that format. Node's modules are found by the environment variable
 `NODE_MODULES`, or in the folder `node_modules` beside the Python environment. Prints a JSON line: the median wall and CPU time, of Python's
-tools from the file to the file, without the start of Python; of splat-transform as a user runs it.
+tools from the file to the file, without the start of Python; of splat-transform as a user runs it; and the bytes of what was written.
 """
 
 import json
@@ -64,10 +64,11 @@ def main():
         runs.append((time.perf_counter() - wall, cpu() - before))
     wall, spent = (sorted(one[i] for one in runs)[len(runs) // 2] for i in range(2))
     peak = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)) * 1024
-    print(json.dumps({"event": "bench", "name": name, "wall_secs": wall, "cpu_secs": spent, "peak_memory_bytes": peak}))
+    event = {"event": "bench", "name": name, "wall_secs": wall, "cpu_secs": spent, "peak_memory_bytes": peak}
     if out.exists():
-        print(json.dumps({"event": "size", "name": name, "bytes": out.stat().st_size}))
+        event["output_bytes"] = out.stat().st_size
         out.unlink()
+    print(json.dumps(event))
 
 
 main()

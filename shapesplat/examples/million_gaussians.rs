@@ -1,4 +1,4 @@
-//! Writes a file of random Gaussians of degree 3, to time conversions on: a million of them are 248 MB as PLY.
+//! Writes a file of random Gaussians of degree 3, or a lower one, to time conversions on: a million of them are 248 MB as PLY.
 //!
 //! ```sh
 //! cargo run --release -p shapesplat --example million_gaussians -- million.ply 1000000 7
@@ -13,14 +13,18 @@ use std::path::Path;
 use grouping_core::files::output::Existing;
 use grouping_core::seed::{derive_seed, sequence};
 use shapesplat::Splats;
+use shapesplat::edit::{Action, apply};
 use shapesplat::format::{WriteOptions, write};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut args = std::env::args().skip(1);
     let (Some(path), Some(n), Some(seed)) = (args.next(), args.next(), args.next()) else {
-        return Err("usage: million_gaussians FILE NUMBER SEED".into());
+        return Err("usage: million_gaussians FILE NUMBER SEED [DEGREE]".into());
     };
-    let splats = random(n.parse()?, seed.parse()?);
+    let mut splats = random(n.parse()?, seed.parse()?);
+    if let Some(degree) = args.next() {
+        apply(&mut splats, &[Action::Degree(degree.parse()?)])?;
+    }
     write(&splats, Path::new(&path), Existing::Replace, &WriteOptions::default())?;
     Ok(())
 }

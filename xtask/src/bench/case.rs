@@ -213,6 +213,7 @@ pub(super) enum Measure {
     Wall,
     Cpu,
     Memory,
+    Size,
 }
 
 impl Measure {
@@ -221,6 +222,7 @@ impl Measure {
             Measure::Wall => "wall time",
             Measure::Cpu => "CPU time",
             Measure::Memory => "peak memory",
+            Measure::Size => "size of outputs",
         }
     }
 }

@@ -3,11 +3,12 @@
 //!
 //! `xtask/benches/<crate>.toml` lists cases. Each names what is ours, a benchmark of a criterion target or a command of a
 //! binary measured as a whole process; and, where there is one, the script that does the same work in Python and prints
-//! `{"event":"bench","name":…,"wall_secs":…,"cpu_secs":…}` (and `peak_memory_bytes`), the greatest ratio allowed, and the
+//! `{"event":"bench","name":…,"wall_secs":…,"cpu_secs":…}` (and `peak_memory_bytes`, `output_bytes`), the greatest ratio allowed, and the
 //! greatest figure.
 //!
-//! - `measure`: `wall` (unless given), `cpu`, or `memory`. A criterion target measures one of the first two, and its ids say which: the CPU
-//!   time where the name of the group, the part before the first `/`, ends in `_cpu`. A whole process has all three.
+//! - `measure`: `wall` (unless given), `cpu`, `memory`, or `size`, the bytes of all files below `{out}`. A criterion target measures one of
+//!   the first two, and its ids say which: the CPU time where the name of the group, the part before the first `/`, ends in `_cpu`. A whole
+//!   process has all four.
 //! - `rounds`, of the file or of a case (1 unless given): how often ours and what it is compared with, a reference or `versus` another of
 //!   ours, are measured next to each other, in an order that turns. The median of the rounds' ratios is judged; the least and the greatest
 //!   are shown beside it. A reference is run afresh in each round, and once for neighbours in the file that name the same run of it.

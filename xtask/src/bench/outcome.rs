@@ -100,6 +100,7 @@ pub(super) fn table(outcomes: &[Outcome]) -> String {
 fn written(value: f64, measure: Measure) -> String {
     match measure {
         Measure::Memory => format!("{:.0} MB", value / 1e6),
+        Measure::Size => format!("{:.3} MB of output", value / 1e6),
         Measure::Cpu => duration(value) + " CPU",
         Measure::Wall => duration(value) + " wall",
     }

@@ -64,6 +64,15 @@ impl Prepare {
     }
 }
 
+/// The bytes of a file, or of all files below a folder.
+fn size_below(place: &Path) -> std::io::Result<u64> {
+    let found = fs::metadata(place)?;
+    if !found.is_dir() {
+        return Ok(found.len());
+    }
+    fs::read_dir(place)?.map(|entry| size_below(&entry?.path())).sum()
+}
+
 impl WholeProcess {
     pub(super) fn id(&self) -> String {
         format!("{} {}", self.binary, self.args.join(" "))
@@ -88,6 +97,9 @@ impl WholeProcess {
                 Measure::Wall => usage.wall_secs,
                 Measure::Cpu => usage.cpu_secs,
                 Measure::Memory => usage.peak_memory_bytes as f64,
+                Measure::Size => {
+                    size_below(&out).with_context(|| format!("no output in {}", out.display()))? as f64
+                }
             });
         }
         figures.sort_by(f64::total_cmp);
@@ -112,5 +124,23 @@ impl WholeProcess {
             }
             sleep(Duration::from_millis(2));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn outputs_are_a_file_or_all_files_of_a_folder() {
+        let folder = tempfile::tempdir().expect("a folder");
+        fs::create_dir(folder.path().join("in")).expect("a folder in it");
+        for (name, length) in [("a", 3), ("in/b", 40)] {
+            fs::write(folder.path().join(name), vec![0; length]).expect("a file");
+        }
+        let size = |place: &Path| size_below(place).ok();
+        assert_eq!(size(folder.path()), Some(43), "all files");
+        assert_eq!(size(&folder.path().join("a")), Some(3), "one file");
+        assert_eq!(size(&folder.path().join("b")), None, "no output");
     }
 }

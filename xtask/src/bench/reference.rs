@@ -52,6 +52,7 @@ impl Reference {
             Measure::Wall => timed.wall_secs,
             Measure::Cpu => timed.cpu_secs,
             Measure::Memory => timed.peak_memory_bytes.context("the event has no peak_memory_bytes")?,
+            Measure::Size => timed.output_bytes.context("the event has no output_bytes")?,
         };
         ensure!(figure > 0.0, "{}: `{}` measured {figure}", self.script.display(), self.name);
         Ok(figure * self.times)
@@ -65,6 +66,7 @@ pub(super) struct Timed {
     wall_secs: f64,
     cpu_secs: f64,
     peak_memory_bytes: Option<f64>,
+    output_bytes: Option<f64>,
 }
 
 pub(super) fn interpreter(venv: &Path) -> Result<PathBuf> {
@@ -134,10 +136,13 @@ mod tests {
 
     #[test]
     fn figures_are_those_of_the_measure() {
-        let timed = &timed("{\"event\":\"bench\",\"name\":\"a\",\"wall_secs\":2.0,\"cpu_secs\":3.5}")[0];
+        let event =
+            "{\"event\":\"bench\",\"name\":\"a\",\"wall_secs\":2.0,\"cpu_secs\":3.5,\"output_bytes\":80}";
+        let timed = &timed(event)[0];
         let reference: Reference = toml::from_str("script = \"s\"\nname = \"a\"\ntimes = 2").expect("valid");
         let figure = |measure| reference.figure(timed, measure).ok();
-        assert_eq!([Measure::Wall, Measure::Cpu].map(figure), [Some(4.0), Some(7.0)], "each, times the work");
+        let measures = [Measure::Wall, Measure::Cpu, Measure::Size];
+        assert_eq!(measures.map(figure), [Some(4.0), Some(7.0), Some(160.0)], "each, times the work");
         assert_eq!(figure(Measure::Memory), None, "what the script has not measured");
     }
 }
