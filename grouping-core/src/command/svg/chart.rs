@@ -8,7 +8,7 @@ use plotters::prelude::*;
 use super::{Area, COLORS, FAINT, INK, drawing, failed, text};
 
 /// Width and height of a chart in pixels.
-const SIZE: (u32, u32) = (640, 260);
+pub(super) const SIZE: (u32, u32) = (640, 260);
 
 /// How a series is drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,7 +86,7 @@ pub fn charts(charts: &[Chart]) -> Result<String> {
     })
 }
 
-fn draw(area: &Area<'_>, chart: &Chart) -> Result<()> {
+pub(super) fn draw(area: &Area<'_>, chart: &Chart) -> Result<()> {
     let decimals = decimals(&chart.x, chart.n_x_labels);
     let mut plot = ChartBuilder::on(area)
         .margin(10)

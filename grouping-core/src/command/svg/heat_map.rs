@@ -24,6 +24,8 @@ pub enum Cells {
     Numbered,
     /// Its colour alone, in smaller maps; rows are counted from 0.
     Plain,
+    /// Its colour alone, in maps of many rows; every eighth is counted, from 0.
+    Dense,
 }
 
 /// One map.
@@ -52,6 +54,8 @@ struct Look {
     under: u32,
     title: (i32, (i32, i32)),
     label: i32,
+    /// Which rows have a label: each so-many-th.
+    every: usize,
     /// How far labels stand above and left of the cells.
     apart: (i32, i32),
     /// The number of the first row.
@@ -68,6 +72,7 @@ const NUMBERED: Look = Look {
     under: 8,
     title: (14, (8, 6)),
     label: 12,
+    every: 1,
     apart: (8, 14),
     first: 1,
 };
@@ -82,11 +87,56 @@ const PLAIN: Look = Look {
     under: 0,
     title: (12, (6, 3)),
     label: 9,
+    every: 1,
     apart: (6, 8),
     first: 0,
 };
 
-/// Draws maps side by side: two in a row with their values, four without.
+const DENSE: Look = Look {
+    columns: 1,
+    least_width: 110,
+    cell: 8,
+    gap: 0,
+    margin: 44,
+    border: 16,
+    under: 8,
+    title: (14, (8, 6)),
+    label: 9,
+    every: 8,
+    apart: (8, 12),
+    first: 0,
+};
+
+impl Cells {
+    fn look(self) -> &'static Look {
+        match self {
+            Self::Numbered => &NUMBERED,
+            Self::Plain => &PLAIN,
+            Self::Dense => &DENSE,
+        }
+    }
+}
+
+impl Look {
+    /// Width and height of a map of `n` rows, without what lies below it.
+    fn side(&self, n: usize) -> u32 {
+        (self.margin + self.cell * n as i32 + self.border) as u32
+    }
+}
+
+/// Width and height of a map alone.
+pub(super) fn size(map: &HeatMap, cells: Cells) -> (u32, u32) {
+    let look = cells.look();
+    let side = look.side(map.values.len());
+    (side.max(look.least_width), side + look.under)
+}
+
+/// Draws one map.
+pub(super) fn draw(area: &Area<'_>, map: &HeatMap, cells: Cells) -> Result<()> {
+    heat_map(area, map, cells, cells.look())
+}
+
+/// Draws maps side by side: two in a row with their values, four without, and one below another where they are dense.
 ///
 /// ```
 /// use grouping_core::command::svg::{Cells, HeatMap, Shade, heat_maps};
@@ -101,12 +151,8 @@ const PLAIN: Look = Look {
 /// # Errors
 /// When the drawing fails.
 pub fn heat_maps(maps: &[HeatMap], cells: Cells) -> Result<String> {
-    let look = match cells {
-        Cells::Numbered => &NUMBERED,
-        Cells::Plain => &PLAIN,
-    };
-    let n = maps.iter().map(|map| map.values.len()).max().unwrap_or(1) as i32;
-    let side = (look.margin + look.cell * n + look.border) as u32;
+    let look = cells.look();
+    let side = look.side(maps.iter().map(|map| map.values.len()).max().unwrap_or(1));
     let columns = look.columns.min(maps.len()).max(1);
     let n_rows = maps.len().div_ceil(look.columns);
     let size = (columns as u32 * side.max(look.least_width), n_rows as u32 * (side + look.under));
@@ -125,8 +171,10 @@ fn heat_map(area: &Area<'_>, map: &HeatMap, cells: Cells, look: &Look) -> Result
     let place = |i: usize| look.margin + i as i32 * look.cell;
     for (i, row) in map.values.iter().enumerate() {
         let middle = place(i) + look.cell / 2;
-        for at in [(middle, look.margin - look.apart.0), (look.margin - look.apart.1, middle)] {
-            write(area, (i + look.first).to_string(), at, text(look.label, &INK), center)?;
+        if i % look.every == 0 {
+            for at in [(middle, look.margin - look.apart.0), (look.margin - look.apart.1, middle)] {
+                write(area, (i + look.first).to_string(), at, text(look.label, &INK), center)?;
+            }
         }
         for (j, value) in row.iter().enumerate() {
             let (x, y) = (place(j), place(i));
