@@ -29,6 +29,14 @@ pub enum Error {
         /// What was found.
         found: String,
     },
+    /// An architecture has no layer of a kind.
+    #[error("{architecture} has no {layer}")]
+    NoLayer {
+        /// Its name.
+        architecture: &'static str,
+        /// The kind.
+        layer: &'static str,
+    },
 }
 
 /// Result of this crate's fallible routines.

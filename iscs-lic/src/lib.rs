@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+pub mod channels;
 pub mod checkpoint;
 #[cfg(feature = "model")]
 pub mod codec;

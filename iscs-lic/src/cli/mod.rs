@@ -1,5 +1,8 @@
 //! The command line: parse, one call of the library, print. stdout carries the result only.
 
+mod analyze;
+mod channel_plots;
+mod channel_report;
 mod coded;
 mod compare;
 mod decode;
@@ -39,6 +42,8 @@ enum Command {
     Eval(eval::Args),
     /// Compare rate–distortion curves: BD-rate and BD-PSNR
     Compare(compare::Args),
+    /// Show which latent channels matter, by a checkpoint's parameters or by pictures
+    Analyze(analyze::Args),
     /// Print a script that completes this command in a shell
     Completions(Completions),
 }
@@ -60,6 +65,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Selftest(args) => selftest::run(&args),
         Command::Eval(args) => eval::run(&args),
         Command::Compare(args) => compare::run(&args),
+        Command::Analyze(args) => analyze::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Completions(args) => args.print::<Cli>().map(|()| ExitCode::SUCCESS),
     })
 }

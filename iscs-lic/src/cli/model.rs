@@ -74,6 +74,15 @@ pub(super) struct PictureArgs {
 }
 
 impl PictureArgs {
+    /// The flag that was given, if one was.
+    pub(super) fn given(&self) -> Option<&'static str> {
+        match (self.background, self.as_stored) {
+            (Some(_), _) => Some("--background"),
+            (None, true) => Some("--as-stored"),
+            (None, false) => None,
+        }
+    }
+
     pub(super) fn options(&self) -> ReadOptions {
         let transparency = self.background.map_or(Transparency::Refuse, Transparency::Over);
         ReadOptions { transparency, as_stored: self.as_stored }

@@ -99,6 +99,14 @@ pub struct Partial {
     pub lost: Vec<Role>,
 }
 
+/// What the analysis finds.
+struct Analysis {
+    width: u32,
+    height: u32,
+    pads: Pads,
+    y: Planes,
+}
+
 /// What an encoder finds.
 struct Coding {
     coded: Coded,
@@ -146,6 +154,11 @@ impl Codec {
         self.strip.map(|rows| (rows / Design::Y_STRIDE).max(1))
     }
 
+    /// The checkpoint that it was loaded from.
+    pub fn checkpoint(&self) -> &Checkpoint {
+        &self.checkpoint
+    }
+
     /// Which architecture it is.
     pub fn architecture(&self) -> Architecture {
         self.design.architecture
@@ -184,6 +197,30 @@ impl Codec {
         Ok(Trace { coded, y, y_hat, strings: traces.unwrap_or_default(), x_hat })
     }
 
+    /// y of a picture with its pads, before it is rounded, `[M, h / 16, w / 16]`.
+    ///
+    /// # Errors
+    /// For latents that are not finite.
+    pub fn latents_of(&self, picture: &Picture, padding: Padding) -> Result<Planes> {
+        Ok(self.analysis(picture, padding)?.y)
+    }
+
+    /// The planes `[3, height, width]` that the decoder of a coded picture would make of other latents, without pads and before they are cut
+    /// to 0…1; of a picture whose pixels are made of integers, those of the picture.
+    ///
+    /// # Errors
+    /// [`Error::Core`] for latents of another shape than the picture's, and as [`Codec::decode`].
+    pub fn planes_of(&self, coded: &Coded, y_hat: &Planes) -> Result<Planes> {
+        let Coded { width, height, pads, .. } = *coded;
+        let [height, width] = padded_sides(width, height, pads, &self.design)?;
+        let expected = [self.design.m, height / Design::Y_STRIDE, width / Design::Y_STRIDE];
+        if y_hat.shape() != expected {
+            let (expected, found) = (expected.to_vec(), y_hat.shape().to_vec());
+            return Err(grouping_core::Error::Shape { what: "ŷ".into(), expected, found }.into());
+        }
+        self.planes(coded, y_hat)
+    }
+
     /// Decodes a picture.
     ///
     /// # Errors
@@ -211,7 +248,19 @@ impl Codec {
         options: &EncodeOptions,
         traces: Option<Vec<StringTrace>>,
     ) -> Result<Coding> {
-        let pads = options.padding.pads(picture, &self.design);
+        let Analysis { width, height, pads, y } = self.analysis(picture, options.padding)?;
+        let latents = Latents { height: y.height, width: y.width, y: Some(&y), strip: self.latent_rows() };
+        let mut port = Port::Out(Out { traces, hashes: options.mode == Mode::Float, ..Out::default() });
+        let y_hat = self.walk(&mut port, latents, options.mode)?;
+        let Port::Out(Out { strings, traces, .. }) = port else { unreachable!("made above") };
+        let coded =
+            Coded { width, height, pads, mode: options.mode, model: self.fingerprint, plan: [0; 8], strings };
+        Ok(Coding { coded, y, y_hat, traces })
+    }
+
+    /// y of the padded picture.
+    fn analysis(&self, picture: &Picture, padding: Padding) -> Result<Analysis> {
+        let pads = padding.pads(picture, &self.design);
         let side = |length: usize| {
             let found = format!("{length} pixels");
             u32::try_from(length).map_err(|_| Error::setting("picture", "sides below 2³²", found))
@@ -220,20 +269,14 @@ impl Codec {
         let [padded_height, padded_width] = padded_sides(width, height, pads, &self.design)?;
         let [y_height, y_width] = [padded_height, padded_width].map(|side| side / Design::Y_STRIDE);
         let mut y = Planes::zeros([self.design.m, y_height, y_width]);
-        let rows = |rows| padded_rows(picture, pads, options.padding, rows);
+        let rows = |rows| padded_rows(picture, pads, padding, rows);
         let strip = self.strip_rows(padded_width);
         self.g_a.run_strips(padded_height, strip, rows, |at, strip| {
             y.put_rows(at, &strip);
             Ok(())
         })?;
         check_finite("y", &y.values)?;
-        let latents = Latents { height: y.height, width: y.width, y: Some(&y), strip: self.latent_rows() };
-        let mut port = Port::Out(Out { traces, hashes: options.mode == Mode::Float, ..Out::default() });
-        let y_hat = self.walk(&mut port, latents, options.mode)?;
-        let Port::Out(Out { strings, traces, .. }) = port else { unreachable!("made above") };
-        let coded =
-            Coded { width, height, pads, mode: options.mode, model: self.fingerprint, plan: [0; 8], strings };
-        Ok(Coding { coded, y, y_hat, traces })
+        Ok(Analysis { width, height, pads, y })
     }
 
     /// ŷ of a coded picture, and the roles that are missing where that is accepted.

@@ -33,16 +33,21 @@ impl Estimate {
     }
 
     fn bits_of(&self, string: &StringTrace) -> f64 {
-        let of_gaussian = |(&symbol, &scale): (&i32, &f32)| {
-            let (symbol, scale) = (f64::from(symbol).abs(), f64::from(scale).max(LEAST_SCALE));
-            normal_interval((-0.5 - symbol) / scale, (0.5 - symbol) / scale)
+        self.symbol_bits(string).sum()
+    }
+
+    /// Bits of each symbol of a string, in the order in which it is coded.
+    pub fn symbol_bits<'a>(&'a self, string: &'a StringTrace) -> impl Iterator<Item = f64> + 'a {
+        let likelihood = |i: usize| {
+            let symbol = string.symbols[i];
+            match string.scales.get(i) {
+                Some(&scale) => {
+                    let (symbol, scale) = (f64::from(symbol).abs(), f64::from(scale).max(LEAST_SCALE));
+                    normal_interval((-0.5 - symbol) / scale, (0.5 - symbol) / scale)
+                }
+                None => self.prior.likelihood(usize::from(string.rows[i]), symbol),
+            }
         };
-        let of_prior = |(&symbol, &row): (&i32, &u16)| self.prior.likelihood(usize::from(row), symbol);
-        let bits = |likelihood: f64| -likelihood.max(LEAST_LIKELIHOOD).log2();
-        if string.scales.is_empty() {
-            string.symbols.iter().zip(&string.rows).map(of_prior).map(bits).sum()
-        } else {
-            string.symbols.iter().zip(&string.scales).map(of_gaussian).map(bits).sum()
-        }
+        (0..string.symbols.len()).map(move |i| -likelihood(i).max(LEAST_LIKELIHOOD).log2())
     }
 }

@@ -65,6 +65,31 @@ impl Picture {
         &self.rgb
     }
 
+    /// Its middle, of `width` × `height` pixels; an odd pixel more is left out at the right and at the bottom.
+    ///
+    /// ```
+    /// use iscs_lic::picture::Picture;
+    ///
+    /// let picture = Picture::new(4, 1, vec![0, 0, 0, 1, 2, 3, 4, 5, 6, 9, 9, 9])?;
+    /// assert_eq!(picture.middle(2, 1)?.rgb(), [1, 2, 3, 4, 5, 6]);
+    /// # Ok::<(), iscs_lic::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Core`] for more pixels than there are, or none.
+    pub fn middle(&self, width: usize, height: usize) -> Result<Self> {
+        if !(1..=self.width).contains(&width) || !(1..=self.height).contains(&height) {
+            let expected = format!("a part of {}×{} pixels", self.width, self.height);
+            return Err(Error::setting("crop", expected, format!("{width}×{height}")));
+        }
+        let [left, top] = [(self.width - width) / 2, (self.height - height) / 2];
+        let row = |y: usize| {
+            let from = ((top + y) * self.width + left) * 3;
+            &self.rgb[from..from + width * 3]
+        };
+        Self::new(width, height, (0..height).flat_map(row).copied().collect())
+    }
+
     /// As `[3, height, width]` between 0 and 1: each sample by 255.
     pub fn planes(&self) -> Vec<f32> {
         self.rows(0..self.height)

@@ -1,10 +1,13 @@
 //! Headers that announce more than any picture: commands refuse them at once, and hold nothing of what they announce.
 
 use std::fs::File;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use grouping_core::files::tensor_file::Dtype;
 use iscs_lic::container::{Coded, CodedString, Mode, Pads, Role};
+
+use crate::recipe::{Tensors, parameter, parameters, write};
 
 const CAI: &[u8] = include_bytes!("../data/golden.cai");
 /// Beyond what the process holds when it has nothing to do.
@@ -12,7 +15,7 @@ const MEMORY: u64 = 64 << 20;
 /// Of an unoptimised build.
 const SECS: f64 = 0.1;
 
-/// Says that this process runs the test of a name alone.
+/// Says that this process runs the test of a name alone, and in which folder.
 const ALONE: &str = "ISCS_LIC_TEST_ALONE";
 
 /// What a process took.
@@ -22,11 +25,12 @@ struct Usage {
     peak_bytes: u64,
 }
 
-/// Runs a test again in a process of its own. Linux counts what a process held before it began a program into the program's peak, and
-/// this one may hold much for other tests.
-fn again(test: &str) {
+/// Runs a test again in a process of its own, which is told a folder. Linux counts what a process held before it began a program into the
+/// program's peak, and this one may hold much for other tests.
+fn again(test: &str, place: &Path) {
     let mut command = Command::new(std::env::current_exe().expect("the program that runs"));
-    let output = command.args(["--exact", test, "--nocapture"]).env(ALONE, "1").output().expect("it starts");
+    let output =
+        command.args(["--exact", test, "--nocapture"]).env(ALONE, place).output().expect("it starts");
     let said = [output.stdout, output.stderr].concat();
     let said = String::from_utf8_lossy(&said);
     assert!(output.status.success() && said.contains("1 passed"), "{test}: {said}");
@@ -90,10 +94,11 @@ fn cai(at: usize, with: &[u8]) -> Vec<u8> {
 #[test]
 fn absurd_headers_cost_neither_time_nor_memory() {
     if std::env::var_os(ALONE).is_none() {
-        return again("bounds::absurd_headers_cost_neither_time_nor_memory");
+        let folder = tempfile::tempdir().expect("a folder");
+        return again("bounds::absurd_headers_cost_neither_time_nor_memory", folder.path());
     }
-    let folder = tempfile::tempdir().expect("a folder");
-    let place = folder.path();
+    let place = std::env::var_os(ALONE).map(PathBuf::from).expect("a folder");
+    let place = place.as_path();
     let sides = [&(1u32 << 31).to_le_bytes()[..], &(1u32 << 31).to_le_bytes()].concat();
     let files: [(&str, Vec<u8>); 7] = [
         ("sides.iscs", iscs(|bytes| bytes[7..15].copy_from_slice(&sides))),
@@ -124,4 +129,39 @@ fn absurd_headers_cost_neither_time_nor_memory() {
             assert!(!place.join("out.png").exists(), "{arguments:?} writes nothing");
         }
     }
+}
+
+/// The parameters of `mbt2018-mean` of N = 192 and M = 320, the largest of CompressAI's.
+fn largest() -> Tensors {
+    let widths = [(8, 192), (16, 320), (24, 480), (32, 640)];
+    let wide =
+        |length: usize| widths.iter().find(|(small, _)| *small == length).map_or(length, |(_, wide)| *wide);
+    let tensor = |(name, (shape, _)): (String, (Vec<usize>, Vec<f32>))| {
+        let shape: Vec<usize> = shape.into_iter().map(wide).collect();
+        let values = parameter(&name, &shape, 1.5);
+        (name, (shape, values))
+    };
+    parameters("mbt2018-mean").into_iter().map(tensor).collect()
+}
+
+#[test]
+fn analysing_the_largest_model_takes_seconds_and_little_memory() {
+    /// Of the whole process; the checkpoint has 70.
+    const MOST: u64 = 300_000_000;
+    /// Of an unoptimised build; an optimised one takes a fraction of one.
+    const MOST_SECS: f64 = 10.0;
+
+    let Some(place) = std::env::var_os(ALONE).map(PathBuf::from) else {
+        let folder = tempfile::tempdir().expect("a folder");
+        write(&folder.path().join("large.safetensors"), &largest(), Dtype::F32);
+        return again("bounds::analysing_the_largest_model_takes_seconds_and_little_memory", folder.path());
+    };
+    let arguments = ["analyze", "large.safetensors", "--json", "--plot", "large.svg"];
+    let Usage { status, cpu_secs, peak_bytes } = measured(&place, &arguments);
+    let said = std::fs::read_to_string(place.join("said.txt")).expect("what was said");
+    assert_eq!(status, 0, "{said}");
+    assert!(peak_bytes <= MOST, "it held {} MB", peak_bytes / 1_000_000);
+    assert!(cpu_secs <= MOST_SECS, "it took {cpu_secs} s");
+    let length = std::fs::metadata(place.join("large.svg")).expect("a plot").len();
+    assert!(length < 4_000_000, "a plot of {length} bytes");
 }

@@ -1,7 +1,10 @@
 //! Tests of the crate as its users see it.
 
+mod ablation;
+mod analyze;
 #[cfg(unix)]
 mod bounds;
+mod channels;
 mod checkpoints;
 mod classic;
 mod codec;

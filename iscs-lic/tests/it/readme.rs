@@ -30,3 +30,13 @@ fn every_command_of_the_readme_runs() {
     }
     assert!(n_commands >= 8, "the README shows only {n_commands} commands");
 }
+
+// Help names the program with its extension elsewhere.
+#[cfg(unix)]
+#[test]
+fn commands_print_what_they_printed() {
+    use grouping_core::testing::assert_snapshots;
+
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
+    assert_snapshots(&tests.join("cmd"), &tests.join("data"), Path::new(env!("CARGO_BIN_EXE_iscs-lic")));
+}
