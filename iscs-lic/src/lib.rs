@@ -14,5 +14,6 @@ pub mod measure;
 pub mod model;
 #[cfg(feature = "model")]
 pub mod picture;
+pub mod plan;
 
 pub use error::{Error, Result};

@@ -13,6 +13,7 @@ mod ablation;
 #[cfg(feature = "model")]
 mod ablation_file;
 mod agreement;
+mod axes;
 mod binding;
 mod correlations;
 mod normalisation;
@@ -29,6 +30,8 @@ mod statistics;
 #[cfg(feature = "model")]
 pub use ablation::{Ablation, AblationSource, ablate};
 pub use agreement::{Agreement, spearman};
+pub(crate) use axes::slice_channels;
+pub use axes::{ChannelAxis, Use, channel_axes};
 pub use binding::{Kernels, LayerBinding};
 pub use correlations::kernel_correlations;
 pub use normalisation::Normalisation;

@@ -85,7 +85,53 @@ pub(super) fn design<E>(architecture: Architecture, widths: &Widths<'_, E>) -> R
         }
         Architecture::Elic2022 => elic(widths),
         Architecture::ChannelConditional => channel_conditional(widths),
-        _ => Ok(google(architecture, widths.out("g_a.0")?, widths.out("g_a.6")?)),
+        _ => {
+            let (n, m) = (widths.out("g_a.0")?, widths.out("g_a.6")?);
+            let inside = match architecture {
+                Architecture::MeanScaleHyperprior | Architecture::JointAutoregressive => {
+                    Inside::read(architecture, widths)?
+                }
+                _ => Inside::of_compressai(architecture, n, m),
+            };
+            Ok(google(architecture, n, m, &inside))
+        }
+    }
+}
+
+/// The design that CompressAI's class has for these widths, of an architecture without blocks and slices.
+pub(super) fn of_compressai(architecture: Architecture, n: usize, m: usize) -> Design {
+    google(architecture, n, m, &Inside::of_compressai(architecture, n, m))
+}
+
+/// Widths of layers that nothing outside of their networks depends on. CompressAI's classes have them follow from N and M; a model that was
+/// pruned keeps those that it was trained with, whatever its M.
+struct Inside {
+    /// Outputs of the layers of `h_s`. With a context, its output is features; else it is scales and means, whose number follows from M.
+    h_s: [usize; 3],
+    /// Outputs of the context.
+    context: usize,
+    /// Outputs of the first two layers behind context and hyperprior.
+    parameters: [usize; 2],
+}
+
+impl Inside {
+    fn of_compressai(architecture: Architecture, n: usize, m: usize) -> Self {
+        let is_scale = architecture == Architecture::ScaleHyperprior;
+        let h_s = if is_scale { [n, n, m] } else { [m, m * 3 / 2, m * 2] };
+        Self { h_s, context: m * 2, parameters: [m * 10 / 3, m * 8 / 3] }
+    }
+
+    fn read<E>(architecture: Architecture, widths: &Widths<'_, E>) -> Result<Self, E> {
+        let h_s = [widths.deconv_out("h_s.0")?, widths.deconv_out("h_s.2")?];
+        let mut inside = Self::of_compressai(architecture, widths.out("g_a.0")?, widths.out("g_a.6")?);
+        [inside.h_s[0], inside.h_s[1]] = h_s;
+        if architecture == Architecture::JointAutoregressive {
+            // Even, as halves are: the integer networks take channels by pairs.
+            inside.h_s[2] = widths.out("h_s.4")?.next_multiple_of(2);
+            inside.context = widths.out("context_prediction")?;
+            inside.parameters = [widths.out("entropy_parameters.0")?, widths.out("entropy_parameters.2")?];
+        }
+        Ok(inside)
     }
 }
 
@@ -102,7 +148,7 @@ fn five_by_five(n: usize, m: usize, [forth, back]: [Layer; 2]) -> [Network; 2] {
 }
 
 /// The models of Ballé et al. 2018 and Minnen et al. 2018.
-fn google(architecture: Architecture, n: usize, m: usize) -> Design {
+fn google(architecture: Architecture, n: usize, m: usize, inside: &Inside) -> Design {
     let between = match architecture {
         Architecture::FactorizedPriorRelu => [Layer::Relu; 2],
         _ => [Layer::Gdn { channels: n }, Layer::InverseGdn { channels: n }],
@@ -114,7 +160,7 @@ fn google(architecture: Architecture, n: usize, m: usize) -> Design {
         let is_scale = architecture == Architecture::ScaleHyperprior;
         let act = if is_scale { Layer::Relu } else { Layer::LeakyRelu };
         let h_a = vec![conv([m, n], 3, 1), act, conv([n, n], 5, 2), act, conv([n, n], 5, 2)];
-        let (wide, wider, last) = if is_scale { (n, n, m) } else { (m, m * 3 / 2, m * 2) };
+        let [wide, wider, last] = inside.h_s;
         let mut h_s =
             vec![deconv([n, wide], 5, 2), act, deconv([wide, wider], 5, 2), act, conv([wider, last], 3, 1)];
         if is_scale {
@@ -134,23 +180,21 @@ fn google(architecture: Architecture, n: usize, m: usize) -> Design {
         gaussians: if is_factorized { vec![] } else { vec!["gaussian_conditional".into()] },
     };
     if architecture == Architecture::JointAutoregressive {
-        serial(&mut design);
+        serial(&mut design, inside);
     }
     design
 }
 
 /// A serial context over all of y: a masked convolution, and three 1×1 convolutions from its output and the hyperprior's.
-fn serial(design: &mut Design) {
-    let m = design.m;
-    design.networks.push(network("entropy_parameters", parameters(m)));
+fn serial(design: &mut Design, inside: &Inside) {
+    design.networks.push(network("entropy_parameters", parameters(design.m, inside)));
     let name = "context_prediction".to_string();
-    design.contexts.push(Context { name, mask: Mask::Raster, n_in: m, n_out: 2 * m });
+    design.contexts.push(Context { name, mask: Mask::Raster, n_in: design.m, n_out: inside.context });
 }
 
-/// From 4·M channels over ⌊10·M/3⌋ and ⌊8·M/3⌋ to 2·M.
-fn parameters(m: usize) -> Vec<Layer> {
-    let widths = [m * 12 / 3, m * 10 / 3, m * 8 / 3, m * 6 / 3];
-    pointwise(&widths, Layer::LeakyRelu)
+/// From the outputs of hyperprior and context to 2·M; in CompressAI from 4·M over ⌊10·M/3⌋ and ⌊8·M/3⌋.
+fn parameters(m: usize, Inside { h_s, context, parameters: [first, second] }: &Inside) -> Vec<Layer> {
+    pointwise(&[h_s[2] + context, *first, *second, 2 * m], Layer::LeakyRelu)
 }
 
 fn pointwise(widths: &[usize], act: Layer) -> Vec<Layer> {
@@ -210,12 +254,13 @@ fn cheng(architecture: Architecture, n: usize) -> Design {
         bottleneck: (format!("{prefix}entropy_bottleneck"), n),
         gaussians: vec![gaussian.into()],
     };
+    let inside = Inside::of_compressai(architecture, n, n);
     if is_checkerboard {
-        design.networks.push(network("latent_codec.y.entropy_parameters", parameters(n)));
+        design.networks.push(network("latent_codec.y.entropy_parameters", parameters(n, &inside)));
         let name = "latent_codec.y.context_prediction".to_string();
         design.contexts.push(Context { name, mask: Mask::Checkerboard, n_in: n, n_out: 2 * n });
     } else {
-        serial(&mut design);
+        serial(&mut design, &inside);
     }
     design
 }

@@ -9,6 +9,7 @@
 
 mod architectures;
 mod buffers;
+mod changed;
 mod design;
 mod layers;
 mod names;
@@ -23,6 +24,7 @@ use std::sync::Arc;
 use grouping_core::files::tensor_file::{Tensor, TensorFile};
 
 pub use buffers::{GAMMA_BOUND, PEDESTAL, beta_bound};
+pub(crate) use changed::Changes;
 pub use design::{Architecture, CONTEXT_KERNEL, Context, Design, FILTERS, Mask};
 pub use layers::{Conv, Layer, Network, Part};
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use grouping_core::files::tensor_file::{Dtype, TensorFile};
+use grouping_core::files::tensor_file::{Dtype, Tensor, TensorFile};
 
 use super::architectures::{Widths, design, recognise};
 use super::buffers::{buffers, is_constant};
@@ -26,7 +26,7 @@ pub(super) fn open(file: TensorFile) -> Result<Checkpoint> {
     let mut checkpoint = Checkpoint { file, names, design, fingerprint: [0; 16], is_half, recomputes: false };
     check_names(&checkpoint)?;
     check_constants(&checkpoint)?;
-    checkpoint.fingerprint = fingerprint(&checkpoint)?;
+    checkpoint.fingerprint = fingerprint(&checkpoint.design, |name| checkpoint.tensor(name))?;
     Ok(checkpoint)
 }
 
@@ -131,10 +131,11 @@ fn check_constants(checkpoint: &Checkpoint) -> Result<()> {
     Ok(())
 }
 
-fn fingerprint(checkpoint: &Checkpoint) -> Result<[u8; 16]> {
+/// The fingerprint of a design's parameters.
+pub(super) fn fingerprint(design: &Design, tensor: impl Fn(&str) -> Result<Tensor>) -> Result<[u8; 16]> {
     let mut hash = blake3::Hasher::new();
-    for (name, _) in checkpoint.design.parameters() {
-        let tensor = checkpoint.tensor(&name)?;
+    for (name, _) in design.parameters() {
+        let tensor = tensor(&name)?;
         hash.update(&(name.len() as u32).to_le_bytes()).update(name.as_bytes());
         hash.update(&(tensor.shape.len() as u32).to_le_bytes());
         for length in tensor.shape {

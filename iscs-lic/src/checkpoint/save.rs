@@ -9,8 +9,9 @@ use std::path::Path;
 use grouping_core::files::output::{Existing, write_file};
 use grouping_core::files::tensor_file::{Dtype, Planned, TensorWriter};
 
-use super::Checkpoint;
 use super::buffers::{SCALE_TABLE, TABLES, buffers};
+use super::changed::Changes;
+use super::{Checkpoint, Design};
 use crate::{Error, Result};
 
 /// What is written: floats, or whole numbers.
@@ -26,14 +27,23 @@ impl Checkpoint {
     /// # Errors
     /// [`Error::Core`] from the system, for a destination that is taken, and as [`Checkpoint::tables`].
     pub fn save(&self, path: &Path, existing: Existing) -> Result<()> {
+        self.save_changed(&Changes::default(), path, existing)
+    }
+
+    /// Writes the checkpoint after changes, as [`Checkpoint::save`].
+    ///
+    /// # Errors
+    /// As [`Checkpoint::save`], and as [`Checkpoint::changed_design`].
+    pub(crate) fn save_changed(&self, changes: &Changes, path: &Path, existing: Existing) -> Result<()> {
         existing.check(path)?;
-        let mut all = self.entropy_tables()?;
-        for (name, buffer) in buffers(&self.design) {
+        let design = self.changed_design(changes)?;
+        let mut all = self.entropy_tables(&design, changes)?;
+        for (name, buffer) in buffers(&design) {
             if let Some((shape, values)) = buffer.constant() {
                 all.insert(name, (shape, Content::Floats(values)));
             }
         }
-        for (name, shape) in self.design.parameters() {
+        for (name, shape) in design.parameters() {
             all.insert(name, (shape, Content::Parameter));
         }
         let planned: Vec<Planned> = all
@@ -51,7 +61,7 @@ impl Checkpoint {
             let writer = TensorWriter::safetensors(file, path, &planned, &metadata)?;
             for (name, (_, content)) in &all {
                 match content {
-                    Content::Parameter => writer.write(name, &self.tensor(name)?.values)?,
+                    Content::Parameter => writer.write(name, &self.changed_tensor(changes, name)?.values)?,
                     Content::Floats(values) => writer.write(name, values)?,
                     Content::Integers(values) => {
                         let bytes: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
@@ -64,10 +74,16 @@ impl Checkpoint {
     }
 
     /// The tables of all entropy models, with their scales.
-    fn entropy_tables(&self) -> Result<BTreeMap<String, (Vec<usize>, Content)>> {
+    fn entropy_tables(
+        &self,
+        design: &Design,
+        changes: &Changes,
+    ) -> Result<BTreeMap<String, (Vec<usize>, Content)>> {
         let mut all = BTreeMap::new();
         for which in self.entropy_models() {
-            let (cdf, width, lengths, offsets) = self.tables(which)?.parts();
+            let changed = changes.bottleneck.as_ref().filter(|_| which == design.bottleneck.0);
+            let tables = changed.map_or_else(|| self.tables(which), |tables| Ok(tables.clone()))?;
+            let (cdf, width, lengths, offsets) = tables.parts();
             let n_rows = lengths.len();
             let shapes = [vec![n_rows, width], vec![n_rows], vec![n_rows]];
             for ((table, shape), values) in TABLES.iter().zip(shapes).zip([cdf, lengths, offsets]) {

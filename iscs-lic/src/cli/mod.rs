@@ -10,13 +10,18 @@ mod encode;
 mod eval;
 mod info;
 mod model;
+mod plan;
+mod prune;
+mod reorder;
 mod selftest;
 mod verify;
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use grouping_core::command::{self, Completions, Flags};
+use iscs_lic::checkpoint::Checkpoint;
 
 /// Learned image codecs: encode and decode pictures, the same on every machine.
 #[derive(Debug, Parser)]
@@ -44,8 +49,27 @@ enum Command {
     Compare(compare::Args),
     /// Show which latent channels matter, by a checkpoint's parameters or by pictures
     Analyze(analyze::Args),
+    /// Plan the order of latent channels, their slices, and which slices wait for which
+    Plan(plan::Args),
+    /// Fold the order of a plan into a checkpoint, or undo it
+    Reorder(reorder::Args),
+    /// Write a smaller checkpoint, of the salient latent channels alone
+    Prune(prune::Args),
     /// Print a script that completes this command in a shell
     Completions(Completions),
+}
+
+/// The checkpoint in a file, or the one that is built in.
+fn checkpoint(path: Option<&Path>) -> anyhow::Result<Checkpoint> {
+    Ok(path.map_or_else(Checkpoint::default_model, Checkpoint::open)?)
+}
+
+/// An error of a plan's fields, with the name of its file.
+fn of_plan(path: &Path) -> impl Fn(iscs_lic::Error) -> anyhow::Error {
+    move |error| match error {
+        iscs_lic::Error::Container { .. } => anyhow::Error::from(error).context(path.display().to_string()),
+        other => other.into(),
+    }
 }
 
 /// How the library's errors are shown.
@@ -66,6 +90,9 @@ pub(crate) fn run() -> ExitCode {
         Command::Eval(args) => eval::run(&args),
         Command::Compare(args) => compare::run(&args),
         Command::Analyze(args) => analyze::run(&args).map(|()| ExitCode::SUCCESS),
+        Command::Plan(args) => plan::run(&args).map(|()| ExitCode::SUCCESS),
+        Command::Reorder(args) => reorder::run(&args).map(|()| ExitCode::SUCCESS),
+        Command::Prune(args) => prune::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Completions(args) => args.print::<Cli>().map(|()| ExitCode::SUCCESS),
     })
 }

@@ -288,6 +288,16 @@ fn what_is_wrong_with_a_checkpoint_is_named() {
         "CompressAI's constant 0.001",
     );
     refuse(
+        "mbt2018-mean",
+        &|t| _ = t.insert("h_s.0.weight".into(), zeros(&[8, 15, 5, 5])),
+        "`h_s.0.bias`: expected shape [15], found [16]",
+    );
+    refuse(
+        "mbt2018",
+        &|t| _ = t.insert("h_s.4.weight".into(), zeros(&[31, 24, 3, 3])),
+        "`h_s.4.weight`: expected shape [32, 24, 3, 3], found [31, 24, 3, 3]",
+    );
+    refuse(
         "mbt2018",
         &|t| _ = t.insert("context_prediction.mask".into(), (vec![32, 16, 5, 5], vec![1.0; 12800])),
         "`context_prediction.mask`: expected CompressAI's constant 0 at index 12, found 1",

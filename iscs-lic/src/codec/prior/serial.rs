@@ -53,6 +53,8 @@ pub(in super::super) struct Serial {
     h_s: Runner,
     gaussian: Gaussian,
     m: usize,
+    /// Channels of the hyperprior's output.
+    n_side: usize,
     /// The masked convolution's bias.
     context_bias: Vec<f32>,
     /// The masked convolution over five positions of the second row above, of the first, and two to the left.
@@ -80,19 +82,21 @@ impl Serial {
         let context_bias = checkpoint.tensor(&format!("{}.bias", context.name))?.values;
         let layer =
             |i: usize, n_in: usize| Pointwise::load(checkpoint, &format!("entropy_parameters.{i}"), 0..n_in);
-        let [n_second, n_third] = [2, 4].map(|i| {
+        let [n_first, n_second, n_third] = [0, 2, 4].map(|i| {
             let shape = checkpoint.shape(&format!("entropy_parameters.{i}.weight"));
             shape.map_or(0, |shape| shape[1])
         });
-        let on_context = Pointwise::load(checkpoint, "entropy_parameters.0", 2 * m..4 * m)?;
+        let n_side = n_first - context.n_out;
+        let on_context = Pointwise::load(checkpoint, "entropy_parameters.0", n_side..n_first)?;
         Ok(Self {
             side: Side::load(checkpoint, device)?,
             h_s: Runner::load(checkpoint, design.network("h_s"), device)?,
             gaussian: gaussian(checkpoint, &design.gaussians[0])?,
             m,
+            n_side,
             context_bias: padded(context_bias, &context_parts[0]),
             context: context_parts,
-            first: [layer(0, 2 * m)?, on_context],
+            first: [layer(0, n_side)?, on_context],
             second: layer(2, n_second)?,
             third: layer(4, n_third)?,
         })
@@ -100,7 +104,7 @@ impl Serial {
 
     pub(super) fn walk(&self, port: &mut Port<'_>, latents: Latents<'_>) -> Result<Planes> {
         let side = self.h_s.run_planes(&self.side.walk(port, latents)?, latents.z_strip())?;
-        let (m, height, width) = (self.m, latents.height, latents.width);
+        let (m, n_side, height, width) = (self.m, self.n_side, latents.height, latents.width);
         let mut y_hat = Planes::zeros([m, height, width]);
         if !port.begin(Role::Slice(0), true)? {
             return Ok(y_hat);
@@ -116,11 +120,11 @@ impl Serial {
         let area = height * width;
         for row in 0..height {
             let hyper: Vec<f32> = (0..width)
-                .flat_map(|x| (0..2 * m).map(move |c| (c, x)))
+                .flat_map(|x| (0..n_side).map(move |c| (c, x)))
                 .map(|(c, x)| side.values[c * area + row * width + x])
                 .collect();
             let mut first: Vec<f32> = on_hyper.bias.repeat(width);
-            on_hyper.dense.add(level, |x| &hyper[x * 2 * m..(x + 1) * 2 * m], &mut first);
+            on_hyper.dense.add(level, |x| &hyper[x * n_side..(x + 1) * n_side], &mut first);
             let mut context: Vec<f32> = self.context_bias.repeat(width);
             for (above, dense) in self.context[..MARGIN].iter().enumerate() {
                 let from = (row + above) * line;
