@@ -12,6 +12,8 @@ mod coder;
 mod commands;
 mod compare;
 mod containers;
+#[cfg(feature = "wgpu")]
+mod device;
 mod fixed;
 mod fixed_priors;
 mod fixture;
