@@ -45,7 +45,7 @@ def main():
     _, architecture, direction = sys.argv[1].split("/")
     model = MODELS[architecture]().eval()
     for n, parameter in model.named_parameters():
-        parameter.copy_(recipe(n, tuple(parameter.shape), GAINS.get(architecture, 1.5)))
+        parameter.copy_(torch.from_numpy(recipe(n, tuple(parameter.shape), GAINS.get(architecture, 1.5))))
     model.update(force=True)
     x = torch.from_numpy(picture()).permute(2, 0, 1)[None].float() / 255
     # The masked convolutions put their masks on at the first forward pass.

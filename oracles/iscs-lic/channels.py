@@ -228,7 +228,9 @@ def numbers(x):
 def goldens():
     small = {}
     for name, build in MODELS.items():
-        parameters = {n: recipe(n, tuple(p.shape), GAINS.get(name, 1.5)) for n, p in build().named_parameters()}
+        parameters = {
+            n: torch.from_numpy(recipe(n, tuple(p.shape), GAINS.get(name, 1.5))) for n, p in build().named_parameters()
+        }
         found = statistics(name, parameters)
         small[name] = {
             "statistics": {kind: numbers(values) for kind, values in found.items()},

@@ -17,7 +17,7 @@ from networks import recipe
 def model():
     net = FactorizedPrior(2, 3)
     for name, parameter in net.named_parameters():
-        parameter.copy_((recipe(name, tuple(parameter.shape), 1.5) * 64).round() / 64)
+        parameter.copy_((torch.from_numpy(recipe(name, tuple(parameter.shape), 1.5)) * 64).round() / 64)
     return net
 
 

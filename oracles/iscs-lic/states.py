@@ -18,7 +18,7 @@ TYPES = {torch.float32: "F32", torch.int32: "I32"}
 def state(name):
     model = MODELS[name]()
     for parameter_name, parameter in model.named_parameters():
-        parameter.copy_(recipe(parameter_name, tuple(parameter.shape), GAINS.get(name, 1.5)))
+        parameter.copy_(torch.from_numpy(recipe(parameter_name, tuple(parameter.shape), GAINS.get(name, 1.5))))
     model.update(force=True)
     return {key: f"{TYPES[value.dtype]} {list(value.shape)}" for key, value in sorted(model.state_dict().items())}
 

@@ -101,6 +101,7 @@ fn a_reordered_model_codes_the_same_picture_in_as_many_bits() {
 fn every_axis_of_channels_is_needed() {
     let folder = tempfile::tempdir().expect("a folder");
     let picture = picture(64, 64);
+    let mut n_told = 0;
     for name in ARCHITECTURES {
         let checkpoint = small(name);
         // The last channel first, also in slices of two.
@@ -127,13 +128,20 @@ fn every_axis_of_channels_is_needed() {
             let after = trace(&amiss, &picture);
             let gaps = gaps(&before, &after, plan.order(), [bits_before, bits(&amiss, &after)]);
             let tells = gaps.iter().zip(right).any(|(gap, right)| *gap > 10.0 * right + 1e-7);
-            assert!(tells, "{name}: {tensor}, which was not moved with the others, tells: {gaps:?}");
+            // What h_a reads acts through the rounding of z alone, which hides it in some of the small models.
+            let may_hide = tensor.contains("h_a.");
+            n_told += usize::from(may_hide && tells);
+            assert!(
+                tells || may_hide,
+                "{name}: {tensor}, which was not moved with the others, tells: {gaps:?}"
+            );
         }
         for (tensor, value) in &folded {
             let is_channels = channel_axes(checkpoint.design()).iter().any(|axis| axis.tensor == *tensor);
             assert!(is_channels || *value == original[tensor], "{name}: {tensor} stays");
         }
     }
+    assert!(n_told > 1, "the hyper-analysis of more than one model tells");
 }
 
 /// All tensors of a file, as bytes.
