@@ -243,28 +243,34 @@ dispatch!(
 
 #[inline(always)]
 fn write_kernel<L: Lanes>(sums: &[f32], stride: usize, finish: Finish, spread: usize, out: &mut [f32]) {
-    let put = |out: &mut f32, sum: f32| *out = finish.apply(*out, sum);
+    let slope = finish.rectifier.slope();
+    let rectified = |x: f32| if x > 0.0 { x } else { slope * x };
+    // Each a loop of its own.
+    if spread == 1 && finish.is_plain() {
+        out.copy_from_slice(&sums[..out.len()]);
+    } else if finish.adds {
+        write_by(sums, stride, |old, sum| rectified(old + sum), spread, out);
+    } else {
+        write_by(sums, stride, |_, sum| rectified(sum), spread, out);
+    }
+}
+
+#[inline(always)]
+fn write_by(sums: &[f32], stride: usize, put: impl Fn(f32, f32) -> f32, spread: usize, out: &mut [f32]) {
     if spread == 1 {
-        if finish.is_plain() {
-            out.copy_from_slice(&sums[..out.len()]);
-        } else if finish.adds {
-            out.iter_mut().zip(sums).for_each(|(out, &sum)| *out = finish.rectified(*out + sum));
-        } else {
-            out.iter_mut().zip(sums).for_each(|(out, &sum)| *out = finish.rectified(sum));
-        }
+        out.iter_mut().zip(sums).for_each(|(out, &sum)| *out = put(*out, sum));
     } else if spread == 2 {
         let odd = &sums[stride..];
         let (pairs, last) = out.as_chunks_mut::<2>();
-        for (([first, second], &even), &odd) in pairs.iter_mut().zip(sums).zip(odd) {
-            put(first, even);
-            put(second, odd);
+        for ((pair, &even), &odd) in pairs.iter_mut().zip(sums).zip(odd) {
+            *pair = [put(pair[0], even), put(pair[1], odd)];
         }
         if let [last] = last {
-            put(last, sums[pairs.len()]);
+            *last = put(*last, sums[pairs.len()]);
         }
     } else {
         for (i, out) in out.iter_mut().enumerate() {
-            put(out, sums[i % spread * stride + i / spread]);
+            *out = put(*out, sums[i % spread * stride + i / spread]);
         }
     }
 }

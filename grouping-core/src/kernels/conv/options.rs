@@ -72,18 +72,6 @@ impl Finish {
     pub(super) fn is_plain(self) -> bool {
         self.rectifier == Rectifier::None && !self.adds
     }
-
-    /// The value behind the function.
-    #[inline(always)]
-    pub(super) fn rectified(self, x: f32) -> f32 {
-        if x > 0.0 { x } else { self.rectifier.slope() * x }
-    }
-
-    /// What is written over `old`.
-    #[inline(always)]
-    pub(super) fn apply(self, old: f32, sum: f32) -> f32 {
-        self.rectified(if self.adds { old + sum } else { sum })
-    }
 }
 
 impl Default for ConvOptions {

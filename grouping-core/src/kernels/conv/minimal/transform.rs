@@ -314,39 +314,37 @@ dispatch!(
 
 #[inline(always)]
 fn interleave_kernel<L: Lanes>(from: &[f32], stride: usize, n: usize, finish: Finish, out: &mut [f32]) {
+    let slope = finish.rectifier.slope();
+    let rectified = |x: f32| if x > 0.0 { x } else { slope * x };
     // Each a loop of its own.
     if finish.adds {
-        interleave_by(from, stride, n, |out, x| *out = finish.rectified(*out + x), out);
+        interleave_by(from, stride, n, |old, x| rectified(old + x), out);
     } else {
-        interleave_by(from, stride, n, |out, x| *out = finish.rectified(x), out);
+        interleave_by(from, stride, n, |_, x| rectified(x), out);
     }
 }
 
 #[inline(always)]
-fn interleave_by(from: &[f32], stride: usize, n: usize, put: impl Fn(&mut f32, f32), out: &mut [f32]) {
+fn interleave_by(from: &[f32], stride: usize, n: usize, put: impl Fn(f32, f32) -> f32, out: &mut [f32]) {
     let n_whole = out.len() / n;
     let (whole, rest) = out.split_at_mut(n_whole * n);
     if n == 2 {
         let [a, b] = [&from[..n_whole], &from[stride..stride + n_whole]];
         for ((out, a), b) in whole.as_chunks_mut::<2>().0.iter_mut().zip(a).zip(b) {
-            put(&mut out[0], *a);
-            put(&mut out[1], *b);
+            *out = [put(out[0], *a), put(out[1], *b)];
         }
     } else if n == 4 {
         let [a, b] = [&from[..n_whole], &from[stride..stride + n_whole]];
         let [c, d] = [&from[2 * stride..2 * stride + n_whole], &from[3 * stride..3 * stride + n_whole]];
         for ((((out, a), b), c), d) in whole.as_chunks_mut::<4>().0.iter_mut().zip(a).zip(b).zip(c).zip(d) {
-            put(&mut out[0], *a);
-            put(&mut out[1], *b);
-            put(&mut out[2], *c);
-            put(&mut out[3], *d);
+            *out = [put(out[0], *a), put(out[1], *b), put(out[2], *c), put(out[3], *d)];
         }
     } else {
         for (i, out) in whole.iter_mut().enumerate() {
-            put(out, from[i % n * stride + i / n]);
+            *out = put(*out, from[i % n * stride + i / n]);
         }
     }
     for (k, out) in rest.iter_mut().enumerate() {
-        put(out, from[k * stride + n_whole]);
+        *out = put(*out, from[k * stride + n_whole]);
     }
 }
